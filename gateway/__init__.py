@@ -1,0 +1,1 @@
+"""The front door: gRPC and HTTP in, the chain preprocess | inference | postprocess behind it."""

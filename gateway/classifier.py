@@ -1,0 +1,63 @@
+"""What both transports call: bounded work in front of the pipeline, counted by how it ended."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+from gateway.metrics import IN_FLIGHT, IN_FLIGHT_LIMIT, REQUEST_SECONDS, REQUESTS
+from gateway.pipeline import Pipeline
+from gateway.requests import Call, Limits
+from servicekit.errors import Code, Internal, ResourceExhausted, TriptychError
+from triptych.classification.v1 import classification_pb2
+
+Results = list[classification_pb2.Classification]
+
+
+class Classifier:
+    """Admits calls while there is room, and sends them down the chain."""
+
+    def __init__(self, pipeline: Pipeline, limits: Limits, max_in_flight: int) -> None:
+        self.limits = limits
+        self._pipeline = pipeline
+        self._max_in_flight = max_in_flight
+        self._in_flight = 0
+        IN_FLIGHT_LIMIT.set(max_in_flight)
+
+    async def classify(self, transport: str, parse: Callable[[], Awaitable[Call]]) -> Results:
+        """Parses, checks and answers a request, and counts it under its transport, code and reason.
+
+        Raises:
+            ResourceExhausted: too many images are in work already; nothing was begun.
+            TriptychError: what `parse` or the pipeline raises.
+        """
+        start = time.perf_counter()
+        code, reason = Code.INTERNAL.name, Internal.default_reason.value
+        try:
+            call = await parse()
+            with self._room(len(call.images)):
+                results = await self._pipeline.classify(call)
+            code, reason = "OK", ""
+        except TriptychError as error:
+            code, reason = error.code.name, error.reason.value
+            raise
+        except asyncio.CancelledError:
+            code, reason = Code.CANCELLED.name, ""
+            raise
+        finally:
+            REQUESTS.labels(transport, code, reason).inc()
+            REQUEST_SECONDS.labels(transport).observe(time.perf_counter() - start)
+        return results
+
+    @contextmanager
+    def _room(self, images: int) -> Iterator[None]:
+        if self._in_flight + images > self._max_in_flight:
+            message = f"{self._in_flight} images are in work, and at most {self._max_in_flight} may be."
+            raise ResourceExhausted(message, retry_after_s=0.5)
+        self._in_flight += images
+        IN_FLIGHT.set(self._in_flight)
+        try:
+            yield
+        finally:
+            self._in_flight -= images
+            IN_FLIGHT.set(self._in_flight)

@@ -1,0 +1,138 @@
+"""The HTTP routes."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Annotated, Any, TypeVar
+
+import prometheus_client
+from fastapi import FastAPI, Header, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from gateway.classifier import Classifier, Results
+from gateway.http import openapi
+from gateway.http.body import Parsed, parse
+from gateway.http.errors import handle_errors
+from gateway.metrics import STAGES
+from gateway.models import ModelDirectory
+from gateway.requests import Call, check_request
+from servicekit import context
+from servicekit.errors import Cancelled, DeadlineExceeded, InvalidArgument, TriptychError
+from servicekit.health import Readiness
+from servicekit.settings import ProcessSettings
+
+T = TypeVar("T")
+
+
+def create_app(
+    settings: ProcessSettings, classifier: Classifier, directory: ModelDirectory, readiness: Readiness
+) -> FastAPI:
+    """Builds the application."""
+    app = FastAPI(**openapi.ABOUT)
+    handle_errors(app)
+
+    @app.post("/api/v1/classify", **openapi.CLASSIFY)
+    async def classify(
+        request: Request, x_timeout_ms: Annotated[str | None, Header(description=openapi.TIMEOUT)] = None
+    ) -> Response:
+        timeout_s = _timeout_s(x_timeout_ms, settings)
+        context.set_deadline(timeout_s)
+        try:
+            async with asyncio.timeout(timeout_s):
+                parsed, results = await _classify(request, classifier)
+        except TimeoutError:
+            raise DeadlineExceeded(f"The call did not finish within {timeout_s:.3g} s.") from None
+        answers = [to_json(result) for result in results]
+        return JSONResponse(answers[0] if parsed.single else answers, headers={"Server-Timing": server_timing(results)})
+
+    @app.get("/api/v1/models", **openapi.MODELS)
+    async def list_models() -> Response:
+        return JSONResponse({"models": [to_json(model) for model in directory.describe()]})
+
+    @app.get("/api/v1/models/{model}", **openapi.MODEL)
+    async def get_model(model: str) -> Response:
+        return JSONResponse(to_json(directory.find(model)))
+
+    @app.get("/healthz", **openapi.HEALTHZ)
+    async def healthz() -> Response:
+        return JSONResponse({"status": "alive"})
+
+    @app.get("/readyz", **openapi.READYZ)
+    async def readyz() -> Response:
+        conditions = {
+            name: {"ready": not problem, "detail": problem or None} for name, problem in readiness.conditions().items()
+        }
+        models = [to_json(model) for model in directory.describe()]
+        body = {"ready": readiness.ready, "dependencies": conditions, "models": models}
+        return JSONResponse(body, status_code=200 if readiness.ready else 503)
+
+    @app.get("/metrics", **openapi.METRICS)
+    async def metrics() -> Response:
+        return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> Response:
+        return RedirectResponse("/docs")
+
+    return app
+
+
+async def _classify(request: Request, classifier: Classifier) -> tuple[Parsed, Results]:
+    parsed: Parsed | None = None
+
+    async def read() -> Call:
+        nonlocal parsed
+        parsed = await parse(request)
+        return check_request(parsed.request, classifier.limits)
+
+    try:
+        results = await _until_gone(request, classifier.classify("http", read))
+    except TriptychError as error:
+        raise (parsed.rename(error) if parsed else error) from None
+    assert parsed is not None  # noqa: S101 (read() has run, or classify() would have raised)
+    return parsed, results
+
+
+async def _until_gone(request: Request, work: Awaitable[T]) -> T:
+    """Awaits `work`, and cancels it when the client hangs up: nobody waits for the answer any more."""
+    task = asyncio.ensure_future(work)
+    watch = asyncio.create_task(_gone(request, task))
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if watch.done():
+            raise Cancelled("The client closed the connection.") from None
+        raise
+    finally:
+        task.cancel()
+        watch.cancel()
+
+
+async def _gone(request: Request, task: "asyncio.Future[Any]") -> None:
+    """Cancels `task` once the client has hung up."""
+    while not await request.is_disconnected():  # noqa: ASYNC110 (ASGI has no event for it)
+        await asyncio.sleep(0.1)
+    task.cancel()
+
+
+def _timeout_s(header: str | None, settings: ProcessSettings) -> float:
+    if header is None:
+        return settings.default_timeout_s
+    if not header.isdecimal() or int(header) < 1:
+        message = f"x-timeout-ms must be a whole number of milliseconds, at least 1; it is {header[:32]!r}."
+        raise InvalidArgument(message, field="x-timeout-ms")
+    return min(int(header) / 1e3, settings.max_timeout_s)
+
+
+def to_json(message: Message) -> dict[str, Any]:
+    """Returns a message's proto3 JSON, with snake_case names and every field."""
+    return json_format.MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+
+
+def server_timing(results: Results) -> str:
+    """Returns the stages' times of a call, the slowest image's where they differ, as a Server-Timing header."""
+    slowest = {stage: max(getattr(result.timing, f"{stage}_ms") for result in results) for stage in STAGES}
+    return ", ".join(f"{stage};dur={ms:.3f}" for stage, ms in slowest.items())

@@ -1,0 +1,64 @@
+"""uvicorn inside the gateway's own event loop, drained like the gRPC server beside it."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import uvicorn
+from fastapi import FastAPI
+
+from gateway.http.middleware import RequestFrame
+from gateway.settings import GatewaySettings
+
+
+class _Uvicorn(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves signals alone: the process has one drain for both servers."""
+        yield
+
+
+class HttpServer:
+    """Serves the application over HTTP/1.1."""
+
+    def __init__(self, settings: GatewaySettings, app: FastAPI) -> None:
+        # Base64 needs four bytes for three; the rest is room for JSON and multipart around it.
+        self._frame = RequestFrame(app, settings.max_request_bytes * 3 // 2, log_every=settings.request_log)
+        self._settings = settings
+        self._server = _Uvicorn(
+            uvicorn.Config(
+                self._frame,
+                lifespan="off",
+                loop="none",
+                http="httptools",
+                ws="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=round(settings.drain_timeout_s),
+                backlog=2048,
+            )
+        )
+        self.port = 0
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Listens while the context is open.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        listener = socket.create_server((self._settings.host, self._settings.http_port), backlog=2048)
+        self.port = listener.getsockname()[1]
+        task = asyncio.create_task(self._server.serve([listener]))
+        try:
+            yield
+        finally:
+            self._server.should_exit = True
+            await task
+            listener.close()
+
+    def turn_away(self) -> None:
+        """Asks clients, with each answer, to come back on a new connection."""
+        self._frame.draining = True

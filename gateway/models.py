@@ -1,0 +1,86 @@
+"""What can be asked for: the models that the inference service told of last, and which of them is the default."""
+
+from collections.abc import Sequence
+
+from servicekit.errors import InvalidArgument, NotFound, Reason, Unavailable
+from triptych.classification.v1 import model_pb2
+from triptych.inference.v1 import model_pb2 as inference_model_pb2
+
+
+class ModelDirectory:
+    """Knows the models, as of the last successful check."""
+
+    def __init__(self, default: str) -> None:
+        self.default = default
+        self._models: dict[str, inference_model_pb2.Model] = {}
+
+    def update(self, models: Sequence[inference_model_pb2.Model]) -> None:
+        """Takes over what the inference service says."""
+        self._models = {model.name: model for model in models}
+
+    def problem(self) -> str | None:
+        """Says why the default model cannot answer, or None when it can."""
+        model = self._models.get(self.default)
+        if model is None:
+            return f"The default model {self.default!r} is not in the model repository."
+        if not any(version.state == inference_model_pb2.MODEL_STATE_READY for version in model.versions):
+            return next((version.detail for version in model.versions if version.detail), "It has no version.")
+        return None
+
+    def resolve(self, model: str, version: str) -> str:
+        """Returns the name of the model to use.
+
+        Raises:
+            Unavailable: nothing is known yet.
+            NotFound: there is no such model or version.
+            InvalidArgument: the version is not a number.
+        """
+        if not self._models:
+            raise Unavailable("The models are not known yet; the cluster is starting.", retry_after_s=1.0)
+        name = model or self.default
+        if name not in self._models:
+            raise NotFound(f"There is no model {name!r}; there is {', '.join(self._models)}.", field="model")
+        if version and not (version.isascii() and version.isdecimal()):
+            raise InvalidArgument(
+                f"version must be a decimal number such as '1'; it is {version[:32]!r}.", field="version"
+            )
+        versions = [each.version for each in self._models[name].versions]
+        if version and version not in versions:
+            message = f"The model {name!r} has no version {version[:32]!r}; it has {', '.join(versions)}."
+            raise NotFound(message, reason=Reason.MODEL_VERSION_NOT_FOUND, field="version")
+        return name
+
+    def describe(self) -> list[model_pb2.Model]:
+        """Returns every model in the public form, sorted by name."""
+        return [self._public(self._models[name]) for name in sorted(self._models)]
+
+    def find(self, name: str) -> model_pb2.Model:
+        """Returns one model in the public form.
+
+        Raises:
+            InvalidArgument: no name was given.
+            NotFound: there is no such model.
+            Unavailable: nothing is known yet.
+        """
+        if not name:
+            raise InvalidArgument("A model name is required.", reason=Reason.FIELD_MISSING, field="model")
+        return self._public(self._models[self.resolve(name, "")])
+
+    def _public(self, model: inference_model_pb2.Model) -> model_pb2.Model:
+        return model_pb2.Model(
+            name=model.name,
+            title=model.title,
+            input_width_px=model.input_width_px,
+            input_height_px=model.input_height_px,
+            class_count=model.class_count,
+            default=model.name == self.default,
+            versions=[
+                model_pb2.ModelVersion(
+                    version=version.version,
+                    state=model_pb2.ModelState.Name(version.state),
+                    detail=version.detail,
+                    backend=version.backend,
+                )
+                for version in model.versions
+            ],
+        )

@@ -1,0 +1,21 @@
+"""The one place that retries: a budget, so that retries never multiply an outage."""
+
+
+class RetryBudget:
+    """Allows about one retry for ten calls: a call earns a tenth, a retry costs one; a full purse covers a restart."""
+
+    def __init__(self, ratio: float = 0.1, capacity: float = 100) -> None:
+        self._ratio = ratio
+        self._capacity = capacity
+        self._tokens = capacity
+
+    def earn(self) -> None:
+        """Counts a call."""
+        self._tokens = min(self._capacity, self._tokens + self._ratio)
+
+    def spend(self) -> bool:
+        """Takes what a retry costs; False when the purse is empty."""
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True

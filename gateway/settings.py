@@ -1,0 +1,38 @@
+"""Settings of the gateway."""
+
+from pydantic import Field
+
+from servicekit.settings import MIB, ProcessSettings
+
+
+class GatewaySettings(ProcessSettings):
+    """Says where the services are, and what callers may ask for."""
+
+    port: int = Field(default=8081, ge=0, le=65535)
+    """gRPC port."""
+    http_port: int = Field(default=8080, ge=0, le=65535)
+    """HTTP port."""
+    reflection: bool = True
+    """Whether to serve gRPC reflection, so that grpcurl and the like find the API."""
+    preprocess_target: str
+    """gRPC name of the preprocess service: `dns:///preprocess:8081`, or `ipv4:127.0.0.1:9001,127.0.0.1:9002`."""
+    inference_target: str
+    """gRPC name of the inference service."""
+    postprocess_target: str
+    """gRPC name of the postprocess service."""
+    default_model: str = "efficientnet_lite0"
+    """Model of requests that name none."""
+    max_images: int = Field(default=32, ge=1, le=64)
+    """Images per request."""
+    max_image_bytes: int = Field(default=16 * MIB, ge=1)
+    """Bytes of one encoded image."""
+    max_request_bytes: int = Field(default=32 * MIB, ge=1)
+    """Bytes of all images of a request together; a JSON body, being base64, may have half as many again."""
+    max_top_k: int = Field(default=1000, ge=1, le=1000)
+    default_top_k: int = Field(default=5, ge=1)
+    max_in_flight: int = Field(default=512, ge=1)
+    """Images in work at the same time; a request above that is refused at once."""
+    probe_interval_s: float = Field(default=0.25, gt=0)
+    """Pause between two checks of a service."""
+    hold_s: float = Field(default=8, ge=0)
+    """How long a request already in work waits for a service that went away to come back."""

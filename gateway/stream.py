@@ -1,0 +1,71 @@
+"""Video: while a frame is in work only the newest of the waiting ones is kept, so that answers never lag behind."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from gateway.classifier import Classifier
+from gateway.requests import Call, check_frame
+from servicekit import context
+from servicekit.errors import TriptychError
+from servicekit.server import background
+from triptych.classification.v1 import classification_service_pb2 as pb
+
+
+class NewestFrame:
+    """Holds at most one frame; a newer one takes its place."""
+
+    def __init__(self) -> None:
+        self._frame: pb.ClassifyStreamRequest | None = None
+        self._ended = False
+        self._changed = asyncio.Event()
+        self.dropped = 0
+        """Frames displaced since `take` was last called."""
+
+    async def fill(self, frames: AsyncIterator[pb.ClassifyStreamRequest]) -> None:
+        """Puts in every frame as it comes, until the caller has no more."""
+        try:
+            async for frame in frames:
+                self.dropped += self._frame is not None
+                self._frame = frame
+                self._changed.set()
+        finally:
+            self._ended = True
+            self._changed.set()
+
+    async def take(self) -> tuple[pb.ClassifyStreamRequest, int] | None:
+        """Waits for a frame and returns it with the number dropped before it; None when there will be none."""
+        while self._frame is None and not self._ended:
+            self._changed.clear()
+            await self._changed.wait()
+        frame, dropped = self._frame, self.dropped
+        self._frame, self.dropped = None, 0
+        return None if frame is None else (frame, dropped)
+
+
+async def answer_newest(
+    frames: AsyncIterator[pb.ClassifyStreamRequest], classifier: Classifier, timeout_s: float
+) -> AsyncIterator[pb.ClassifyStreamResponse]:
+    """Yields one response per frame that was not dropped; a frame at fault gets its error, and the stream goes on."""
+    slot = NewestFrame()
+    async with background(slot.fill(frames)):
+        while (taken := await slot.take()) is not None:
+            frame, dropped = taken
+            response = await _answer(frame, classifier, timeout_s)
+            response.dropped_count = dropped
+            yield response
+
+
+async def _answer(
+    frame: pb.ClassifyStreamRequest, classifier: Classifier, timeout_s: float
+) -> pb.ClassifyStreamResponse:
+    async def parse() -> Call:
+        return check_frame(frame, classifier.limits)
+
+    context.set_deadline(timeout_s)
+    try:
+        (result,) = await classifier.classify("grpc_stream", parse)
+    except TriptychError as error:
+        field = error.field.replace("images[0].", "image.", 1)
+        fault = pb.FrameError(code=error.code, reason=error.reason, message=error.message, field=field)
+        return pb.ClassifyStreamResponse(frame=frame.frame, error=fault)
+    return pb.ClassifyStreamResponse(frame=frame.frame, classification=result)

@@ -1,0 +1,1 @@
+"""What every Triptych process shares, and nothing about images."""

@@ -1,0 +1,59 @@
+"""Channels to neighbours: balanced over replicas, quick to notice a dead one, quick to come back."""
+
+import json
+
+import grpc
+
+KEEPALIVE_TIME_MS = 10_000
+KEEPALIVE_TIMEOUT_MS = 3_000
+
+
+def open_channel(target: str, *, max_message_bytes: int, health_service: str | None = None) -> grpc.aio.Channel:
+    """Opens a channel to every address behind `target`.
+
+    Args:
+        target: a gRPC name, such as `dns:///preprocess:8081` (a headless service) or `ipv4:10.0.0.1:81,10.0.0.2:81`.
+        max_message_bytes: largest message, in and out.
+        health_service: name whose health each replica is watched for; requests go only to those that are SERVING.
+            Triton has no Watch (it would be ignored), so its channels leave this out and are probed instead.
+    """
+    return grpc.aio.insecure_channel(target, options=_options(max_message_bytes, health_service))
+
+
+def _options(max_message_bytes: int, health_service: str | None) -> list[tuple[str, str | int]]:
+    # No retryPolicy: retries live in one place, in the gateway. gRPC's transparent retries, which only repeat what
+    # never left this machine or was refused unseen, stay on, and need a buffer that holds the largest message.
+    config: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}
+    if health_service is not None:
+        config["healthCheckConfig"] = {"serviceName": health_service}
+    return [
+        ("grpc.service_config", json.dumps(config)),
+        ("grpc.service_config_disable_resolution", 1),
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.per_rpc_retry_buffer_size", max_message_bytes),
+        ("grpc.keepalive_time_ms", KEEPALIVE_TIME_MS),
+        ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 1_000),  # also the time a connection attempt may take
+        ("grpc.max_reconnect_backoff_ms", 1_000),
+        ("grpc.dns_min_time_between_resolutions_ms", 1_000),  # the default of 30 s rules out recovery within two
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
+
+
+def server_options(max_message_bytes: int, max_connection_age_s: float) -> list[tuple[str, int]]:
+    """Returns the options of every server: limits, gentle connection turnover, keepalive that suits our channels."""
+    return [
+        ("grpc.so_reuseport", 0),  # a taken port is an error, not a silent share
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_connection_age_ms", round(max_connection_age_s * 1e3)),
+        ("grpc.max_connection_age_grace_ms", 60_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_TIME_MS // 2),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.server_handshake_timeout_ms", 5_000),
+        ("grpc.max_concurrent_streams", 1_000),
+    ]

@@ -1,0 +1,268 @@
+"""Server interceptors, outermost first: context, log, metrics, errors, deadline, malformed.
+
+Each wraps a handler once, at its first call; a call then runs plain nested coroutines. Only the kinds of RPC that the
+contract has are known: unary and bidirectional streams.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+
+from servicekit import context as request_context
+from servicekit.errors import Code, DeadlineExceeded, Internal, InvalidArgument, Reason, TriptychError, Unavailable
+from servicekit.metrics import RpcMetrics, method_labels
+from servicekit.settings import ProcessSettings
+from servicekit.status import abort
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Handle = Callable[[], Awaitable[Any]]
+
+log = structlog.get_logger()
+
+UNEXPECTED = "Something went wrong inside Triptych; the log has the details under this request id."
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """Names the method that is called."""
+
+    method: str
+    """`/package.Service/Method`."""
+    streaming: bool
+    """Whether it is a bidirectional stream; otherwise it is unary."""
+
+
+class Around(grpc.aio.ServerInterceptor):
+    """Runs `around` about every RPC; subclasses say what happens before and after."""
+
+    def __init__(self) -> None:
+        self._wrapped: dict[str, Any] = {}
+
+    async def around(self, rpc: Rpc, context: Context, handle: Handle) -> Any:
+        """Awaits `handle`, and whatever else the subclass is for."""
+        raise NotImplementedError
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """Returns the wrapped handler of the method, wrapping it the first time."""
+        method = handler_call_details.method
+        if method not in self._wrapped:
+            handler = await continuation(handler_call_details)
+            if handler is None:
+                return None  # unknown method: gRPC answers UNIMPLEMENTED; not kept, since callers choose the names
+            self._wrapped[method] = self._wrap(method, handler)
+        return self._wrapped[method]
+
+    def _wrap(self, method: str, handler: Any) -> Any:
+        codec = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
+        codec["request_deserializer"] = self._deserializer(handler.request_deserializer)
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(
+                self._unary(Rpc(method, streaming=False), handler.unary_unary), **codec
+            )
+        if handler.stream_stream:
+            return grpc.stream_stream_rpc_method_handler(
+                self._stream(Rpc(method, streaming=True), handler.stream_stream), **codec
+            )
+        return handler  # health's Watch and the like bring no error or timing of ours
+
+    def _deserializer(self, inner: Any) -> Any:
+        return inner
+
+    def _unary(self, rpc: Rpc, inner: Any) -> Any:
+        async def call(request: Any, context: Context) -> Any:
+            return await self.around(rpc, context, lambda: inner(request, context))
+
+        return call
+
+    def _stream(self, rpc: Rpc, inner: Any) -> Any:
+        async def call(requests: AsyncIterator[Any], context: Context) -> None:
+            async def handle() -> None:
+                responses = inner(requests, context)
+                if not isinstance(responses, AsyncIterator):
+                    await responses  # a handler that an interceptor further in has wrapped, and that writes by itself
+                    return
+                async for response in responses:
+                    await context.write(response)
+
+            await self.around(rpc, context, handle)
+
+        return call
+
+
+class ContextInterceptor(Around):
+    """Takes over the caller's request id and trace, and, at the edge, tells the request id back."""
+
+    def __init__(self, *, echo: bool) -> None:
+        super().__init__()
+        self._echo = echo
+
+    async def around(self, rpc: Rpc, context: Context, handle: Handle) -> Any:  # noqa: ARG002 (the others use it)
+        """Enters the request's context for logs and for the calls made on its behalf."""
+        metadata = dict(context.invocation_metadata() or ())
+        asked = request_context.accept(
+            _text(metadata, request_context.REQUEST_ID), _text(metadata, request_context.TRACEPARENT)
+        )
+        request_context.enter(asked)
+        structlog.contextvars.bind_contextvars(request_id=asked.request_id, trace_id=asked.trace_id)
+        if self._echo:
+            await context.send_initial_metadata(((request_context.REQUEST_ID, asked.request_id),))
+        return await handle()
+
+
+def _text(metadata: dict[str, Any], key: str) -> str | None:
+    value = metadata.get(key)
+    return value if isinstance(value, str) else None
+
+
+class LogInterceptor(Around):
+    """Writes one line per RPC that failed, and, where wanted, one per RPC that did not."""
+
+    def __init__(self, *, every: bool) -> None:
+        super().__init__()
+        self._every = every
+
+    async def around(self, rpc: Rpc, context: Context, handle: Handle) -> Any:
+        """Logs method, code and time after the RPC ended."""
+        start = time.perf_counter()
+        try:
+            return await handle()
+        finally:
+            code = _code(context)
+            if code != "OK" or self._every:
+                write = log.warning if code in ("INTERNAL", "UNKNOWN") else log.info
+                write("rpc", method=rpc.method, code=code, ms=round((time.perf_counter() - start) * 1e3, 3))
+
+
+class MetricsInterceptor(Around):
+    """Counts and times every RPC under the code it really ended with."""
+
+    def __init__(self, metrics: RpcMetrics) -> None:
+        super().__init__()
+        self._metrics = metrics
+
+    async def around(self, rpc: Rpc, context: Context, handle: Handle) -> Any:
+        """Measures after the await, in a `finally`."""
+        labels = method_labels(rpc.method, streaming=rpc.streaming)
+        self._metrics.begin(labels)
+        start = time.perf_counter()
+        try:
+            return await handle()
+        finally:
+            self._metrics.end(labels, _code(context), time.perf_counter() - start)
+
+
+def _code(context: Context) -> str:
+    if context.cancelled():
+        return "CANCELLED"
+    code: Any = context.code()
+    number = code.value[0] if isinstance(code, grpc.StatusCode) else int(code or 0)
+    return Code(number).name if number else "OK"
+
+
+class ErrorInterceptor(Around):
+    """Is the single place where exceptions become status codes; what is not ours becomes INTERNAL and tells nothing."""
+
+    async def around(self, rpc: Rpc, context: Context, handle: Handle) -> Any:
+        """Maps whatever the handler raises."""
+        try:
+            return await handle()
+        except TriptychError as error:
+            await abort(context, error)
+        except (grpc.aio.AbortError, grpc.aio.UsageError):
+            raise
+        except asyncio.CancelledError:
+            if context.cancelled():
+                raise
+            # Not the caller's doing: the server is stopping, or a task that the handler awaited was cancelled. Letting
+            # this escape would leave the caller hanging (grpc/grpc#29248).
+            message = "The service stopped before the answer was ready."
+            await abort(context, Unavailable(message, reason=Reason.SHUTTING_DOWN, retry_after_s=1.0))
+        except Exception:
+            log.exception("unexpected error", method=rpc.method)
+            await abort(
+                context,
+                Internal(UNEXPECTED),
+            )
+
+
+class MalformedInterceptor(Around):
+    """Answers bytes that are no message with INVALID_ARGUMENT; gRPC would call that INTERNAL and tell nothing."""
+
+    def _deserializer(self, inner: Any) -> Any:
+        def deserialize(data: bytes) -> Any:
+            try:
+                return inner(data)
+            except DecodeError:
+                return None
+
+        return deserialize
+
+    def _unary(self, rpc: Rpc, inner: Any) -> Any:
+        async def call(request: Any, context: Context) -> Any:
+            if request is None:
+                raise InvalidArgument(
+                    f"The bytes sent are no request of {rpc.method}.", reason=Reason.REQUEST_MALFORMED
+                )
+            return await inner(request, context)
+
+        return call
+
+    def _stream(self, rpc: Rpc, inner: Any) -> Any:
+        async def checked(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+            async for request in requests:
+                if request is None:
+                    raise _malformed(rpc)
+                yield request
+
+        async def call(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+            async for response in inner(checked(requests), context):
+                yield response
+
+        return call
+
+
+def _malformed(rpc: Rpc) -> InvalidArgument:
+    return InvalidArgument(f"The bytes sent are no request of {rpc.method}.", reason=Reason.REQUEST_MALFORMED)
+
+
+class DeadlineInterceptor(Around):
+    """Gives every RPC a deadline: the caller's, shortened to the longest allowed, or the default."""
+
+    def __init__(self, settings: ProcessSettings) -> None:
+        super().__init__()
+        self._default_s = settings.default_timeout_s
+        self._max_s = settings.max_timeout_s
+
+    async def around(self, rpc: Rpc, context: Context, handle: Handle) -> Any:
+        """Ends the RPC with DEADLINE_EXCEEDED when its time is up, whether or not the caller asked for it."""
+        if rpc.streaming:  # lives as long as its caller; what it does for each message has a deadline of its own
+            return await handle()
+        left_s = cast("float | None", context.time_remaining())  # None without a deadline, whatever the stub says
+        timeout_s = self._default_s if left_s is None else min(left_s, self._max_s)
+        request_context.set_deadline(timeout_s)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await handle()
+        except TimeoutError:
+            raise DeadlineExceeded(f"The call did not finish within {timeout_s:.3g} s.") from None
+
+
+def interceptors(settings: ProcessSettings, metrics: RpcMetrics, *, edge: bool) -> list[grpc.aio.ServerInterceptor]:
+    """Returns all of them in their order; `edge` marks the server that outside callers talk to."""
+    return [
+        ContextInterceptor(echo=edge),
+        LogInterceptor(every=settings.request_log),
+        MetricsInterceptor(metrics),
+        ErrorInterceptor(),
+        DeadlineInterceptor(settings),
+        MalformedInterceptor(),
+    ]

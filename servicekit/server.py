@@ -1,0 +1,157 @@
+"""The life of a process: listen, become ready, serve, and on SIGTERM or SIGINT drain without losing a request."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+import prometheus_client
+import structlog
+import uvloop
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+
+from servicekit.channel import server_options
+from servicekit.health import Readiness
+from servicekit.interceptors import interceptors
+from servicekit.logging import configure_logging
+from servicekit.metrics import RpcMetrics
+from servicekit.settings import ProcessSettings, SettingsError
+
+log = structlog.get_logger()
+
+Register = Callable[[grpc.aio.Server], None]
+S = TypeVar("S", bound=ProcessSettings)
+
+
+class GrpcServer:
+    """Is a gRPC server with health, limits, interceptors and an orderly end."""
+
+    def __init__(
+        self, settings: ProcessSettings, services: Sequence[str], register: Register, *, edge: bool = False
+    ) -> None:
+        self._settings = settings
+        self._services = services
+        self._health = HealthServicer()
+        self._server = grpc.aio.server(
+            interceptors=interceptors(settings, RpcMetrics("server"), edge=edge),
+            options=server_options(settings.max_message_bytes, settings.max_connection_age_s),
+        )
+        register(self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if settings.reflection:
+            names = (*services, "grpc.health.v1.Health", reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._server)
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listens: alive at once, ready when `follow` says so.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        address = f"{self._settings.host}:{self._settings.port}"
+        try:
+            self.port = self._server.add_insecure_port(address)
+        except RuntimeError:
+            raise OSError(f"cannot listen on {address}: is the port taken?") from None
+        await self._server.start()
+        await self._set_health(ready=False)
+
+    async def follow(self, readiness: Readiness) -> None:
+        """Keeps the health service in step with `readiness`, forever."""
+        async for ready in readiness.changes():
+            await self._set_health(ready=ready)
+
+    async def _set_health(self, *, ready: bool) -> None:
+        status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
+        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)  # liveness: never flips for a dependency
+        for service in self._services:
+            await self._health.set(service, status)
+
+    async def drain(self) -> None:
+        """Says 'not serving', waits until callers have turned away, finishes what was accepted, stops."""
+        await self._health.enter_graceful_shutdown()
+        await asyncio.sleep(self._settings.drain_delay_s)
+        await self._server.stop(self._settings.drain_timeout_s)
+
+
+async def serve(settings: ProcessSettings, services: Sequence[str], register: Register, readiness: Readiness) -> None:
+    """Serves until SIGTERM or SIGINT, then drains."""
+    server = GrpcServer(settings, services, register)
+    await server.start()
+    metrics_port = start_metrics(settings)
+    announce(settings.announce_file, {"grpc": server.port, "metrics": metrics_port})
+    log.info("listening", host=settings.host, port=server.port, metrics_port=metrics_port)
+    async with background(server.follow(readiness)):
+        await stop_signal()
+        log.info("draining")
+        await server.drain()
+    log.info("stopped")
+
+
+def start_metrics(settings: ProcessSettings) -> int:
+    """Serves Prometheus metrics from a thread of its own and returns the port."""
+    server, _ = prometheus_client.start_http_server(settings.metrics_port, settings.host)
+    return int(server.server_port)
+
+
+def announce(path: Path | None, ports: dict[str, int]) -> None:
+    """Tells whoever started the process which ports it got, atomically."""
+    if path is None:
+        return
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    partial.write_text(json.dumps({"pid": os.getpid(), **ports}))
+    partial.replace(path)
+
+
+async def stop_signal() -> None:
+    """Waits for SIGTERM or SIGINT."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+@asynccontextmanager
+async def background(*jobs: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs endless jobs while the context is open; one that fails is logged at once."""
+    tasks = [asyncio.create_task(job) for job in jobs]
+    for task in tasks:
+        task.add_done_callback(_report)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("a background job failed", exc_info=task.exception())
+
+
+def main(service: str, settings_type: type[S], run: Callable[[S], Awaitable[None]]) -> int:
+    """Runs a process: settings, logs, event loop. Returns the exit code."""
+    try:
+        settings = settings_type.load()
+    except SettingsError as error:
+        raise SystemExit(f"{service}: {error}") from None
+    configure_logging(settings, service)
+    log.info("starting", settings=settings.describe())
+
+    async def body() -> None:
+        await run(settings)
+
+    uvloop.run(body())
+    return 0

@@ -1,0 +1,77 @@
+"""Settings: frozen, typed, read once from the environment, printed with secrets masked.
+
+Every process reads variables that begin with `TRIPTYCH_`: `TRIPTYCH_PORT` sets `port`. Nothing else reads them.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024 * 1024
+PREFIX = "TRIPTYCH_"
+
+
+class SettingsError(ValueError):
+    """Names every variable that is wrong, and why."""
+
+
+class ProcessSettings(BaseSettings):
+    """Holds what every process can be told; each service adds its own fields."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(default=0, ge=0, le=65535)
+    """gRPC port; 0 takes a free one, which `announce_file` tells."""
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    """Prometheus port; 0 takes a free one."""
+    announce_file: Path | None = None
+    """Where to write the ports in use, as JSON, once the process listens."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+    request_log: bool = True
+    """Whether to log one line per RPC; failures are logged in any case."""
+    reflection: bool = False
+    """Whether to serve gRPC reflection."""
+    max_message_bytes: int = Field(default=64 * MIB, ge=MIB)
+    """Largest gRPC message, in and out."""
+    default_timeout_s: float = Field(default=10, gt=0)
+    """Deadline of a request that brings none."""
+    max_timeout_s: float = Field(default=60, gt=0)
+    """Latest deadline a caller may ask for; a later one is shortened."""
+    max_connection_age_s: float = Field(default=300, gt=0)
+    """Connections are closed, gently, at about this age, so that clients see new replicas."""
+    drain_delay_s: float = Field(default=0.2, ge=0)
+    """Pause between 'not ready' and the refusal of new work, so that callers have turned away by then."""
+    drain_timeout_s: float = Field(default=15, gt=0)
+    """How long accepted work may take after that."""
+
+    @classmethod
+    def load(cls) -> Self:
+        """Reads the environment.
+
+        Raises:
+            SettingsError: a variable is missing or has a wrong value.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            raise SettingsError("; ".join(_explain(cls, item) for item in error.errors())) from None
+
+    def describe(self) -> dict[str, Any]:
+        """Returns all values as plain data, secrets masked."""
+        return self.model_dump(mode="json")
+
+
+def variable(field: str) -> str:
+    """Returns the environment variable that sets a field."""
+    return PREFIX + field.upper()
+
+
+def _explain(cls: type[BaseSettings], item: Any) -> str:
+    name = ".".join(str(part) for part in item["loc"]) or cls.__name__
+    given = "" if item["type"] == "missing" else f", not {item['input']!r}"
+    return f"{variable(name)}: {item['msg']}{given}"

@@ -1,0 +1,1 @@
+"""Tensors in, logits out, through NVIDIA Triton."""

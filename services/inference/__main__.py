@@ -1,0 +1,31 @@
+"""Starts the inference service: `python -m services.inference`."""
+
+import sys
+
+from servicekit.health import Readiness
+from servicekit.manifest import read_repository
+from servicekit.server import main, serve
+from services.inference.pool import CONDITION, TritonPool
+from services.inference.servicer import InferenceServicer
+from services.inference.settings import InferenceSettings
+from services.inference.triton import Triton
+from triptych.inference.v1.inference_service_pb2_grpc import add_InferenceServiceServicer_to_server
+
+SERVICE = "triptych.inference.v1.InferenceService"
+
+
+async def run(settings: InferenceSettings) -> None:
+    """Wires the process and serves until it is told to stop."""
+    manifests = read_repository(settings.model_repository)
+    readiness = Readiness(CONDITION)
+    servers = [Triton(target, settings.max_message_bytes) for target in settings.triton_targets]
+    pool = TritonPool(servers, manifests, readiness, settings.probe_interval_s)
+    servicer = InferenceServicer(manifests, pool, settings.max_rows)
+    async with pool.running():
+        await serve(
+            settings, [SERVICE], lambda server: add_InferenceServiceServicer_to_server(servicer, server), readiness
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main("inference", InferenceSettings, run))

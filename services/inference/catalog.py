@@ -1,0 +1,79 @@
+"""Which versions can answer now: the manifests' promises held against what Triton says."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from servicekit.errors import InvalidArgument, NotFound, Reason, Unavailable
+from servicekit.manifest import Manifest
+
+READY = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Is what a Triton server says of one version of a model."""
+
+    backend: str
+    max_batch_size: int
+    problem: str = READY
+    """Why it cannot answer; empty when it can."""
+
+
+LoadedVersions = Mapping[tuple[str, str], Loaded]
+"""Keyed by model and version."""
+
+_NOT_LOADED = Loaded("", 0, "No model server has loaded it.")
+
+
+def merge(replicas: Iterable[LoadedVersions]) -> dict[tuple[str, str], Loaded]:
+    """Joins what several servers say: a version is ready when one of them has it ready."""
+    merged: dict[tuple[str, str], Loaded] = {}
+    for replica in replicas:
+        for key, loaded in replica.items():
+            if key not in merged or merged[key].problem:
+                merged[key] = loaded
+    return merged
+
+
+def ascending(versions: Iterable[str]) -> list[str]:
+    """Sorts versions by number."""
+    return sorted(versions, key=int)
+
+
+def find_model(manifests: Mapping[str, Manifest], model: str) -> Manifest:
+    """Returns a model's manifest.
+
+    Raises:
+        InvalidArgument: no name was given.
+        NotFound: the repository has no such model.
+    """
+    if not model:
+        raise InvalidArgument("A model name is required.", reason=Reason.FIELD_MISSING, field="model")
+    if model not in manifests:
+        raise NotFound(f"There is no model {model!r}.", field="model")
+    return manifests[model]
+
+
+def choose_version(manifest: Manifest, version: str, loaded: LoadedVersions) -> tuple[str, Loaded]:
+    """Returns the version to run: the one asked for, or the newest that is ready.
+
+    Raises:
+        NotFound: the model has no such version.
+        Unavailable: the version, or every version, is not ready.
+    """
+    if version and version not in manifest.versions:
+        message = (
+            f"The model {manifest.name!r} has no version {version!r}; it has {', '.join(ascending(manifest.versions))}."
+        )
+        raise NotFound(message, reason=Reason.MODEL_VERSION_NOT_FOUND, field="version")
+    for candidate in [version] if version else reversed(ascending(manifest.versions)):
+        found = loaded.get((manifest.name, candidate), _NOT_LOADED)
+        if not found.problem:
+            return candidate, found
+    what = f"Version {version} of the model" if version else "The model"
+    raise Unavailable(f"{what} {manifest.name!r} is not ready.", reason=Reason.MODEL_NOT_READY, retry_after_s=1.0)
+
+
+def state_of(manifest: Manifest, version: str, loaded: LoadedVersions) -> Loaded:
+    """Returns what is known of a published version."""
+    return loaded.get((manifest.name, version), _NOT_LOADED)

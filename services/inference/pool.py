@@ -1,0 +1,72 @@
+"""All Triton servers of the pool: which are ready, and which one gets the next request."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import grpc
+
+from servicekit.errors import Reason, Unavailable
+from servicekit.health import Prober, Readiness
+from servicekit.manifest import Manifest
+from services.inference.catalog import Loaded, merge
+from services.inference.triton import Logits, Triton
+
+CONDITION = "triton"
+PROBE_TIMEOUT_S = 0.5
+
+
+class TritonPool:
+    """Sends each request to the least busy server that has the version ready."""
+
+    def __init__(
+        self, servers: Sequence[Triton], manifests: Mapping[str, Manifest], readiness: Readiness, interval_s: float
+    ) -> None:
+        self._servers = servers
+        self._manifests = manifests
+        self._prober = Prober(readiness, CONDITION, self.refresh, interval_s=interval_s, timeout_s=2 * PROBE_TIMEOUT_S)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Probes the servers while the context is open, then closes the channels."""
+        async with AsyncExitStack() as stack:
+            for server in self._servers:
+                stack.push_async_callback(server.close)
+            await stack.enter_async_context(self._prober.running())
+            yield
+
+    async def refresh(self) -> None:
+        """Asks every server what it has loaded.
+
+        Raises:
+            Unavailable: no server has any version of any model ready.
+        """
+        await asyncio.gather(*(self._ask(server) for server in self._servers))
+        problems = {key: loaded.problem for key, loaded in self.loaded().items()}
+        if not problems:
+            raise Unavailable("No Triton server answers with a loaded model.")
+        if all(problems.values()):
+            raise Unavailable(f"No model is usable: {next(iter(problems.values()))}")
+
+    async def _ask(self, server: Triton) -> None:
+        try:
+            await server.refresh(self._manifests, PROBE_TIMEOUT_S)
+        except grpc.aio.AioRpcError:
+            return  # the server has forgotten its versions, which is what the others need to know
+
+    def loaded(self) -> dict[tuple[str, str], Loaded]:
+        """Returns what the servers have loaded, together."""
+        return merge(server.versions for server in self._servers)
+
+    async def infer(self, manifest: Manifest, version: str, rows: int, data: bytes, timeout_s: float) -> Logits:
+        """Runs a model, as `Triton.infer` does.
+
+        Raises:
+            Unavailable: no server has the version ready.
+            TriptychError: as `Triton.infer`.
+        """
+        key = (manifest.name, version)
+        able = [server for server in self._servers if key in server.versions and not server.versions[key].problem]
+        if not able:
+            raise Unavailable("The model server is away.", reason=Reason.MODEL_NOT_READY, retry_after_s=1.0)
+        return await min(able, key=lambda server: server.in_flight).infer(manifest, version, rows, data, timeout_s)

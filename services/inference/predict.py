@@ -1,0 +1,78 @@
+"""Runs a batch: rows whose caller has left are skipped, the rest go to Triton, and every row gets its own outcome."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from servicekit.errors import DeadlineExceeded, Internal, Reason, TriptychError
+from servicekit.manifest import Manifest
+from services.inference.batch import Chunk, cut, finite_rows, keep_rows
+from services.inference.catalog import Loaded
+from services.inference.pool import TritonPool
+from services.inference.triton import Logits
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Is what became of a batch."""
+
+    logits: bytes
+    """fp32 `[m, classes]` of the m rows without an error."""
+    errors: list[TriptychError | None]
+    """One per row."""
+    queue_s: float
+    compute_s: float
+
+
+async def predict(
+    pool: TritonPool, manifest: Manifest, version: str, loaded: Loaded, data: bytes, time_left_s: Sequence[float]
+) -> Prediction:
+    """Runs `version` of a model on one row per entry of `time_left_s`; no row's trouble touches another's."""
+    start = time.perf_counter()
+    errors: list[TriptychError | None] = [
+        None if left > 0 else DeadlineExceeded("The caller's time was up before the model could run.")
+        for left in time_left_s
+    ]
+    wanted = [row for row, error in enumerate(errors) if error is None]
+    chunks = cut(data, len(errors), wanted, loaded.max_batch_size) if wanted else []
+    timeout_s = max((time_left_s[row] for row in wanted), default=0.0)
+    answers = await asyncio.gather(*(_ask(pool, manifest, version, chunk, timeout_s) for chunk in chunks))
+    outcome = _join(errors, wanted, chunks, answers)
+    wall_s = time.perf_counter() - start
+    compute_s = max((answer.compute_s or 0.0 for answer in answers if isinstance(answer, Logits)), default=0.0)
+    return Prediction(outcome, errors, max(0.0, wall_s - compute_s), compute_s)
+
+
+async def _ask(
+    pool: TritonPool, manifest: Manifest, version: str, chunk: Chunk, timeout_s: float
+) -> Logits | TriptychError:
+    try:
+        return await pool.infer(manifest, version, chunk.rows, chunk.data, timeout_s)
+    except TriptychError as error:
+        return error
+
+
+def _join(
+    errors: list[TriptychError | None],
+    wanted: list[int],
+    chunks: list[Chunk],
+    answers: Sequence[Logits | TriptychError],
+) -> bytes:
+    """Collects the logits that can be trusted, and writes down in `errors` what happened to the other rows."""
+    parts: list[bytes] = []
+    rows = iter(wanted)
+    for chunk, answer in zip(chunks, answers, strict=True):
+        if isinstance(answer, TriptychError):
+            for _ in range(chunk.rows):
+                errors[next(rows)] = answer
+            continue
+        kept = finite_rows(answer.data, chunk.rows)
+        for good in kept:
+            row = next(rows)
+            if not good:
+                errors[row] = Internal(
+                    "The model answered with values that are not numbers.", reason=Reason.LOGITS_NOT_FINITE
+                )
+        parts.append(keep_rows(answer.data, kept))
+    return parts[0] if len(parts) == 1 else b"".join(parts)

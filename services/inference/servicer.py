@@ -1,0 +1,102 @@
+"""gRPC adapter of the inference service."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import grpc
+
+from servicekit import context as request_context
+from servicekit.errors import InvalidArgument, TriptychError
+from servicekit.manifest import Manifest
+from servicekit.status import to_item
+from servicekit.tensors import check
+from services.inference.batch import check_input
+from services.inference.catalog import LoadedVersions, ascending, choose_version, find_model, state_of
+from services.inference.pool import TritonPool
+from services.inference.predict import Prediction, predict
+from triptych.inference.v1 import inference_service_pb2 as pb
+from triptych.inference.v1 import inference_service_pb2_grpc as pb_grpc
+from triptych.inference.v1 import model_pb2
+from triptych.tensor.v1 import tensor_pb2
+
+
+class InferenceServicer(pb_grpc.InferenceServiceServicer):
+    """Fronts a pool of Triton servers."""
+
+    def __init__(self, manifests: Mapping[str, Manifest], pool: TritonPool, max_rows: int) -> None:
+        self._manifests = manifests
+        self._pool = pool
+        self._max_rows = max_rows
+
+    async def PredictLogits(
+        self, request: pb.PredictLogitsRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.PredictLogitsResponse:
+        """Answers with one stacked tensor and an outcome per row."""
+        manifest = find_model(self._manifests, request.model)
+        version, loaded = choose_version(manifest, request.version, self._pool.loaded())
+        check(request.tensor, "tensor")
+        rows = check_input(request.tensor, manifest.input, self._max_rows)
+        result = await predict(self._pool, manifest, version, loaded, request.tensor.data, _time_left_s(request, rows))
+        return _response(manifest, version, result)
+
+    async def ListModels(
+        self, request: pb.ListModelsRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.ListModelsResponse:
+        """Answers with every model of the repository."""
+        loaded = self._pool.loaded()
+        return pb.ListModelsResponse(models=[_model(self._manifests[name], loaded) for name in sorted(self._manifests)])
+
+    async def GetModel(
+        self, request: pb.GetModelRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.GetModelResponse:
+        """Answers with one model."""
+        return pb.GetModelResponse(model=_model(find_model(self._manifests, request.model), self._pool.loaded()))
+
+
+def _time_left_s(request: pb.PredictLogitsRequest, rows: int) -> list[float]:
+    rpc_left_s = request_context.time_left_s()
+    if not request.time_left_ms:
+        return [rpc_left_s] * rows
+    if len(request.time_left_ms) != rows:
+        message = f"time_left_ms has {len(request.time_left_ms)} entries for {rows} rows; give one per row, or none."
+        raise InvalidArgument(message, field="time_left_ms")
+    return [min(left_ms / 1e3, rpc_left_s) for left_ms in request.time_left_ms]
+
+
+def _response(manifest: Manifest, version: str, result: Prediction) -> pb.PredictLogitsResponse:
+    rows = sum(error is None for error in result.errors)
+    return pb.PredictLogitsResponse(
+        logits=tensor_pb2.Tensor(
+            data_type=tensor_pb2.DATA_TYPE_FP32, shape=(rows, manifest.output.classes), data=result.logits
+        ),
+        outcomes=[_outcome(error) for error in result.errors],
+        model=manifest.name,
+        version=version,
+        queue_ms=result.queue_s * 1e3,
+        compute_ms=result.compute_s * 1e3,
+    )
+
+
+def _outcome(error: TriptychError | None) -> pb.PredictOutcome:
+    return pb.PredictOutcome(error=to_item(error)) if error else pb.PredictOutcome(ok=pb.PredictedRow())
+
+
+def _model(manifest: Manifest, loaded: LoadedVersions) -> model_pb2.Model:
+    states = {version: state_of(manifest, version, loaded) for version in ascending(manifest.versions)}
+    return model_pb2.Model(
+        name=manifest.name,
+        title=manifest.title,
+        input_width_px=manifest.input.width,
+        input_height_px=manifest.input.height,
+        class_count=manifest.output.classes,
+        max_batch_size=max(state.max_batch_size for state in states.values()),
+        versions=[
+            model_pb2.ModelVersion(
+                version=version,
+                state=model_pb2.MODEL_STATE_UNAVAILABLE if state.problem else model_pb2.MODEL_STATE_READY,
+                detail=state.problem,
+                backend=state.backend,
+            )
+            for version, state in states.items()
+        ],
+    )

@@ -1,0 +1,32 @@
+"""Settings of the inference service."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
+
+from servicekit.settings import ProcessSettings
+
+
+class InferenceSettings(ProcessSettings):
+    """Says where the models are and which Triton servers run them."""
+
+    model_repository: Path
+    """Folder with one folder per model."""
+    triton_targets: Annotated[tuple[str, ...], NoDecode]
+    """gRPC names of the Triton servers, one per replica, separated by commas: `127.0.0.1:8001,127.0.0.1:8002`."""
+    max_rows: int = Field(default=64, ge=1)
+    """Rows per call."""
+    probe_interval_s: float = Field(default=0.25, gt=0)
+    """Pause between two checks of a Triton server."""
+
+    @field_validator("triton_targets", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        targets = tuple(target.strip() for target in value.split(",") if target.strip())
+        if not targets:
+            raise ValueError("at least one Triton server is needed")
+        return targets

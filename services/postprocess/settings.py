@@ -1,0 +1,18 @@
+"""Settings of the postprocess service."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from servicekit.settings import ProcessSettings
+
+
+class PostprocessSettings(ProcessSettings):
+    """Says where labels and temperatures are."""
+
+    model_repository: Path
+    """Folder with one folder per model."""
+    max_rows: int = Field(default=64, ge=1)
+    """Rows per call."""
+    max_top_k: int = Field(default=1000, ge=1)
+    """Most predictions per row that a caller may ask for."""
