@@ -79,12 +79,12 @@ class Pipeline:
         ranked = await self._rank(inferred, call)
         ended = time.perf_counter()
         shared = classification_pb2.Timing(
-            total_ms=(ended - start) * 1e3,
-            preprocess_ms=(decoded - start) * 1e3,
-            inference_ms=(predicted - decoded) * 1e3,
-            queue_ms=inferred.queue_ms,
-            compute_ms=inferred.compute_ms,
-            postprocess_ms=(ended - predicted) * 1e3,
+            total_ms=_ms(ended - start),
+            preprocess_ms=_ms(decoded - start),
+            inference_ms=_ms(predicted - decoded),
+            queue_ms=_ms(inferred.queue_ms / 1e3),
+            compute_ms=_ms(inferred.compute_ms / 1e3),
+            postprocess_ms=_ms(ended - predicted),
         )
         results = [
             _result(inferred, ranking.ranking, shared, image.image.compute_ms)
@@ -131,6 +131,10 @@ class Pipeline:
         return response
 
 
+def _ms(seconds: float) -> float:
+    return round(seconds * 1e3, 3)  # more digits would be noise, to the clock and to the reader
+
+
 def _raise_first(errors: Sequence[batch_pb2.ItemError | None], expected: int) -> None:
     if len(errors) != expected:
         raise Internal("A service answered for another number of images than it was asked.")
@@ -160,5 +164,5 @@ def _result(
             for item in ranking.predictions
         ],
     )
-    result.timing.decode_ms = decode_ms
+    result.timing.decode_ms = _ms(decode_ms / 1e3)
     return result

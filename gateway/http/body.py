@@ -16,6 +16,17 @@ from triptych.classification.v1 import classification_service_pb2 as pb
 BASE64 = "Standard base64 of an encoded image (JPEG, PNG, WebP, GIF or BMP)."
 
 
+_JSON_TYPES = {
+    type(None): "null",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    str: "a string",
+    list: "a list",
+    dict: "an object",
+}
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -163,4 +174,5 @@ def _explain(error: ValidationError) -> InvalidArgument:
     if kind == "missing":
         return InvalidArgument(f"The field {field} is required.", reason=Reason.FIELD_MISSING, field=field)
     wanted = first["msg"].removeprefix("Input should be ")
-    return InvalidArgument(f"{field or 'The body'} must be {wanted}.", field=field or "body")
+    given = _JSON_TYPES.get(type(first["input"]), "something else")
+    return InvalidArgument(f"{field or 'The body'} must be {wanted}; it is {given}.", field=field or "body")

@@ -1,0 +1,23 @@
+"""Settings of the preprocess service."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+
+from servicekit.settings import MIB, ProcessSettings
+
+
+class PreprocessSettings(ProcessSettings):
+    """Says where the recipes are and how much an image may cost."""
+
+    model_repository: Path
+    """Folder with one folder per model."""
+    decode_threads: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
+    """Images decoded at the same time; each takes one core."""
+    max_waiting: int = Field(default=256, ge=1)
+    """Images that may wait for a thread; more are refused at once."""
+    max_images: int = Field(default=64, ge=1)
+    """Images per call."""
+    max_image_bytes: int = Field(default=16 * MIB, ge=1)
+    max_image_pixels: int = Field(default=50_000_000, ge=1)
