@@ -160,8 +160,17 @@ class MetricsInterceptor(Around):
             self._metrics.end(labels, _code(context), time.perf_counter() - start)
 
 
+def _caller_left() -> bool:
+    """Says whether the RPC itself was cancelled, by its caller or a server at the end of its drain.
+
+    `context.cancelled()` does not know yet while the handler unwinds; a task that the handler awaited leaves this at 0.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def _code(context: Context) -> str:
-    if context.cancelled():
+    if _caller_left():
         return "CANCELLED"
     code: Any = context.code()
     number = code.value[0] if isinstance(code, grpc.StatusCode) else int(code or 0)
@@ -180,10 +189,10 @@ class ErrorInterceptor(Around):
         except (grpc.aio.AbortError, grpc.aio.UsageError):
             raise
         except asyncio.CancelledError:
-            if context.cancelled():
+            if _caller_left():
                 raise
-            # Not the caller's doing: the server is stopping, or a task that the handler awaited was cancelled. Letting
-            # this escape would leave the caller hanging (grpc/grpc#29248).
+            # Not the caller's doing: a task that the handler awaited was cancelled. Letting this escape would leave the
+            # caller hanging (grpc/grpc#29248).
             message = "The service stopped before the answer was ready."
             await abort(context, Unavailable(message, reason=Reason.SHUTTING_DOWN, retry_after_s=1.0))
         except Exception:

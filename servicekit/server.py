@@ -34,13 +34,20 @@ class GrpcServer:
     """Is a gRPC server with health, limits, interceptors and an orderly end."""
 
     def __init__(
-        self, settings: ProcessSettings, services: Sequence[str], register: Register, *, edge: bool = False
+        self,
+        settings: ProcessSettings,
+        services: Sequence[str],
+        register: Register,
+        *,
+        edge: bool = False,
+        metrics: RpcMetrics | None = None,
     ) -> None:
+        """Prepares the server; `metrics` replaces the process's own, of which there can be only one."""
         self._settings = settings
         self._services = services
         self._health = HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=interceptors(settings, RpcMetrics("server"), edge=edge),
+            interceptors=interceptors(settings, metrics or RpcMetrics("server"), edge=edge),
             options=server_options(settings.max_message_bytes, settings.max_connection_age_s),
         )
         register(self._server)

@@ -6,7 +6,7 @@ Every process reads variables that begin with `TRIPTYCH_`: `TRIPTYCH_PORT` sets 
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
@@ -73,5 +73,6 @@ def variable(field: str) -> str:
 
 def _explain(cls: type[BaseSettings], item: Any) -> str:
     name = ".".join(str(part) for part in item["loc"]) or cls.__name__
-    given = "" if item["type"] == "missing" else f", not {item['input']!r}"
+    annotation = cls.model_fields[name].annotation if name in cls.model_fields else None
+    given = "" if item["type"] == "missing" or annotation is SecretStr else f", not {item['input']!r}"
     return f"{variable(name)}: {item['msg']}{given}"

@@ -4,6 +4,7 @@ from typing import NoReturn
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -41,19 +42,19 @@ def _pack(
 
 async def abort(context: grpc.aio.ServicerContext[object, object], error: TriptychError) -> NoReturn:
     """Ends an RPC with `error`; a shed call also tells gRPC's own retry when to come back."""
+    status = rpc_status.to_status(to_status(error))
+    trailing = list(status.trailing_metadata)  # abort_with_status would drop what set_trailing_metadata was told
     if error.retry_after_s is not None:
-        context.set_trailing_metadata(((PUSHBACK, str(round(error.retry_after_s * 1e3))),))
-    await context.abort_with_status(rpc_status.to_status(to_status(error)))
-    raise AssertionError("abort_with_status raises")  # pragma: no cover
+        trailing.append((PUSHBACK, str(round(error.retry_after_s * 1e3))))
+    await context.abort(status.code, status.details, tuple(trailing))
+    raise AssertionError("abort raises")  # pragma: no cover
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError, neighbour: str) -> TriptychError:
     """Rebuilds the error that a neighbour answered with; what is not ours is told without internals."""
-    status = rpc_status.from_call(error)
-    if status is not None:
-        own = _from_status(status)
-        if own is not None:
-            return own
+    own = _from_status(error)
+    if own is not None:
+        return own
     code = error.code()
     if code is grpc.StatusCode.UNAVAILABLE:
         return Unavailable(f"The {neighbour} service cannot be reached.", retry_after_s=1.0)
@@ -70,7 +71,13 @@ def from_rpc_error(error: grpc.aio.AioRpcError, neighbour: str) -> TriptychError
     return cls(f"The {neighbour} service {sentence}.")
 
 
-def _from_status(status: status_pb2.Status) -> TriptychError | None:
+def _from_status(error: grpc.aio.AioRpcError) -> TriptychError | None:
+    try:
+        status = rpc_status.from_call(error)
+    except (ValueError, DecodeError):
+        return None  # a status that contradicts itself, or is none, was not written by us
+    if status is None:
+        return None
     info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
     for detail in status.details:
         detail.Unpack(info)
@@ -88,7 +95,7 @@ def _from_status(status: status_pb2.Status) -> TriptychError | None:
 
 
 def _build(code: int, reason: str, message: str, field: str, retry_after_s: float | None) -> TriptychError:
-    cls = CLASS_BY_CODE.get(Code(code), Internal)
+    cls = CLASS_BY_CODE[Code(code)] if code in CLASS_BY_CODE else Internal
     return cls(message, reason=_REASONS.get(reason), field=field, retry_after_s=retry_after_s)
 
 

@@ -35,8 +35,8 @@ def encode(array: npt.NDArray[np.generic]) -> tensor_pb2.Tensor:
     return tensor_pb2.Tensor(data_type=data_type, shape=array.shape, data=data)
 
 
-def check(tensor: tensor_pb2.Tensor, field: str) -> None:
-    """Checks that a tensor is what its contract says, without touching its data.
+def check(tensor: tensor_pb2.Tensor, field: str) -> bytes:
+    """Checks that a tensor is what its contract says, and returns its data: protobuf copies it at every access.
 
     Raises:
         InvalidArgument: type, shape and length do not fit together; the message says which.
@@ -50,9 +50,11 @@ def check(tensor: tensor_pb2.Tensor, field: str) -> None:
         message = f"A tensor has at most {MAX_DIMENSIONS} dimensions, none negative."
         raise InvalidArgument(message, reason=Reason.TENSOR_INVALID, field=f"{field}.shape")
     expected = math.prod(tensor.shape) * dtype.itemsize
-    if len(tensor.data) != expected:
-        message = f"The shape {list(tensor.shape)} asks for {expected} bytes of data; there are {len(tensor.data)}."
+    data = tensor.data
+    if len(data) != expected:
+        message = f"The shape {list(tensor.shape)} asks for {expected} bytes of data; there are {len(data)}."
         raise InvalidArgument(message, reason=Reason.TENSOR_INVALID, field=f"{field}.data")
+    return data
 
 
 def decode(tensor: tensor_pb2.Tensor, field: str) -> npt.NDArray[np.generic]:
@@ -61,8 +63,8 @@ def decode(tensor: tensor_pb2.Tensor, field: str) -> npt.NDArray[np.generic]:
     Raises:
         InvalidArgument: as for `check`.
     """
-    check(tensor, field)
-    array: npt.NDArray[np.generic] = np.frombuffer(tensor.data, dtype=_DTYPE[tensor.data_type])
+    data = check(tensor, field)
+    array: npt.NDArray[np.generic] = np.frombuffer(data, dtype=_DTYPE[tensor.data_type])
     return array.reshape(tuple(tensor.shape))
 
 

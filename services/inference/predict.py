@@ -40,8 +40,8 @@ async def predict(
     answers = await asyncio.gather(*(_ask(pool, manifest, version, chunk, timeout_s) for chunk in chunks))
     outcome = _join(errors, wanted, chunks, answers)
     wall_s = time.perf_counter() - start
-    compute_s = max((answer.compute_s or 0.0 for answer in answers if isinstance(answer, Logits)), default=0.0)
-    return Prediction(outcome, errors, max(0.0, wall_s - compute_s), compute_s)
+    compute_s = min(wall_s, max((answer.compute_s for answer in answers if isinstance(answer, Logits)), default=0.0))
+    return Prediction(outcome, errors, wall_s - compute_s, compute_s)
 
 
 async def _ask(

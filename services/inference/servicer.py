@@ -34,9 +34,9 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
         """Answers with one stacked tensor and an outcome per row."""
         manifest = find_model(self._manifests, request.model)
         version, loaded = choose_version(manifest, request.version, self._pool.loaded())
-        check(request.tensor, "tensor")
+        data = check(request.tensor, "tensor")
         rows = check_input(request.tensor, manifest.input, self._max_rows)
-        result = await predict(self._pool, manifest, version, loaded, request.tensor.data, _time_left_s(request, rows))
+        result = await predict(self._pool, manifest, version, loaded, data, _time_left_s(request, rows))
         return _response(manifest, version, result)
 
     async def ListModels(

@@ -13,6 +13,7 @@ from servicekit.channel import open_channel
 from servicekit.errors import Code, Internal
 from servicekit.manifest import Manifest
 from services.inference.catalog import Loaded
+from services.inference.compute_times import ComputeTimes
 from services.inference.triton_errors import classify
 
 MIN_QUEUE_TIMEOUT_US = 1_000
@@ -25,8 +26,8 @@ class Logits:
     data: bytes
     """fp32, little-endian, row-major, `[rows, classes]`."""
     version: str
-    compute_s: float | None
-    """Time the model computed, where the backend tells."""
+    compute_s: float
+    """Time that the model computes on a batch, at the moment."""
 
 
 class Triton:
@@ -36,6 +37,7 @@ class Triton:
         self.target = target
         self.in_flight = 0
         self._unanswered = 0
+        self._compute_times = ComputeTimes()
         self.versions: dict[tuple[str, str], Loaded] = {}
         self._channel = open_channel(target, max_message_bytes=max_message_bytes)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
@@ -65,7 +67,21 @@ class Triton:
             raise classify(Code(error.code().value[0]), error.details() or "") from None
         finally:
             self.in_flight -= 1
-        return _logits(response, manifest, version, rows)
+        data = _checked_logits(response, manifest, version, rows)
+        return Logits(data, response.model_version, await self._compute_s(manifest.name, version, timeout_s))
+
+    async def _compute_s(self, model: str, version: str, timeout_s: float) -> float:
+        mean_s = self._compute_times.mean_s(model, version)
+        if mean_s is None:  # the first request of all
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                await self._learn_compute_times(timeout_s)
+        return self._compute_times.mean_s(model, version) or 0.0
+
+    async def _learn_compute_times(self, timeout_s: float) -> None:
+        statistics = await self._stub.ModelStatistics(service_pb2.ModelStatisticsRequest(), timeout=timeout_s)
+        for model in statistics.model_stats:
+            compute = model.inference_stats.compute_infer
+            self._compute_times.update(model.name, model.version, compute.count, compute.ns)
 
     async def refresh(self, manifests: Mapping[str, Manifest], timeout_s: float) -> None:
         """Asks which published versions are ready, and reads the configuration of those that are new.
@@ -92,6 +108,7 @@ class Triton:
             for key, is_ready in zip(keys, ready, strict=True)
             if is_ready
         }
+        await self._learn_compute_times(timeout_s)
 
     async def _is_ready(self, model: str, version: str, timeout_s: float) -> bool:
         request = service_pb2.ModelReadyRequest(name=model, version=version)
@@ -125,7 +142,7 @@ def _request(manifest: Manifest, version: str, rows: int, data: bytes, timeout_s
     return request
 
 
-def _logits(response: Any, manifest: Manifest, version: str, rows: int) -> Logits:
+def _checked_logits(response: Any, manifest: Manifest, version: str, rows: int) -> bytes:
     expected = [rows, manifest.output.classes]
     data = b""
     with contextlib.suppress(IndexError):
@@ -140,8 +157,7 @@ def _logits(response: Any, manifest: Manifest, version: str, rows: int) -> Logit
         raise Internal("The model server answered with another tensor than the model's manifest promises.")
     if response.model_name != manifest.name or response.model_version != version:
         raise Internal("The model server answered with another model than it was asked for.")
-    told = response.parameters.get("compute_ns")
-    return Logits(data, response.model_version, told.int64_param / 1e9 if told else None)
+    return data
 
 
 def _contradiction(manifest: Manifest, config: Any) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import openvino
 import pytest
 from PIL import Image, ImageOps
 
@@ -14,10 +15,7 @@ from services.preprocess.headers import Limits
 from services.preprocess.reference import reference_array
 from services.preprocess.transforms import image_to_array
 
-pytestmark = pytest.mark.slow
-openvino = pytest.importorskip("openvino")
-
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MODEL = ROOT / "triton_models" / "efficientnet_lite0"
 PHOTOGRAPHS = sorted(path for path in (ROOT / "tests" / "photographs").iterdir() if path.suffix != ".md")
 TOLERANCE = 0.4

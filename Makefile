@@ -1,0 +1,74 @@
+# The same few targets serve people and CI. Each sets up what it needs.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SOURCES := triptych servicekit services gateway modelkit localcluster tests tools triton_backends
+
+help: ## Show this text
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
+
+# Stamps say which set-up is complete and for which inputs, so that a second run takes no time.
+.venv/run.stamp: pyproject.toml constraints.txt
+	@echo "Setting up .venv ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) install --constraint constraints.txt --editable '.[cluster]'
+	@touch $@
+
+.venv/dev.stamp: .venv/run.stamp
+	@echo "Adding the development tools ..."
+	@$(PIP) install --constraint constraints.txt pip
+	@$(PIP) install --constraint constraints.txt --group dev
+	@touch $@
+
+.venv-modelkit/stamp: pyproject.toml constraints.txt
+	@echo "Setting up .venv-modelkit (PyTorch) ..."
+	@test -x .venv-modelkit/bin/python || $(PYTHON) -m venv .venv-modelkit
+	@.venv-modelkit/bin/python -m pip --quiet install --constraint constraints.txt pip
+	@.venv-modelkit/bin/python -m pip --quiet install --constraint constraints.txt --editable '.[modelkit]' --group slow
+	@touch $@
+
+setup: .venv/dev.stamp ## Make the development environment
+
+up: .venv/run.stamp ## Start the cluster on this machine and classify a photograph
+	@$(BIN)/triptych up --detach
+	@$(BIN)/triptych classify examples/chelsea.png
+
+down: ## Stop the cluster
+	@$(BIN)/triptych down
+
+check: setup ## Lint, types, import walls, protos, generated code
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	$(BIN)/python tools/generate_protos.py --check
+	$(BIN)/python tools/check_breaking.py
+
+test: setup ## Run every test but the slow ones; the end-to-end tier starts the real cluster
+	$(BIN)/pytest --cov --cov-report=term $(ARGS)
+
+unit: setup ## Run the unit tests only (seconds)
+	$(BIN)/pytest tests/unit $(ARGS)
+
+e2e: setup ## Run the end-to-end tests only
+	$(BIN)/pytest tests/e2e $(ARGS)
+
+test-slow: .venv-modelkit/stamp ## Run the tests that need PyTorch
+	.venv-modelkit/bin/pytest tests/slow $(ARGS)
+
+gen: setup ## Generate the Python code of protos/
+	$(BIN)/buf format --write
+	$(BIN)/python tools/generate_protos.py
+
+bench: setup ## Measure one request after the other against a running cluster
+	$(BIN)/python benchmarks/latency.py $(ARGS)
+
+format: setup ## Format the code
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+.PHONY: help setup up down check test unit e2e test-slow gen bench format

@@ -1,0 +1,1 @@
+"""Runs the whole cluster as processes on one machine."""

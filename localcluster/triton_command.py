@@ -1,0 +1,95 @@
+"""Says how Triton is started on one machine: every flag, and the whole environment of the process."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from localcluster.triton_runtime import TritonRuntime
+
+LOOPBACK = "127.0.0.1"
+ADMIN_HEADER = "triptych-admin"
+EXIT_TIMEOUT_S = 10
+"""Time for requests in flight after SIGTERM."""
+MIN_PING_INTERVAL_MS = 5_000
+"""Half of what clients do: they ping each 10 s, and gRPC's servers hang up on whoever pings more often than allowed."""
+SHARED_MEMORY_BYTES = 16 * 2**20
+"""For the batches between the server and its Python backend (32 pictures: 4.6 MiB); it grows when it has to."""
+
+
+@dataclass(frozen=True)
+class TritonEndpoints:
+    """Is where one Triton listens, and the word that opens its administrative calls."""
+
+    grpc_port: int
+    metrics_port: int
+    admin_token: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+    """Loading a model can carry code in the request: only who knows this token may (metadata `admin_metadata`)."""
+
+    @property
+    def admin_metadata(self) -> tuple[str, str]:
+        """The gRPC metadata that opens model control, shared memory, trace and log settings."""
+        return f"triton-grpc-protocol-{ADMIN_HEADER}", self.admin_token
+
+
+def triton_command(
+    runtime: TritonRuntime, repository: Path, endpoints: TritonEndpoints, models: Sequence[str]
+) -> tuple[list[str], dict[str, str]]:
+    """Builds the command line and the environment of a Triton that serves the named models on loopback."""
+    flags = [*_model_flags(runtime, repository, models), *_listen_flags(endpoints), *_limit_flags(endpoints)]
+    return [str(runtime.server), *flags], _environment(runtime)
+
+
+def _model_flags(runtime: TritonRuntime, repository: Path, models: Sequence[str]) -> list[str]:
+    return [
+        f"--model-repository={repository.resolve()}",
+        f"--backend-directory={runtime.backends}",
+        "--model-control-mode=explicit",
+        *(f"--load-model={model}" for model in models),
+        "--disable-auto-complete-config",
+        # A model that cannot load must not take the others down; readiness tells.
+        "--exit-on-error=false",
+        "--strict-readiness=true",
+    ]
+
+
+def _listen_flags(endpoints: TritonEndpoints) -> list[str]:
+    return [
+        "--allow-http=false",  # idle keep-alive connections would hold the exit for its whole timeout
+        "--allow-sagemaker=false",
+        "--allow-vertex-ai=false",
+        f"--grpc-address={LOOPBACK}",
+        f"--grpc-port={endpoints.grpc_port}",
+        f"--metrics-address={LOOPBACK}",
+        f"--metrics-port={endpoints.metrics_port}",
+        "--metrics-interval-ms=2000",
+        "--allow-gpu-metrics=false",
+        "--grpc-keepalive-time=30000",
+        "--grpc-keepalive-timeout=10000",
+        # Without this one, a ping on an idle connection counts as abuse whatever the interval.
+        "--grpc-keepalive-permit-without-calls=1",
+        f"--grpc-http2-min-recv-ping-interval-without-data={MIN_PING_INTERVAL_MS}",
+        f"--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:{ADMIN_HEADER}={endpoints.admin_token}",
+        "--log-format=ISO8601",
+    ]
+
+
+def _limit_flags(endpoints: TritonEndpoints) -> list[str]:
+    # A name of its own keeps apart the shared memory of several clusters on one machine.
+    prefix = f"triptych-{endpoints.grpc_port}-"
+    return [
+        f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
+        "--grpc-infer-allocation-pool-size=64",
+        "--pinned-memory-pool-byte-size=0",
+        f"--backend-config=python,shm-region-prefix-name={prefix}",
+        f"--backend-config=python,shm-default-byte-size={SHARED_MEMORY_BYTES}",
+    ]
+
+
+def _environment(runtime: TritonRuntime) -> dict[str, str]:
+    """Says the whole environment: Triton inherits nothing, so no secret reaches its models."""
+    return {
+        "PATH": f"{runtime.home}/bin:/usr/bin:/bin",
+        "LC_ALL": "C.UTF-8",
+        "LD_LIBRARY_PATH": str(runtime.libpython),
+    }

@@ -1,0 +1,110 @@
+"""Publishing: a version appears whole, with a manifest and a configuration that say the truth about it."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from modelkit import publish as publishing
+from modelkit.publish import Card, PublishError, Release, publish
+from modelkit.triton_config import render_config
+from servicekit.manifest import Output, Recipe, read_labels, read_manifest
+
+pytestmark = pytest.mark.unit
+
+CARD = Card(
+    name="shapes",
+    title="Shapes",
+    description="Tells shapes apart.",
+    license="Apache-2.0",
+    source={"weights": "none"},
+    input=Recipe(width=32, height=24, crop=1.0),
+    output=Output(classes=3),
+    labels=("circle", "square", "triangle"),
+)
+ONE = Release("1", b"the first model", lineage={"commit": "abc"}, accuracy={"top1": 0.5})
+
+
+def test_published_version_validates(tmp_path: Path) -> None:
+    """The services read back what was published: manifest, labels, and a model with the manifest's sha256."""
+    publish(tmp_path, CARD, ONE)
+    manifest = read_manifest(tmp_path / "shapes")
+    artifact = manifest.versions["1"].artifacts["cpu"]
+    assert hashlib.sha256(ONE.onnx).hexdigest() == artifact.sha256
+    assert ONE.onnx == (tmp_path / "shapes" / artifact.file).read_bytes()
+    assert CARD.labels == read_labels(tmp_path / "shapes", manifest.output)
+    assert manifest.versions["1"].lineage == {"commit": "abc"}
+
+
+def test_second_version_joins_the_first(tmp_path: Path) -> None:
+    """A new version leaves the older ones, and what is known about them, as they are."""
+    publish(tmp_path, CARD, ONE)
+    first = read_manifest(tmp_path / "shapes").versions["1"]
+    publish(tmp_path, CARD, Release("2", b"the second model"))
+    versions = read_manifest(tmp_path / "shapes").versions
+    assert {"1", "2"} == versions.keys()
+    assert first == versions["1"]
+
+
+def test_publishing_again_changes_nothing(tmp_path: Path) -> None:
+    """The same release published twice is the same repository."""
+    publish(tmp_path, CARD, ONE)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    publish(tmp_path, CARD, ONE)
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_a_published_version_never_changes(tmp_path: Path) -> None:
+    """Other bytes under a published version are refused, and the version stays."""
+    publish(tmp_path, CARD, ONE)
+    with pytest.raises(PublishError, match="already holds another model"):
+        publish(tmp_path, CARD, replace(ONE, onnx=b"other"))
+    assert ONE.onnx == (tmp_path / "shapes" / "1" / "model.onnx").read_bytes()
+
+
+def test_interrupted_publishing_shows_no_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A publisher that dies while it writes leaves neither a version nor a manifest nor a scratch folder."""
+
+    def full_disk(path: Path, data: bytes) -> None:
+        path.write_bytes(data[:4])
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(publishing, "_write_durably", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        publish(tmp_path, CARD, ONE)
+    assert list((tmp_path / "shapes").iterdir()) == []
+
+
+@pytest.mark.parametrize("version", ["0", "01", "-1", "one", "", "²", "1/../2"])
+def test_versions_are_positive_integers(tmp_path: Path, version: str) -> None:
+    """What Triton would not take for a version is refused before anything is written."""
+    with pytest.raises(PublishError, match="positive integer"):
+        publish(tmp_path, CARD, replace(ONE, version=version))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_fit_the_classes(tmp_path: Path) -> None:
+    """A card with too few labels is refused before anything is written."""
+    with pytest.raises(PublishError, match="3 classes but 2 labels"):
+        publish(tmp_path, replace(CARD, labels=("circle", "square")), ONE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_config_says_what_the_manifest_says() -> None:
+    """Names, types and shapes of the rendered configuration are the manifest's, and Triton's own parser reads it."""
+    config = text_format.Parse(render_config("shapes", CARD.input, CARD.output), model_config_pb2.ModelConfig())
+    tensor, logits = config.input[0], config.output[0]
+    assert (tensor.name, tensor.data_type, list(tensor.dims)) == ("image", model_config_pb2.TYPE_UINT8, [24, 32, 3])
+    assert (logits.name, logits.data_type, list(logits.dims)) == ("logits", model_config_pb2.TYPE_FP32, [3])
+    assert (config.backend, config.default_model_filename) == ("openvino", "model.onnx")
+
+
+def test_config_suits_the_native_backend() -> None:
+    """NVIDIA's native OpenVINO backend knows every parameter, and is told to pad, else it refuses small batches."""
+    known = {"NUM_STREAMS", "INFERENCE_NUM_THREADS", "PERFORMANCE_HINT", "ENABLE_BATCH_PADDING"}
+    config = text_format.Parse(render_config("shapes", CARD.input, CARD.output), model_config_pb2.ModelConfig())
+    assert known >= set(config.parameters)
+    assert config.parameters["ENABLE_BATCH_PADDING"].string_value == "YES"

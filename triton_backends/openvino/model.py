@@ -1,0 +1,185 @@
+"""Triton's `openvino` backend in Python: runs an ONNX (or OpenVINO IR) file on the CPU.
+
+It carries the name of the native backend in NVIDIA's container and reads the same parameters, so that one config.pbtxt
+serves on a laptop and there. It runs inside Triton's own environment: NumPy 1, OpenVINO, and Triton's stub.
+
+Parameters (config.pbtxt), both optional:
+    INFERENCE_NUM_THREADS: threads in total; by default every core that this process may use.
+    NUM_STREAMS: groups that share the threads, each inferring a piece of the batch; by default (`AUTO`) one for every
+        four threads.
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+import triton_python_backend_utils as pb_utils
+
+PIECE_SIZES = (8, 4, 2, 1)
+"""Images per inference. Models compiled for a fixed batch run a sixth faster than with a free one; beyond 8 images one
+image costs no less."""
+THREADS_PER_STREAM = 4
+
+Tensors = dict[str, npt.NDArray[Any]]
+
+
+class TritonPythonModel:
+    """Serves one model: stacks all requests of a call, infers them in few pieces, and answers each by itself."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Reads the configuration and compiles the model; what fails here fails the load, with its reason."""
+        config = json.loads(args["model_config"])
+        filename = config.get("default_model_filename") or "model.xml"
+        self._inputs = [tensor["name"] for tensor in config["input"]]
+        self._outputs = [tensor["name"] for tensor in config["output"]]
+        self._batched = config.get("max_batch_size", 0) > 0
+        parameters = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
+        path = Path(args["model_repository"]) / args["model_version"] / filename
+        self._engine = Engine(path, cpu_settings(parameters), fixed_batches=self._batched)
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Answers each request, in order; what is wrong with one never touches another.
+
+        Triton drops cancelled requests when they leave its queue. Asking again here costs a message to the server for
+        each request, more than what the few cancelled since then would save.
+        """
+        tensors = [self._read(request) for request in requests]
+        refusals = [self._engine.refusal(each) for each in tensors]
+        answers = self._infer([each for each, refusal in zip(tensors, refusals, strict=True) if not refusal])
+        return [_refuse(refusal) if refusal else self._answer(next(answers)) for refusal in refusals]
+
+    def _read(self, request: Any) -> Tensors:
+        return {name: pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in self._inputs}
+
+    def _infer(self, requests: list[Tensors]) -> Iterator[Tensors]:
+        if not requests:
+            return
+        if not self._batched:
+            yield from map(self._engine.infer, requests)
+            return
+        stacked = requests[0]
+        if len(requests) > 1:
+            stacked = {name: np.concatenate([tensors[name] for tensors in requests]) for name in self._inputs}
+        outputs = self._engine.infer_batch(stacked)
+        end = 0
+        for tensors in requests:
+            start, end = end, end + len(tensors[self._inputs[0]])
+            yield {name: output[start:end] for name, output in outputs.items()}
+
+    def _answer(self, outputs: Tensors) -> Any:
+        return pb_utils.InferenceResponse([pb_utils.Tensor(name, outputs[name]) for name in self._outputs])
+
+
+class Engine:
+    """Runs one model file on every core.
+
+    A batch of 13 runs as 8 + 4 + 1, each on the model compiled for that many images.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any], *, fixed_batches: bool) -> None:
+        self._streams: int = settings["NUM_STREAMS"]
+        core = ov.Core()
+        self._model = core.read_model(path)
+        if fixed_batches:
+            _set_batch(self._model, -1)
+        sizes: tuple[int | None, ...] = PIECE_SIZES if fixed_batches else (None,)
+        self._jobs = {size: self._compile(core, settings, size) for size in sizes}
+
+    def _compile(self, core: ov.Core, settings: dict[str, Any], size: int | None) -> list[ov.InferRequest]:
+        """Compiles the model for one batch size (None: as it is), with an infer request for each stream."""
+        model = self._model.clone()
+        if size is not None:
+            _set_batch(model, size)
+        compiled = core.compile_model(model, "CPU", settings)
+        return [compiled.create_infer_request() for _ in range(self._streams)]
+
+    def refusal(self, tensors: Tensors) -> str | None:
+        """Says what is wrong with a request, if anything: Triton checks no size that the configuration leaves open."""
+        for name, array in tensors.items():
+            expected = self._model.input(name).partial_shape
+            if not expected.compatible(ov.PartialShape(array.shape)):
+                return f"input '{name}' has shape {list(array.shape)}; the model wants {expected.to_string()}"
+        return None
+
+    def infer(self, tensors: Tensors) -> Tensors:
+        """Infers one request of a model without a batch dimension."""
+        job = self._jobs[None][0]
+        _start(job, tensors)
+        return _wait(job)
+
+    def infer_batch(self, stacked: Tensors) -> Tensors:
+        """Infers a batch of any size, at least 1."""
+        rows = len(next(iter(stacked.values())))
+        outputs: list[Tensors] = []
+        for size, pieces in self._plan(rows):
+            started = list(zip(self._jobs[size], pieces, strict=False))
+            for job, piece in started:
+                _start(job, {name: array[piece] for name, array in stacked.items()})
+            outputs.extend(_wait(job) for job, _ in started)
+        if len(outputs) == 1:
+            return outputs[0]
+        return {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
+
+    def _plan(self, rows: int) -> Iterator[tuple[int, list[slice]]]:
+        """Cuts a batch into waves of equal pieces, one piece per stream, that leave no stream without work for long."""
+        start = 0
+        while start < rows:
+            left = rows - start
+            size = next(size for size in PIECE_SIZES if size <= math.ceil(left / self._streams))
+            count = min(self._streams, left // size)
+            yield size, [slice(start + i * size, start + (i + 1) * size) for i in range(count)]
+            start += count * size
+
+
+def cpu_settings(parameters: dict[str, str]) -> dict[str, Any]:
+    """Turns a model's parameters into OpenVINO's settings."""
+    threads = int(parameters.get("INFERENCE_NUM_THREADS") or usable_cores())
+    streams = parameters.get("NUM_STREAMS", "AUTO").upper()
+    return {
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": max(1, threads // THREADS_PER_STREAM) if streams == "AUTO" else int(streams),
+        "ENABLE_CPU_PINNING": False,  # pinned, every such process on a machine computes on core 0
+    }
+
+
+def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Counts the cores that this process may keep busy: its affinity, or its container's quota where that is less."""
+    cores = len(os.sched_getaffinity(0))
+    for quota_us, period_us in _quotas(cgroup):
+        if quota_us > 0:
+            cores = min(cores, math.ceil(quota_us / period_us))
+    return cores
+
+
+def _quotas(cgroup: Path) -> Iterator[tuple[int, int]]:
+    unified, legacy = cgroup / "cpu.max", cgroup / "cpu"
+    if unified.exists():
+        quota, period = unified.read_text().split()
+        yield (-1 if quota == "max" else int(quota)), int(period)
+    elif (legacy / "cpu.cfs_quota_us").exists():
+        yield int((legacy / "cpu.cfs_quota_us").read_text()), int((legacy / "cpu.cfs_period_us").read_text())
+
+
+def _set_batch(model: ov.Model, size: int) -> None:
+    """Sets the first dimension of every input; -1 leaves it free."""
+    model.reshape({port.any_name: ov.PartialShape([size, *list(port.partial_shape)[1:]]) for port in model.inputs})
+
+
+def _start(job: ov.InferRequest, tensors: Tensors) -> None:
+    job.start_async({name: ov.Tensor(array, shared_memory=True) for name, array in tensors.items()}, share_inputs=True)
+
+
+def _wait(job: ov.InferRequest) -> Tensors:
+    """Waits for an inference and copies its outputs, which the next inference overwrites."""
+    job.wait()
+    return {port.any_name: job.get_tensor(port).data.copy() for port in job.model_outputs}
+
+
+def _refuse(reason: str) -> Any:
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(reason, pb_utils.TritonError.INVALID_ARG))
