@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import grpc
+import structlog
 
 from servicekit import context as request_context
-from servicekit.errors import InvalidArgument, NotFound, Reason, TriptychError
+from servicekit.errors import Internal, InvalidArgument, NotFound, Reason, TriptychError
 from servicekit.manifest import Manifest, Recipe
 from servicekit.status import to_item
 from servicekit.tensors import encode_rows
@@ -18,6 +19,8 @@ from services.preprocess.transforms import image_to_array
 from triptych.preprocess.v1 import preprocess_service_pb2 as pb
 from triptych.preprocess.v1 import preprocess_service_pb2_grpc as pb_grpc
 from triptych.tensor.v1 import tensor_pb2
+
+log = structlog.get_logger()
 
 
 class PreprocessServicer(pb_grpc.PreprocessServiceServicer):
@@ -60,6 +63,9 @@ class PreprocessServicer(pb_grpc.PreprocessServiceServicer):
             return error.at("content")
         except TriptychError as error:
             return error
+        except Exception:
+            log.exception("unexpected error while decoding")
+            return Internal("Something went wrong inside Triptych while this image was decoded.")
 
 
 def _outcome(result: Timed | TriptychError) -> pb.PreprocessOutcome:
@@ -68,7 +74,7 @@ def _outcome(result: Timed | TriptychError) -> pb.PreprocessOutcome:
     image = pb.PreprocessedImage(
         width_px=result.decoded.width_px,
         height_px=result.decoded.height_px,
-        format=result.decoded.format,
+        format=result.decoded.format.lower(),
         queue_ms=result.queue_s * 1e3,
         compute_ms=result.compute_s * 1e3,
     )

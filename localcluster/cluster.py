@@ -1,0 +1,116 @@
+"""Runs a cluster in this process: the composition root of the supervisor."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from localcluster.environment import triton_directory
+from localcluster.guard import Guard, guarding
+from localcluster.layout import GRPC_PORT, HOST, HTTP_PORT, Plan, ProcessSpec, lay_out, servable_models
+from localcluster.options import UpOptions
+from localcluster.ports import PortLeases, port_leases
+from localcluster.state import ClusterStatus, Identity, Phase, ProcessStatus, StateDirectory
+from localcluster.supervisor import Pace, StartError, Supervisor
+from localcluster.triton_command import TritonEndpoints, triton_command
+from localcluster.triton_runtime import ensure_runtime
+
+Watch = Callable[[ClusterStatus], None]
+"""Is told every change of the cluster, at once."""
+
+
+class OptionError(ValueError):
+    """Says which option cannot be met."""
+
+
+def run_cluster(options: UpOptions, watch: Watch | None = None) -> None:
+    """Runs a cluster until SIGINT or SIGTERM, then drains it; a second signal kills what is left.
+
+    Call it from the main thread: children die with the thread that started them.
+
+    Raises:
+        AlreadyRunningError: another cluster runs in the state directory.
+        OptionError: an option cannot be met.
+        PortTakenError: a port that was asked for is in use.
+        TritonInstallError: Triton cannot run here.
+        StartError: a process did not become ready.
+    """
+    state = StateDirectory(options.state_dir)
+    with state.locked(), port_leases() as leases, guarding() as guard:
+        specs = _specs(options, leases)
+        status = _describe(options, specs)
+
+        def publish(status: ClusterStatus) -> None:
+            state.write(status)
+            if watch is not None:
+                watch(status)
+
+        asyncio.run(_supervise(options, specs, status, guard, publish))
+
+
+async def _supervise(
+    options: UpOptions, specs: list[ProcessSpec], status: ClusterStatus, guard: Guard, publish: Watch
+) -> None:
+    def changed(phase: Phase, processes: tuple[ProcessStatus, ...]) -> None:
+        publish(replace(status, phase=phase, processes=processes))
+
+    state = StateDirectory(options.state_dir)
+    supervisor = Supervisor(specs, state.logs, guard, changed, Pace(start_timeout_s=options.timeout_s))
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, partial(_on_signal, stop, supervisor))
+    try:
+        await supervisor.run(stop)
+    except StartError as error:
+        publish(replace(status, phase=Phase.FAILED, processes=(error.process,), detail=str(error)))
+        raise
+    publish(replace(status, phase=Phase.STOPPED))
+
+
+def _on_signal(stop: asyncio.Event, supervisor: Supervisor) -> None:
+    if stop.is_set():
+        supervisor.kill()
+    stop.set()
+
+
+def _specs(options: UpOptions, leases: PortLeases) -> list[ProcessSpec]:
+    models = servable_models(options.model_repository)
+    if not models:
+        raise OptionError(f"{options.model_repository} holds no model: there is no <model>/config.pbtxt in it.")
+    if options.model and options.model not in models:
+        raise OptionError(
+            f"There is no model {options.model!r} in {options.model_repository}; there is {', '.join(models)}."
+        )
+    plan = Plan(
+        host=options.host,
+        http_port=leases.prefer(options.host, options.http_port, HTTP_PORT),
+        grpc_port=leases.prefer(options.host, options.grpc_port, GRPC_PORT),
+        model_repository=options.model_repository,
+        take_port=lambda: leases.take(HOST),
+        replicas=options.replicas,
+        model=options.model or (models[0] if len(models) == 1 else ""),
+    )
+    return lay_out(plan, _triton(options, leases, models))
+
+
+def _triton(options: UpOptions, leases: PortLeases, models: list[str]) -> ProcessSpec:
+    ports = {"grpc": leases.take(HOST), "metrics": leases.take(HOST)}
+    endpoints = TritonEndpoints(grpc_port=ports["grpc"], metrics_port=ports["metrics"])
+    argv, env = triton_command(ensure_runtime(triton_directory()), options.model_repository, endpoints, models)
+    # Triton answers for itself under the empty service name. What it is given is its whole environment.
+    return ProcessSpec(
+        "triton", 1, tuple(argv), env, ports, health_service="", drain_rank=2, loads_first=True, inherits=False
+    )
+
+
+def _describe(options: UpOptions, specs: list[ProcessSpec]) -> ClusterStatus:
+    ports = next(spec.ports for spec in specs if spec.name == "gateway")
+    return ClusterStatus(
+        phase=Phase.STARTING,
+        supervisor=Identity.of(os.getpid()),
+        grpc=f"{options.host}:{ports['grpc']}",
+        http=f"{options.host}:{ports['http']}",
+        model_repository=str(options.model_repository),
+    )

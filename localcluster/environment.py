@@ -1,0 +1,24 @@
+"""The one place of the local cluster that reads the environment: what children inherit, and where users keep files."""
+
+import os
+from pathlib import Path
+
+
+def inherited() -> dict[str, str]:
+    """Returns the environment that children start from; it is handed on whole."""
+    return dict(os.environ)  # noqa: TID251 (nothing is read from it)
+
+
+def state_directory(name: str = "default") -> Path:
+    """Returns where the user's cluster of this name keeps state and logs, by the XDG rules."""
+    return _home("XDG_STATE_HOME", ".local/state") / "triptych" / name
+
+
+def triton_directory() -> Path:
+    """Returns where the user's Triton is installed."""
+    return _home("XDG_CACHE_HOME", ".cache") / "triptych" / "triton"
+
+
+def _home(variable: str, default: str) -> Path:
+    value = os.environ.get(variable, "")  # noqa: TID251 (XDG variables are no settings of ours)
+    return Path(value) if value.startswith("/") else Path.home() / default

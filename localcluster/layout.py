@@ -1,0 +1,125 @@
+"""What a cluster consists of: pure decisions about processes, their settings and their order."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HOST = "127.0.0.1"
+"""Everything behind the gateway stays on this machine."""
+HTTP_PORT = 8080
+GRPC_PORT = 8081
+STAGES = ("preprocess", "inference", "postprocess")
+HEALTH_SERVICES = {stage: f"triptych.{stage}.v1.{stage.capitalize()}Service" for stage in STAGES}
+GATEWAY_SERVICE = "triptych.classification.v1.ClassificationService"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """Says how to run one process."""
+
+    name: str
+    replica: int
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    ports: Mapping[str, int]
+    """By use; `grpc` answers grpc.health.v1."""
+    health_service: str
+    host: str = HOST
+    drain_rank: int = 0
+    """Lower ranks drain first; equal ranks at the same time."""
+    loads_first: bool = False
+    """Whether it answers only after it has loaded everything, so that a lasting `not ready` at the start is final."""
+    inherits: bool = True
+    """Whether it gets the supervisor's environment below its own."""
+
+    @property
+    def title(self) -> str:
+        """Names this replica, such as `preprocess-2`."""
+        return f"{self.name}-{self.replica}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Says what a cluster shall be, with every address settled."""
+
+    host: str
+    http_port: int
+    grpc_port: int
+    model_repository: Path
+    take_port: Callable[[], int]
+    """Gives a free port on loopback at each call."""
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    model: str = ""
+    python: str = sys.executable
+
+
+def lay_out(plan: Plan, triton: ProcessSpec) -> list[ProcessSpec]:
+    """Returns every process of the cluster, the ones that others need first."""
+    extra = {"inference": {"TRIPTYCH_TRITON_TARGETS": f"{HOST}:{triton.ports['grpc']}"}}
+    services = {stage: _replicas(plan, stage, extra.get(stage, {})) for stage in STAGES}
+    targets = {stage: grpc_target([spec.ports["grpc"] for spec in specs]) for stage, specs in services.items()}
+    return [triton, *(spec for specs in services.values() for spec in specs), _gateway(plan, targets)]
+
+
+def _replicas(plan: Plan, stage: str, extra: Mapping[str, str]) -> list[ProcessSpec]:
+    return [_service(plan, stage, replica, extra) for replica in range(1, plan.replicas.get(stage, 1) + 1)]
+
+
+def _service(plan: Plan, stage: str, replica: int, extra: Mapping[str, str]) -> ProcessSpec:
+    ports = {"grpc": plan.take_port(), "metrics": plan.take_port()}
+    env = _common(HOST, ports["grpc"]) | {
+        "TRIPTYCH_METRICS_PORT": str(ports["metrics"]),
+        "TRIPTYCH_MODEL_REPOSITORY": str(plan.model_repository),
+    }
+    argv = (*python_module(plan.python), f"services.{stage}")
+    return ProcessSpec(stage, replica, argv, env | dict(extra), ports, HEALTH_SERVICES[stage], drain_rank=1)
+
+
+def _gateway(plan: Plan, targets: Mapping[str, str]) -> ProcessSpec:
+    ports = {"http": plan.http_port, "grpc": plan.grpc_port}
+    env = _common(plan.host, plan.grpc_port) | {"TRIPTYCH_HTTP_PORT": str(plan.http_port)}
+    env |= {f"TRIPTYCH_{stage.upper()}_TARGET": target for stage, target in targets.items()}
+    if plan.model:
+        env["TRIPTYCH_DEFAULT_MODEL"] = plan.model
+    argv = (*python_module(plan.python), "gateway")
+    return ProcessSpec("gateway", 1, argv, env, ports, GATEWAY_SERVICE, host=plan.host, drain_rank=0)
+
+
+def _common(host: str, port: int) -> dict[str, str]:
+    return {
+        "TRIPTYCH_HOST": host,
+        "TRIPTYCH_PORT": str(port),
+        "TRIPTYCH_LOG_FORMAT": "console",
+        "TRIPTYCH_REFLECTION": "true",
+    }
+
+
+def python_module(python: str) -> tuple[str, ...]:
+    """Returns how to run a module; a folder of the same name where the user happens to be is not taken for it."""
+    return (python, "-P", "-m")
+
+
+def grpc_target(ports: Sequence[int]) -> str:
+    """Returns the gRPC name of a set of replicas on this machine."""
+    return "ipv4:" + ",".join(f"{HOST}:{port}" for port in ports)
+
+
+def parse_replicas(words: Sequence[str]) -> dict[str, int]:
+    """Reads `preprocess=2` and the like.
+
+    Raises:
+        ValueError: a word has another shape, or names what cannot be scaled.
+    """
+    replicas: dict[str, int] = {}
+    for word in words:
+        stage, _, count = word.partition("=")
+        if stage not in STAGES or not count.isdecimal() or not 1 <= int(count) <= 64:
+            raise ValueError(f"{word!r} is not like `preprocess=2`, with one of {', '.join(STAGES)} and 1 to 64.")
+        replicas[stage] = int(count)
+    return replicas
+
+
+def servable_models(repository: Path) -> list[str]:
+    """Returns the names of the models in a Triton repository."""
+    return sorted(config.parent.name for config in repository.glob("*/config.pbtxt"))

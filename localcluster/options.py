@@ -1,0 +1,36 @@
+"""What a user can ask of `triptych up`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Self
+
+MODEL_REPOSITORY = Path(__file__).parents[1] / "triton_models"
+"""The models that come with the source."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """Describes the cluster to run; also travels, as JSON, to a supervisor in the background."""
+
+    state_dir: Path
+    host: str = "127.0.0.1"
+    http_port: int | None = None
+    """None: the default one or, when that is taken, any free one."""
+    grpc_port: int | None = None
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    model_repository: Path = MODEL_REPOSITORY
+    model: str = ""
+    """Empty: the gateway's own default."""
+    timeout_s: float = 120.0
+
+    def to_json(self) -> str:
+        """Returns the text that `from_json` reads."""
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Reads what `to_json` wrote."""
+        data = json.loads(text)
+        return cls(**{**data, "state_dir": Path(data["state_dir"]), "model_repository": Path(data["model_repository"])})

@@ -1,0 +1,218 @@
+"""The preprocess service over a real server."""
+
+import asyncio
+import io
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+import numpy as np
+import pytest
+from fakes.repository import HEIGHT, WIDTH, manifest
+from fakes.scripted import field_of, reason_of
+from fakes.servers import connected, running_server
+from PIL import Image
+
+from servicekit.errors import ResourceExhausted
+from servicekit.manifest import Manifest
+from servicekit.tensors import decode
+from services.preprocess.decoder import Decoder
+from services.preprocess.headers import Limits
+from services.preprocess.servicer import PreprocessServicer
+from services.preprocess.transforms import Decoded
+from triptych.preprocess.v1 import preprocess_service_pb2 as pb
+from triptych.preprocess.v1 import preprocess_service_pb2_grpc as pb_grpc
+
+MANIFESTS = {"tiny": Manifest.model_validate(manifest())}
+
+
+def _picture(color: int, width: int = WIDTH, height: int = HEIGHT) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), (color, color, color)).save(out, "PNG")
+    return out.getvalue()
+
+
+@asynccontextmanager
+async def _serving(decoder: Decoder, limits: Limits | None = None) -> AsyncIterator[grpc.aio.Channel]:
+    servicer = PreprocessServicer(MANIFESTS, decoder, limits or Limits(), max_images=4)
+    async with (
+        running_server(lambda server: pb_grpc.add_PreprocessServiceServicer_to_server(servicer, server)) as server,
+        connected(server.port) as channel,
+    ):
+        yield channel
+
+
+@pytest.fixture
+async def channel() -> AsyncIterator[grpc.aio.Channel]:
+    """A connection to a service with two threads."""
+    with Decoder(2, 8) as decoder:
+        async with _serving(decoder) as channel:
+            yield channel
+
+
+async def _preprocess(
+    channel: grpc.aio.Channel, *images: pb.EncodedImage, model: str = "tiny"
+) -> pb.PreprocessImagesResponse:
+    request = pb.PreprocessImagesRequest(model=model, images=images)
+    return await pb_grpc.PreprocessServiceStub(channel).PreprocessImages(request, timeout=5)
+
+
+def _image(content: bytes, time_left_ms: float | None = None) -> pb.EncodedImage:
+    return pb.EncodedImage(content=content, time_left_ms=time_left_ms)
+
+
+async def test_images_become_rows(channel: grpc.aio.Channel) -> None:
+    """Every image is one row of the tensor, in order."""
+    response = await _preprocess(channel, _image(_picture(10)), _image(_picture(20)))
+    rows = decode(response.tensor, "tensor")
+
+    assert ((2, HEIGHT, WIDTH, 3), [10, 20]) == (rows.shape, [int(np.unique(row).item()) for row in rows])
+
+
+async def test_an_image_is_described(channel: grpc.aio.Channel) -> None:
+    """Its own size and format come back."""
+    response = await _preprocess(channel, _image(_picture(1, 40, 30)))
+    image = response.outcomes[0].image
+
+    assert (40, 30, "png") == (image.width_px, image.height_px, image.format)
+
+
+async def test_a_bad_image_leaves_the_others_alone(channel: grpc.aio.Channel) -> None:
+    """Good, bad and late images of one batch each have their own outcome; the tensor holds the good ones."""
+    response = await _preprocess(
+        channel, _image(_picture(10)), _image(b"not an image"), _image(_picture(20), 0), _image(_picture(30), 5000)
+    )
+
+    assert ["", "IMAGE_FORMAT_UNSUPPORTED", "DEADLINE_EXCEEDED", ""] == [o.error.reason for o in response.outcomes]
+    assert [10, 30] == [int(row.flat[0]) for row in decode(response.tensor, "tensor")]
+
+
+async def test_an_images_own_fault_names_its_content(channel: grpc.aio.Channel) -> None:
+    """A fault of the image points at `content`; a deadline points nowhere."""
+    response = await _preprocess(channel, _image(b""), _image(_picture(20), -1))
+
+    assert ["content", ""] == [outcome.error.field for outcome in response.outcomes]
+
+
+async def test_no_good_image_gives_an_empty_tensor(channel: grpc.aio.Channel) -> None:
+    """m may be 0, and the shape still fits."""
+    response = await _preprocess(channel, _image(b"x"))
+
+    assert [0, HEIGHT, WIDTH, 3] == list(response.tensor.shape)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "field", "model", "images"),
+    [
+        ("INVALID_ARGUMENT", "IMAGES_MISSING", "images", "tiny", 0),
+        ("INVALID_ARGUMENT", "IMAGES_TOO_MANY", "images", "tiny", 5),
+        ("NOT_FOUND", "MODEL_NOT_FOUND", "model", "huge", 1),
+        ("NOT_FOUND", "MODEL_NOT_FOUND", "model", "", 1),
+    ],
+)
+async def test_a_bad_batch_is_refused(
+    channel: grpc.aio.Channel, code: str, reason: str, field: str, model: str, images: int
+) -> None:
+    """What concerns the whole batch fails the call and names the field."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await _preprocess(channel, *[_image(b"x")] * images, model=model)
+
+    assert (code, reason, field) == (caught.value.code().name, reason_of(caught.value), field_of(caught.value))
+
+
+async def test_limits_are_the_settings() -> None:
+    """An image above the limit of pixels is refused with both numbers."""
+    with Decoder(1, 1) as decoder:
+        async with _serving(decoder, Limits(max_pixels=7)) as channel:
+            response = await _preprocess(channel, _image(_picture(1)))
+
+    assert "IMAGE_DIMENSIONS_EXCEEDED" == response.outcomes[0].error.reason
+
+
+async def test_a_broken_decoder_is_told_per_image() -> None:
+    """An exception that nobody foresaw fails its image, INTERNAL and without a word of its text."""
+    with Decoder(1, 1) as decoder:
+        pass  # its threads are gone
+    async with _serving(decoder) as channel:
+        response = await _preprocess(channel, _image(_picture(1)))
+    error = response.outcomes[0].error
+
+    assert ("INTERNAL", False) == (error.reason, "shutdown" in error.message)
+
+
+class _Gate:
+    """Holds decoding threads until it is opened."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.entered = threading.Semaphore(0)
+
+    def job(self) -> Decoded:
+        """Waits for the gate."""
+        self.entered.release()
+        assert self.opened.wait(5)
+        return Decoded(np.zeros((HEIGHT, WIDTH, 3), np.uint8), 1, 1, "png")
+
+
+async def test_a_full_queue_refuses_at_once() -> None:
+    """One in work and two waiting are the limit; the fourth is told when to come back."""
+    gate = _Gate()
+    with Decoder(1, 2) as decoder:
+        accepted = [asyncio.ensure_future(decoder.run(gate.job, 5)) for _ in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(ResourceExhausted) as caught:
+            await decoder.run(gate.job, 5)
+        gate.opened.set()
+        await asyncio.gather(*accepted)
+
+    assert 0.5 == caught.value.retry_after_s
+
+
+async def test_a_full_queue_refuses_only_what_is_too_much() -> None:
+    """Images of one batch that do not fit are refused; the others are decoded."""
+    gate = _Gate()
+    with Decoder(1, 1) as decoder:
+        async with _serving(decoder) as channel:
+            blocked = asyncio.ensure_future(decoder.run(gate.job, 5))
+            await asyncio.to_thread(gate.entered.acquire)
+            call = asyncio.ensure_future(_preprocess(channel, _image(_picture(1)), _image(_picture(2))))
+            await asyncio.sleep(0.1)
+            gate.opened.set()
+            await blocked
+            response = await call
+
+    assert ["", "QUEUE_FULL"] == [outcome.error.reason for outcome in response.outcomes]
+
+
+async def test_what_waited_too_long_is_not_decoded() -> None:
+    """An image whose time is up when its turn comes costs nothing more."""
+    gate = _Gate()
+    with Decoder(1, 2) as decoder:
+        async with _serving(decoder) as channel:
+            blocked = asyncio.ensure_future(decoder.run(gate.job, 5))
+            await asyncio.to_thread(gate.entered.acquire)
+            call = asyncio.ensure_future(_preprocess(channel, _image(_picture(1), 50)))
+            await asyncio.sleep(0.1)
+            gate.opened.set()
+            await blocked
+            response = await call
+
+    assert "DEADLINE_EXCEEDED" == response.outcomes[0].error.reason
+
+
+async def test_a_cancelled_wait_frees_its_place() -> None:
+    """Nobody waits for an image whose caller has left."""
+    gate = _Gate()
+    with Decoder(1, 1) as decoder:
+        blocked = asyncio.ensure_future(decoder.run(gate.job, 5))
+        waiting = asyncio.ensure_future(decoder.run(gate.job, 5))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        again = asyncio.ensure_future(decoder.run(gate.job, 5))
+        await asyncio.sleep(0)
+        gate.opened.set()
+        await asyncio.gather(blocked, again)
+
+    assert waiting.cancelled()

@@ -1,0 +1,86 @@
+"""Layout: which processes a cluster has, and what each is told."""
+
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from localcluster.layout import Plan, ProcessSpec, grpc_target, lay_out, parse_replicas, servable_models
+
+TRITON = ProcessSpec(
+    "triton", 1, ("tritonserver",), {}, {"grpc": 9000, "metrics": 9999}, "", drain_rank=2, inherits=False
+)
+
+
+def specs(replicas: dict[str, int] | None = None, **changes: str) -> dict[str, ProcessSpec]:
+    """Lays out a cluster whose free ports count from 9001; returns its processes by title."""
+    ports = count(9001)
+    plan = Plan("0.0.0.0", 8080, 8081, Path("/models"), lambda: next(ports), replicas or {}, **changes)  # noqa: S104
+    return {spec.title: spec for spec in lay_out(plan, TRITON)}
+
+
+def test_one_of_each_by_default() -> None:
+    """A cluster has one replica of everything unless told otherwise."""
+    assert ["triton-1", "preprocess-1", "inference-1", "postprocess-1", "gateway-1"] == list(specs())
+
+
+def test_gateway_knows_every_replica() -> None:
+    """The gateway's targets name all replicas of a service."""
+    found = specs({"preprocess": 2})
+    ports = [found[title].ports["grpc"] for title in ("preprocess-1", "preprocess-2")]
+    assert grpc_target(ports) == found["gateway-1"].env["TRIPTYCH_PREPROCESS_TARGET"]
+
+
+def test_inference_knows_triton() -> None:
+    """Inference gets Triton's address."""
+    assert specs()["inference-1"].env["TRIPTYCH_TRITON_TARGETS"] == "127.0.0.1:9000"
+
+
+def test_only_the_gateway_leaves_the_machine() -> None:
+    """`--host` moves the gateway alone; services stay on loopback."""
+    hosts = {title: spec.env["TRIPTYCH_HOST"] for title, spec in specs().items() if title != "triton-1"}
+    others = dict.fromkeys(("preprocess-1", "inference-1", "postprocess-1"), "127.0.0.1")
+    assert {**others, "gateway-1": "0.0.0.0"} == hosts  # noqa: S104
+
+
+def test_every_port_is_used_once() -> None:
+    """No two processes share a port."""
+    ports = [port for spec in specs({"inference": 3}).values() for port in spec.ports.values()]
+    assert len(ports) == len(set(ports))
+
+
+def test_the_gateway_drains_first_and_triton_last() -> None:
+    """Whoever accepts work stops before whoever does it."""
+    found = specs()
+    assert ["gateway-1", "preprocess-1", "triton-1"] == sorted(
+        ("triton-1", "preprocess-1", "gateway-1"), key=lambda title: found[title].drain_rank
+    )
+
+
+@pytest.mark.parametrize(("model", "expected"), [("", None), ("lite", "lite")])
+def test_default_model_is_passed_only_when_chosen(model: str, expected: str | None) -> None:
+    """Without a choice the gateway keeps its own default."""
+    assert expected == specs(model=model)["gateway-1"].env.get("TRIPTYCH_DEFAULT_MODEL")
+
+
+def test_replicas_are_read() -> None:
+    """`SERVICE=N` words become numbers."""
+    assert {"preprocess": 2, "inference": 1} == parse_replicas(["preprocess=2", "inference=1"])
+
+
+@pytest.mark.parametrize(
+    "word", ["preprocess", "gateway=2", "preprocess=0", "preprocess=-1", "preprocess=x", "=2", "preprocess=65"]
+)
+def test_wrong_replicas_are_refused(word: str) -> None:
+    """Anything else is refused with an example."""
+    with pytest.raises(ValueError, match="preprocess=2"):
+        parse_replicas([word])
+
+
+def test_models_are_folders_with_a_config(tmp_path: Path) -> None:
+    """Only folders with a config.pbtxt count as models."""
+    for name in ("b", "a"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.pbtxt").touch()
+    (tmp_path / "notes").mkdir()
+    assert ["a", "b"] == servable_models(tmp_path)

@@ -1,0 +1,65 @@
+"""`triptych models` and `triptych model`: what is served, and the life of models."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from triptych.cli.options import Json, Server, StateDir, Timeout, server_address
+from triptych.cli.output import fail, out, print_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from triptych import Model, ModelVersion
+
+
+def models(json: Json = False, server: Server = None, timeout: Timeout = 10.0, state_dir: StateDir = None) -> None:
+    """Lists the models that can be asked."""
+    from triptych import ClassifyError, Client
+    from triptych.cli.classify import explain
+
+    address = server_address(server, state_dir)
+    try:
+        with Client(address) as client:
+            found = client.models(timeout_s=timeout)
+    except ClassifyError as error:
+        fail(explain(error, [], address))
+    if json:
+        print_json([asdict(model) for model in found])
+    else:
+        out().print(view(found))
+
+
+def view(found: "list[Model]") -> "Table":
+    """Returns the models as a table, one row per version."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("model", "version", "state", "backend", "input", "classes"):
+        table.add_column(heading)
+    for model in found:
+        for version in model.versions:
+            table.add_row(*_row(model, version))
+    return table
+
+
+def _row(model: "Model", version: "ModelVersion") -> tuple[str, ...]:
+    return (
+        f"{model.name}{' (default)' if model.default else ''}",
+        version.version,
+        "[green]ready[/green]" if version.ready else f"[yellow]not ready[/yellow] {version.detail}",
+        version.backend or "-",
+        f"{model.input_width_px} x {model.input_height_px}",
+        str(model.class_count),
+    )
+
+
+def model(context: typer.Context) -> None:
+    """Imports and publishes models; `triptych model --help` tells more."""
+    try:
+        from modelkit.cli import app
+    except ModuleNotFoundError as error:
+        fail(f"{error.name} is not installed: pip install 'triptych[modelkit]'")
+    app(args=context.args, prog_name="triptych model")

@@ -1,0 +1,174 @@
+"""The client for asyncio."""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import grpc
+
+from triptych.classification.v1.classification_service_pb2 import (
+    ClassifyStreamRequest,
+    GetModelRequest,
+    ListModelsRequest,
+)
+from triptych.classification.v1.classification_service_pb2_grpc import ClassificationServiceStub
+from triptych.client.calls import CHANNEL_OPTIONS, PAGE_SIZE, SERVICE, Attempts
+from triptych.client.requests import ImageSource, Query, read_image, split, target_name
+from triptych.client.results import Classification, Frame, Model
+from triptych.client.retry import Retry
+
+if TYPE_CHECKING:  # it exists for type checkers only
+    from triptych.classification.v1.classification_service_pb2_grpc import ClassificationServiceAsyncStub
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+
+class AsyncClient:
+    """Does what `Client` does, for asyncio, and classifies video streams. Use it in one event loop."""
+
+    def __init__(self, target: str = "localhost:8081") -> None:
+        """Prepares a client for a gateway: `host:port` or any gRPC name. Connects on the first call."""
+        self._target = target
+        self._retry = Retry()
+
+    async def classify(
+        self,
+        image: ImageSource,
+        *,
+        model: str = "",
+        version: str = "",
+        top_k: int | None = None,
+        min_score: float | None = None,
+        timeout_s: float = 10.0,
+        request_id: str | None = None,
+    ) -> Classification:
+        """Says what one image shows; arguments and errors are those of `Client.classify`."""
+        content = await asyncio.to_thread(read_image, image)
+        return (await self._classify([content], Query(model, version, top_k, min_score), timeout_s, request_id))[0]
+
+    async def classify_many(
+        self,
+        images: Iterable[ImageSource],
+        *,
+        model: str = "",
+        version: str = "",
+        top_k: int | None = None,
+        min_score: float | None = None,
+        timeout_s: float = 10.0,
+        request_id: str | None = None,
+    ) -> list[Classification]:
+        """Says what each image shows; arguments and errors are those of `Client.classify_many`."""
+        query = Query(model, version, top_k, min_score)
+        contents = [await asyncio.to_thread(read_image, image) for image in images]
+        return [result for run in split(contents) for result in await self._classify(run, query, timeout_s, request_id)]
+
+    async def classify_stream(
+        self,
+        frames: AsyncIterable[ImageSource],
+        *,
+        model: str = "",
+        version: str = "",
+        top_k: int | None = None,
+        min_score: float | None = None,
+        timeout_s: float | None = None,
+        request_id: str | None = None,
+    ) -> AsyncIterator[Frame]:
+        """Classifies a video while it comes. The gateway drops frames that would be late in favour of newer ones.
+
+        A frame at fault is answered with its error and the stream goes on. A stream that breaks is not tried again.
+
+        Raises:
+            ClassifyError: the stream as a whole failed.
+        """
+        query = Query(model, version, top_k, min_score)
+        attempts = Attempts(self._retry, self._target, timeout_s, request_id)
+        requests = _number(frames, query)
+        call = self._stub.ClassifyStream(requests, timeout=attempts.remaining_s, metadata=attempts.metadata)
+        try:
+            async for response in call:
+                yield Frame.from_proto(response)
+        except grpc.aio.AioRpcError as failure:
+            raise attempts.error(failure) from None
+        finally:
+            call.cancel()  # the caller may have had enough
+
+    async def models(self, *, timeout_s: float = 10.0) -> list[Model]:
+        """Returns the models that can be named in a call; errors are those of `Client.models`."""
+        found: list[Model] = []
+        request = ListModelsRequest(page_size=PAGE_SIZE)
+        while True:
+            page = await self._call(self._stub.ListModels, request, timeout_s)
+            found += map(Model.from_proto, page.models)
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token
+
+    async def model(self, name: str, *, timeout_s: float = 10.0) -> Model:
+        """Returns one model; errors are those of `Client.model`."""
+        return Model.from_proto((await self._call(self._stub.GetModel, GetModelRequest(model=name), timeout_s)).model)
+
+    async def ready(self, *, timeout_s: float = 1.0) -> bool:
+        """Says whether the gateway and everything behind it takes requests."""
+        from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415 (few callers ask)
+
+        request = health_pb2.HealthCheckRequest(service=SERVICE)
+        try:
+            reply = await health_pb2_grpc.HealthStub(self._channel).Check(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+    async def close(self) -> None:
+        """Ends the connections."""
+        if "_channel" in self.__dict__:
+            await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"AsyncClient({self._target!r})"
+
+    @cached_property
+    def _channel(self) -> grpc.aio.Channel:
+        # Not in the constructor: a channel belongs to the event loop that runs when it is made.
+        return grpc.aio.insecure_channel(target_name(self._target), options=CHANNEL_OPTIONS)
+
+    @cached_property
+    def _stub(self) -> "ClassificationServiceAsyncStub":
+        return ClassificationServiceStub(self._channel)
+
+    async def _classify(
+        self, images: Sequence[bytes], query: Query, timeout_s: float, request_id: str | None
+    ) -> list[Classification]:
+        response = await self._call(self._stub.Classify, query.request(images), timeout_s, request_id)
+        return [Classification.from_proto(result) for result in response.results]
+
+    async def _call(
+        self,
+        method: "grpc.aio.UnaryUnaryMultiCallable[Q, A]",
+        request: Q,
+        timeout_s: float,
+        request_id: str | None = None,
+    ) -> A:
+        attempts = Attempts(self._retry, self._target, timeout_s, request_id)
+        while True:
+            try:
+                return await method(request, timeout=attempts.remaining_s, metadata=attempts.metadata)
+            except grpc.aio.AioRpcError as failure:
+                await asyncio.sleep(attempts.pause_s(failure))
+
+
+async def _number(frames: AsyncIterable[ImageSource], query: Query) -> AsyncIterator[ClassifyStreamRequest]:
+    number = 0
+    async for frame in frames:
+        yield query.frame(number, await asyncio.to_thread(read_image, frame))
+        number += 1

@@ -1,0 +1,83 @@
+"""What both clients share about a call: its channel, its metadata, its deadline and its second attempt."""
+
+import json
+import time
+from typing import Protocol
+
+import grpc
+
+from triptych.client.errors import ClassifyError, Trailers
+from triptych.client.requests import MAX_MESSAGE_BYTES, new_request_id
+from triptych.client.retry import Retry
+
+REQUEST_ID_KEY = "x-request-id"
+SERVICE = "triptych.classification.v1.ClassificationService"
+PAGE_SIZE = 1000
+
+CHANNEL_OPTIONS: list[tuple[str, str | int]] = [
+    ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
+    ("grpc.service_config_disable_resolution", 1),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE_BYTES),  # the default, 256 KiB, would rule out transparent retries
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
+]
+
+
+class FailedCall(Protocol):
+    """Is what the errors of gRPC's two APIs have in common."""
+
+    def code(self) -> grpc.StatusCode: ...  # noqa: D102
+    def details(self) -> str | None: ...  # noqa: D102
+    def trailing_metadata(self) -> object: ...  # noqa: D102
+
+
+class Attempts:
+    """Accounts for the attempts of one call."""
+
+    def __init__(self, retry: Retry, target: str, timeout_s: float | None, request_id: str | None) -> None:
+        self._retry = retry
+        self._target = target
+        self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        self._request_id = request_id or new_request_id()
+        self._failed = False
+        retry.budget.earn()
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """Returns what to send along."""
+        return ((REQUEST_ID_KEY, self._request_id),)
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Returns the time until the caller's deadline, None when there is none."""
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    def error(self, failure: FailedCall) -> ClassifyError:
+        """Returns the error to raise for a failed call."""
+        trailers = _trailers(failure.trailing_metadata())
+        return ClassifyError.from_call(
+            failure.code(), failure.details() or "", trailers, self._request_id, self._target
+        )
+
+    def pause_s(self, failure: FailedCall) -> float:
+        """Returns how long to wait before the next attempt.
+
+        Raises:
+            ClassifyError: there shall be none.
+        """
+        error = self.error(failure)
+        remaining_s = float("inf") if self.remaining_s is None else self.remaining_s
+        pause_s = None if self._failed else self._retry.pause_s(error, remaining_s)
+        if pause_s is None:
+            raise error from None
+        self._failed = True
+        return pause_s
+
+
+def _trailers(metadata: object) -> Trailers:
+    return dict(metadata) if metadata else {}  # type: ignore[call-overload] # pairs, in both APIs

@@ -1,0 +1,147 @@
+"""The client for ordinary code."""
+
+import time
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+import grpc
+
+from triptych.classification.v1.classification_service_pb2 import GetModelRequest, ListModelsRequest
+from triptych.classification.v1.classification_service_pb2_grpc import ClassificationServiceStub
+from triptych.client.calls import CHANNEL_OPTIONS, PAGE_SIZE, SERVICE, Attempts
+from triptych.client.requests import ImageSource, Query, read_image, split, target_name
+from triptych.client.results import Classification, Model
+from triptych.client.retry import Retry
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+
+class Client:
+    """Classifies images over gRPC. Safe to share between threads; keeps one connection per gateway replica.
+
+    A call that meets an absent server, or one that sheds load and says when to come back, is tried once more, as long
+    as few calls need that and the deadline allows it.
+    """
+
+    def __init__(self, target: str = "localhost:8081") -> None:
+        """Prepares a client for a gateway: `host:port` or any gRPC name. Connects on the first call."""
+        self._target = target
+        self._channel = grpc.insecure_channel(target_name(target), options=CHANNEL_OPTIONS)
+        self._stub = ClassificationServiceStub(self._channel)
+        self._retry = Retry()
+
+    def classify(
+        self,
+        image: ImageSource,
+        *,
+        model: str = "",
+        version: str = "",
+        top_k: int | None = None,
+        min_score: float | None = None,
+        timeout_s: float = 10.0,
+        request_id: str | None = None,
+    ) -> Classification:
+        """Says what one image shows.
+
+        Args:
+            image: encoded bytes, the path of a file, or a file opened for reading bytes.
+            model: name of the model; empty asks the gateway's default.
+            version: version of the model; empty asks the newest one that is ready.
+            top_k: most predictions; None leaves it to the gateway (5).
+            min_score: least score of a prediction.
+            timeout_s: how long the whole call may take, a second attempt included.
+            request_id: id of the call in the server's logs; made up when there is none.
+
+        Raises:
+            ClassifyError: the call failed.
+            OSError: the file cannot be read.
+        """
+        query = Query(model, version, top_k, min_score)
+        return self._classify([read_image(image)], query, timeout_s, request_id)[0]
+
+    def classify_many(
+        self,
+        images: Iterable[ImageSource],
+        *,
+        model: str = "",
+        version: str = "",
+        top_k: int | None = None,
+        min_score: float | None = None,
+        timeout_s: float = 10.0,
+        request_id: str | None = None,
+    ) -> list[Classification]:
+        """Says what each image shows, in their order; any number, sent in as few calls as the gateway allows.
+
+        Arguments and errors are those of `classify`; `timeout_s` is for each call. The field of an error counts from
+        the first image of its call.
+        """
+        query = Query(model, version, top_k, min_score)
+        runs = split([read_image(image) for image in images])
+        return [result for run in runs for result in self._classify(run, query, timeout_s, request_id)]
+
+    def models(self, *, timeout_s: float = 10.0) -> list[Model]:
+        """Returns the models that can be named in a call, sorted by name.
+
+        Raises:
+            ClassifyError: the call failed.
+        """
+        found: list[Model] = []
+        request = ListModelsRequest(page_size=PAGE_SIZE)
+        while True:
+            page = self._call(self._stub.ListModels, request, timeout_s)
+            found += map(Model.from_proto, page.models)
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token
+
+    def model(self, name: str, *, timeout_s: float = 10.0) -> Model:
+        """Returns one model.
+
+        Raises:
+            ClassifyError: the call failed, with code `NOT_FOUND` when there is no such model.
+        """
+        return Model.from_proto(self._call(self._stub.GetModel, GetModelRequest(model=name), timeout_s).model)
+
+    def ready(self, *, timeout_s: float = 1.0) -> bool:
+        """Says whether the gateway and everything behind it takes requests."""
+        from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415 (few callers ask)
+
+        request = health_pb2.HealthCheckRequest(service=SERVICE)
+        try:
+            reply = health_pb2_grpc.HealthStub(self._channel).Check(request, timeout=timeout_s)
+        except grpc.RpcError:
+            return False
+        return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def close(self) -> None:
+        """Ends the connections."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Client({self._target!r})"
+
+    def _classify(
+        self, images: Sequence[bytes], query: Query, timeout_s: float, request_id: str | None
+    ) -> list[Classification]:
+        response = self._call(self._stub.Classify, query.request(images), timeout_s, request_id)
+        return [Classification.from_proto(result) for result in response.results]
+
+    def _call(
+        self, method: "grpc.UnaryUnaryMultiCallable[Q, A]", request: Q, timeout_s: float, request_id: str | None = None
+    ) -> A:
+        attempts = Attempts(self._retry, self._target, timeout_s, request_id)
+        while True:
+            try:
+                return method(request, timeout=attempts.remaining_s, metadata=attempts.metadata)
+            except grpc.RpcError as failure:
+                time.sleep(attempts.pause_s(failure))
