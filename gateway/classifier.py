@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from gateway.metrics import IN_FLIGHT, IN_FLIGHT_LIMIT, REQUEST_SECONDS, REQUESTS
 from gateway.pipeline import Pipeline
 from gateway.requests import Call, Limits
+from servicekit import context
 from servicekit.errors import Code, Internal, ResourceExhausted, TriptychError
 from triptych.classification.v1 import classification_pb2
+
+CLOCK_S = 0.002  # a timer of the event loop may fire this much before its time
 
 Results = list[classification_pb2.Classification]
 
@@ -42,7 +45,8 @@ class Classifier:
             code, reason = error.code.name, error.reason.value
             raise
         except asyncio.CancelledError:
-            code, reason = Code.CANCELLED.name, ""
+            late = context.time_left_s() < CLOCK_S
+            code, reason = (Code.DEADLINE_EXCEEDED if late else Code.CANCELLED).name, ""
             raise
         finally:
             REQUESTS.labels(transport, code, reason).inc()

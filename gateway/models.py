@@ -39,7 +39,7 @@ class ModelDirectory:
             raise Unavailable("The models are not known yet; the cluster is starting.", retry_after_s=1.0)
         name = model or self.default
         if name not in self._models:
-            raise NotFound(f"There is no model {name!r}; there is {', '.join(self._models)}.", field="model")
+            raise NotFound(f"There is no model {name[:64]!r}; there is {', '.join(self._models)}.", field="model")
         if version and not (version.isascii() and version.isdecimal()):
             raise InvalidArgument(
                 f"version must be a decimal number such as '1'; it is {version[:32]!r}.", field="version"

@@ -1,21 +1,20 @@
 """The chain: preprocess, inference, postprocess, for one accepted call."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import Any
 
 import uuid_utils
 
 from gateway.metrics import BATCH_IMAGES, observe_stages
 from gateway.models import ModelDirectory
 from gateway.requests import Call
-from gateway.tier import Tier
+from gateway.tiers import INFERENCE, POSTPROCESS, PREPROCESS, Tiers
 from servicekit import context
 from servicekit.errors import Internal, TriptychError
 from servicekit.metrics import RpcMetrics
 from servicekit.remote import RemoteMethod
 from servicekit.status import from_item
-from triptych.batch.v1 import batch_pb2
 from triptych.classification.v1 import classification_pb2
 from triptych.inference.v1 import inference_service_pb2 as inference_pb
 from triptych.inference.v1 import inference_service_pb2_grpc as inference_grpc
@@ -24,28 +23,6 @@ from triptych.postprocess.v1 import postprocess_service_pb2_grpc as postprocess_
 from triptych.preprocess.v1 import preprocess_service_pb2 as preprocess_pb
 from triptych.preprocess.v1 import preprocess_service_pb2_grpc as preprocess_grpc
 from triptych.tensor.v1 import tensor_pb2
-
-PREPROCESS = "triptych.preprocess.v1.PreprocessService"
-INFERENCE = "triptych.inference.v1.InferenceService"
-POSTPROCESS = "triptych.postprocess.v1.PostprocessService"
-
-
-@dataclass(frozen=True, slots=True)
-class Tiers:
-    """Are the three services behind the gateway."""
-
-    preprocess: Tier
-    inference: Tier
-    postprocess: Tier
-
-    def require(self) -> None:
-        """Refuses new work while one of them is away.
-
-        Raises:
-            Unavailable: one is.
-        """
-        for tier in (self.preprocess, self.inference, self.postprocess):
-            tier.require()
 
 
 class Pipeline:
@@ -99,11 +76,7 @@ class Pipeline:
         images = [preprocess_pb.EncodedImage(content=content, time_left_ms=time_left_ms) for content in call.images]
         BATCH_IMAGES.labels("preprocess").observe(len(images))
         request = preprocess_pb.PreprocessImagesRequest(model=model, images=images)
-        response = await self._tiers.preprocess.call(self._preprocess, request)
-        _raise_first(
-            [outcome.error if outcome.HasField("error") else None for outcome in response.outcomes], len(images)
-        )
-        return response
+        return await self._tiers.preprocess.call(self._preprocess, request, _check(len(images)))
 
     async def _infer(
         self, model: str, version: str, tensor: tensor_pb2.Tensor, rows: int
@@ -112,9 +85,7 @@ class Pipeline:
             model=model, version=version, tensor=tensor, time_left_ms=[context.time_left_s() * 1e3] * rows
         )
         BATCH_IMAGES.labels("inference").observe(rows)
-        response = await self._tiers.inference.call(self._inference, request)
-        _raise_first([outcome.error if outcome.HasField("error") else None for outcome in response.outcomes], rows)
-        return response
+        return await self._tiers.inference.call(self._inference, request, _check(rows))
 
     async def _rank(
         self, inferred: inference_pb.PredictLogitsResponse, call: Call
@@ -124,23 +95,24 @@ class Pipeline:
             model=inferred.model, version=inferred.version, logits=inferred.logits, options=[options] * len(call.images)
         )
         BATCH_IMAGES.labels("postprocess").observe(len(call.images))
-        response = await self._tiers.postprocess.call(self._postprocess, request)
-        _raise_first(
-            [outcome.error if outcome.HasField("error") else None for outcome in response.outcomes], len(call.images)
-        )
-        return response
+        return await self._tiers.postprocess.call(self._postprocess, request, _check(len(call.images)))
 
 
 def _ms(seconds: float) -> float:
     return round(seconds * 1e3, 3)  # more digits would be noise, to the clock and to the reader
 
 
-def _raise_first(errors: Sequence[batch_pb2.ItemError | None], expected: int) -> None:
-    if len(errors) != expected:
-        raise Internal("A service answered for another number of images than it was asked.")
-    for index, item in enumerate(errors):
-        if item is not None:
-            raise _at_image(from_item(item), index)
+def _check(expected: int) -> Callable[[Any], None]:
+    """Returns what raises the first error among an answer's outcomes."""
+
+    def check(response: Any) -> None:
+        if len(response.outcomes) != expected:
+            raise Internal("A service answered for another number of images than it was asked.")
+        for index, outcome in enumerate(response.outcomes):
+            if outcome.HasField("error"):
+                raise _at_image(from_item(outcome.error), index)
+
+    return check
 
 
 def _at_image(error: TriptychError, index: int) -> TriptychError:

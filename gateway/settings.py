@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from gateway.requests import Limits
 from servicekit.settings import MIB, ProcessSettings
 
 
@@ -36,3 +37,8 @@ class GatewaySettings(ProcessSettings):
     """Pause between two checks of a service."""
     hold_s: float = Field(default=8, ge=0)
     """How long a request already in work waits for a service that went away to come back."""
+
+    @property
+    def limits(self) -> Limits:
+        """Returns what a request may ask for."""
+        return Limits(self.max_images, self.max_image_bytes, self.max_request_bytes, self.max_top_k, self.default_top_k)

@@ -17,6 +17,7 @@ class NewestFrame:
     def __init__(self) -> None:
         self._frame: pb.ClassifyStreamRequest | None = None
         self._ended = False
+        self._fault: TriptychError | None = None
         self._changed = asyncio.Event()
         self.dropped = 0
         """Frames displaced since `take` was last called."""
@@ -28,15 +29,23 @@ class NewestFrame:
                 self.dropped += self._frame is not None
                 self._frame = frame
                 self._changed.set()
+        except TriptychError as error:  # bytes that are no frame
+            self._fault = error
         finally:
             self._ended = True
             self._changed.set()
 
     async def take(self) -> tuple[pb.ClassifyStreamRequest, int] | None:
-        """Waits for a frame and returns it with the number dropped before it; None when there will be none."""
+        """Waits for a frame and returns it with the number dropped before it; None when there will be none.
+
+        Raises:
+            InvalidArgument: the caller sent bytes that are no frame; frames before them are still returned.
+        """
         while self._frame is None and not self._ended:
             self._changed.clear()
             await self._changed.wait()
+        if self._frame is None and self._fault is not None:
+            raise self._fault
         frame, dropped = self._frame, self.dropped
         self._frame, self.dropped = None, 0
         return None if frame is None else (frame, dropped)

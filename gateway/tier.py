@@ -62,8 +62,12 @@ class Tier:
         if not self.available:
             raise Unavailable(f"The {self.name} service is away at the moment.", retry_after_s=1.0)
 
-    async def call(self, method: RemoteMethod[Request, Response], request: Request) -> Response:
+    async def call(
+        self, method: RemoteMethod[Request, Response], request: Request, check: Callable[[Response], None]
+    ) -> Response:
         """Calls the service for a request that the gateway has accepted.
+
+        `check` raises what the answer says of the request's items, such as that Triton, behind the service, went away.
 
         Should it go away meanwhile, the call waits for it to come back and is made once more: every hop only computes,
         so doing it twice harms nobody, and a request once accepted survives a restart.
@@ -73,16 +77,13 @@ class Tier:
         """
         self._budget.earn()
         try:
-            return await method(request, context.time_left_s())
+            return await _attempt(method, request, check)
         except Unavailable:
             if not self._budget.spend() or not await self._back():
                 raise
-        return await self._again(method, request)
-
-    async def _again(self, method: RemoteMethod[Request, Response], request: Request) -> Response:
         outcome = "failed"
         try:
-            response = await method(request, context.time_left_s())
+            response = await _attempt(method, request, check)
             outcome = "succeeded"
         finally:
             RETRIES.labels(self.name, outcome).inc()
@@ -98,3 +99,11 @@ class Tier:
         except TimeoutError:
             return False
         return True
+
+
+async def _attempt(
+    method: RemoteMethod[Request, Response], request: Request, check: Callable[[Response], None]
+) -> Response:
+    response = await method(request, context.time_left_s())
+    check(response)
+    return response

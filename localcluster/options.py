@@ -17,7 +17,7 @@ class UpOptions:
     state_dir: Path
     host: str = "127.0.0.1"
     http_port: int | None = None
-    """None: the default one or, when that is taken, any free one."""
+    """None: the default one or, when that is taken, any free one. 0: any free one."""
     grpc_port: int | None = None
     replicas: Mapping[str, int] = field(default_factory=dict)
     model_repository: Path = MODEL_REPOSITORY

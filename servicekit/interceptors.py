@@ -6,7 +6,7 @@ contract has are known: unary and bidirectional streams.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -124,11 +124,12 @@ def _text(metadata: dict[str, Any], key: str) -> str | None:
 
 
 class LogInterceptor(Around):
-    """Writes one line per RPC that failed, and, where wanted, one per RPC that did not."""
+    """Writes one line per RPC that failed, and, where wanted, per RPC that did not; `quiet` methods are probes."""
 
-    def __init__(self, *, every: bool) -> None:
+    def __init__(self, *, every: bool, quiet: Collection[str]) -> None:
         super().__init__()
         self._every = every
+        self._quiet = quiet
 
     async def around(self, rpc: Rpc, context: Context, handle: Handle) -> Any:
         """Logs method, code and time after the RPC ended."""
@@ -137,7 +138,7 @@ class LogInterceptor(Around):
             return await handle()
         finally:
             code = _code(context)
-            if code != "OK" or self._every:
+            if code != "OK" or (self._every and rpc.method not in self._quiet):
                 write = log.warning if code in ("INTERNAL", "UNKNOWN") else log.info
                 write("rpc", method=rpc.method, code=code, ms=round((time.perf_counter() - start) * 1e3, 3))
 
@@ -265,11 +266,20 @@ class DeadlineInterceptor(Around):
             raise DeadlineExceeded(f"The call did not finish within {timeout_s:.3g} s.") from None
 
 
-def interceptors(settings: ProcessSettings, metrics: RpcMetrics, *, edge: bool) -> list[grpc.aio.ServerInterceptor]:
-    """Returns all of them in their order; `edge` marks the server that outside callers talk to."""
+def interceptors(
+    settings: ProcessSettings, metrics: RpcMetrics, *, edge: bool, probes: Collection[str]
+) -> list[grpc.aio.ServerInterceptor]:
+    """Returns all of them in their order.
+
+    Args:
+        settings: the process's.
+        metrics: where RPCs are counted.
+        edge: whether outside callers talk to this server.
+        probes: methods called so often, to see whether the process is well, that logging them would hide the rest.
+    """
     return [
         ContextInterceptor(echo=edge),
-        LogInterceptor(every=settings.request_log),
+        LogInterceptor(every=settings.request_log, quiet={"/grpc.health.v1.Health/Check", *probes}),
         MetricsInterceptor(metrics),
         ErrorInterceptor(),
         DeadlineInterceptor(settings),

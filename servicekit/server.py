@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,13 +41,23 @@ class GrpcServer:
         *,
         edge: bool = False,
         metrics: RpcMetrics | None = None,
+        probes: Collection[str] = (),
     ) -> None:
-        """Prepares the server; `metrics` replaces the process's own, of which there can be only one."""
+        """Prepares the server.
+
+        Args:
+            settings: the process's.
+            services: full names of the services whose health is readiness.
+            register: adds their servicers.
+            edge: whether outside callers talk to this server.
+            metrics: replaces the process's own, of which there can be only one.
+            probes: methods that others call only to see how the process is; they are not logged.
+        """
         self._settings = settings
         self._services = services
         self._health = HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=interceptors(settings, metrics or RpcMetrics("server"), edge=edge),
+            interceptors=interceptors(settings, metrics or RpcMetrics("server"), edge=edge, probes=probes),
             options=server_options(settings.max_message_bytes, settings.max_connection_age_s),
         )
         register(self._server)
@@ -89,9 +99,11 @@ class GrpcServer:
         await self._server.stop(self._settings.drain_timeout_s)
 
 
-async def serve(settings: ProcessSettings, services: Sequence[str], register: Register, readiness: Readiness) -> None:
-    """Serves until SIGTERM or SIGINT, then drains."""
-    server = GrpcServer(settings, services, register)
+async def serve(
+    settings: ProcessSettings, service: str, register: Register, readiness: Readiness, probes: Collection[str] = ()
+) -> None:
+    """Serves until SIGTERM or SIGINT, then drains; for the arguments see `GrpcServer`."""
+    server = GrpcServer(settings, [service], register, probes=probes)
     await server.start()
     metrics_port = start_metrics(settings)
     announce(settings.announce_file, {"grpc": server.port, "metrics": metrics_port})

@@ -1,6 +1,7 @@
 """The HTTP routes."""
 
 import asyncio
+import re
 from collections.abc import Awaitable
 from typing import Annotated, Any, TypeVar
 
@@ -9,6 +10,7 @@ from fastapi import FastAPI, Header, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from google.protobuf import json_format
 from google.protobuf.message import Message
+from starlette.requests import ClientDisconnect
 
 from gateway.classifier import Classifier, Results
 from gateway.http import openapi
@@ -23,6 +25,8 @@ from servicekit.health import Readiness
 from servicekit.settings import ProcessSettings
 
 T = TypeVar("T")
+
+GONE = "The client closed the connection."
 
 
 def create_app(
@@ -80,37 +84,43 @@ def create_app(
 
 async def _classify(request: Request, classifier: Classifier) -> tuple[Parsed, Results]:
     parsed: Parsed | None = None
+    read_whole = asyncio.Event()
 
     async def read() -> Call:
         nonlocal parsed
-        parsed = await parse(request)
+        try:
+            parsed = await parse(request)
+        except ClientDisconnect:
+            raise Cancelled(GONE) from None
+        read_whole.set()
         return check_request(parsed.request, classifier.limits)
 
     try:
-        results = await _until_gone(request, classifier.classify("http", read))
+        results = await _until_gone(request, classifier.classify("http", read), read_whole)
     except TriptychError as error:
         raise (parsed.rename(error) if parsed else error) from None
     assert parsed is not None  # noqa: S101 (read() has run, or classify() would have raised)
     return parsed, results
 
 
-async def _until_gone(request: Request, work: Awaitable[T]) -> T:
+async def _until_gone(request: Request, work: Awaitable[T], read_whole: asyncio.Event) -> T:
     """Awaits `work`, and cancels it when the client hangs up: nobody waits for the answer any more."""
     task = asyncio.ensure_future(work)
-    watch = asyncio.create_task(_gone(request, task))
+    watch = asyncio.create_task(_gone(request, task, read_whole))
     try:
         return await task
     except asyncio.CancelledError:
         if watch.done():
-            raise Cancelled("The client closed the connection.") from None
+            raise Cancelled(GONE) from None
         raise
     finally:
         task.cancel()
         watch.cancel()
 
 
-async def _gone(request: Request, task: "asyncio.Future[Any]") -> None:
+async def _gone(request: Request, task: "asyncio.Future[Any]", read_whole: asyncio.Event) -> None:
     """Cancels `task` once the client has hung up."""
+    await read_whole.wait()  # to look earlier would take parts of the body away from whoever reads it
     while not await request.is_disconnected():  # noqa: ASYNC110 (ASGI has no event for it)
         await asyncio.sleep(0.1)
     task.cancel()
@@ -119,7 +129,7 @@ async def _gone(request: Request, task: "asyncio.Future[Any]") -> None:
 def _timeout_s(header: str | None, settings: ProcessSettings) -> float:
     if header is None:
         return settings.default_timeout_s
-    if not header.isdecimal() or int(header) < 1:
+    if not re.fullmatch(r"0*[1-9][0-9]{0,17}", header):
         message = f"x-timeout-ms must be a whole number of milliseconds, at least 1; it is {header[:32]!r}."
         raise InvalidArgument(message, field="x-timeout-ms")
     return min(int(header) / 1e3, settings.max_timeout_s)

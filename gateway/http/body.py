@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from servicekit.errors import InvalidArgument, Reason, TriptychError
@@ -74,7 +75,11 @@ async def parse(request: Request) -> Parsed:
     if media_type == "application/json":
         return from_json(await request.body())
     if media_type == "multipart/form-data":
-        return await _from_form(request)
+        try:
+            return await _from_form(request)
+        except HTTPException as error:
+            text = f"The body is not a multipart form: {error.detail}"
+            raise InvalidArgument(text, reason=Reason.REQUEST_MALFORMED, field="body") from None
     if media_type.startswith("image/") or media_type == "application/octet-stream":
         return _assemble([await request.body()], ["body"], request.query_params, single=True)
     message = "Content-Type must be application/json, image/*, application/octet-stream or multipart/form-data"

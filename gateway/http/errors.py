@@ -38,14 +38,15 @@ def handle_errors(app: FastAPI) -> None:
         return error_response(error) if isinstance(error, TriptychError) else error_response(_unexpected(error))
 
     async def from_framework(request: Request, error: Exception) -> Response:
-        return (
-            error_response(_translate(request, error))
-            if isinstance(error, HTTPException)
-            else await known(request, error)
-        )
+        if not isinstance(error, HTTPException):
+            return await known(request, error)
+        response = error_response(_translate(request, error))
+        response.headers.update(error.headers or {})  # `Allow`, with 405
+        return response
 
     app.add_exception_handler(TriptychError, known)
     app.add_exception_handler(HTTPException, from_framework)
+    app.add_exception_handler(Exception, known)
 
 
 def _unexpected(error: Exception) -> TriptychError:

@@ -1,6 +1,7 @@
 """Starts the inference service: `python -m services.inference`."""
 
 import sys
+from functools import partial
 
 from servicekit.health import Readiness
 from servicekit.manifest import read_repository
@@ -12,6 +13,8 @@ from services.inference.triton import Triton
 from triptych.inference.v1.inference_service_pb2_grpc import add_InferenceServiceServicer_to_server
 
 SERVICE = "triptych.inference.v1.InferenceService"
+LIST_MODELS = f"/{SERVICE}/ListModels"
+"""The gateway asks for it several times a second."""
 
 
 async def run(settings: InferenceSettings) -> None:
@@ -23,7 +26,11 @@ async def run(settings: InferenceSettings) -> None:
     servicer = InferenceServicer(manifests, pool, settings.max_rows)
     async with pool.running():
         await serve(
-            settings, [SERVICE], lambda server: add_InferenceServiceServicer_to_server(servicer, server), readiness
+            settings,
+            SERVICE,
+            partial(add_InferenceServiceServicer_to_server, servicer),
+            readiness,
+            probes=[LIST_MODELS],
         )
 
 

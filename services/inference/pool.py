@@ -1,6 +1,7 @@
 """All Triton servers of the pool: which are ready, and which one gets the next request."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -24,6 +25,7 @@ class TritonPool:
     ) -> None:
         self._servers = servers
         self._manifests = manifests
+        self._readiness = readiness
         self._prober = Prober(readiness, CONDITION, self.refresh, interval_s=interval_s, timeout_s=2 * PROBE_TIMEOUT_S)
 
     @asynccontextmanager
@@ -59,14 +61,36 @@ class TritonPool:
         return merge(server.versions for server in self._servers)
 
     async def infer(self, manifest: Manifest, version: str, rows: int, data: bytes, timeout_s: float) -> Logits:
-        """Runs a model, as `Triton.infer` does.
+        """Runs a model, as `Triton.infer` does, and once more on another server when the first one is away.
 
         Raises:
             Unavailable: no server has the version ready.
             TriptychError: as `Triton.infer`.
         """
-        key = (manifest.name, version)
+        deadline = time.monotonic() + timeout_s
+        first, *others = self._able(manifest.name, version)
+        try:
+            return await first.infer(manifest, version, rows, data, timeout_s)
+        except Unavailable as error:
+            await self._lost(first, manifest.name, version, error)
+            if not others:
+                raise
+        # It died or is stopping. Only this process knows its twins, and computing twice harms nobody.
+        return await others[0].infer(manifest, version, rows, data, deadline - time.monotonic())
+
+    def _able(self, model: str, version: str) -> list[Triton]:
+        """Returns the servers that have a version ready, the least busy one first."""
+        key = (model, version)
         able = [server for server in self._servers if key in server.versions and not server.versions[key].problem]
         if not able:
             raise Unavailable("The model server is away.", reason=Reason.MODEL_NOT_READY, retry_after_s=1.0)
-        return await min(able, key=lambda server: server.in_flight).infer(manifest, version, rows, data, timeout_s)
+        return sorted(able, key=lambda server: server.in_flight)
+
+    async def _lost(self, server: Triton, model: str, version: str, error: Unavailable) -> None:
+        """Asks a server nothing more until a check has found it again, and says so when it was the last one."""
+        if error.reason is Reason.MODEL_NOT_READY:
+            server.versions.pop((model, version), None)
+        else:
+            server.versions = {}
+        if all(loaded.problem for loaded in self.loaded().values()):
+            await self._readiness.set(CONDITION, error.message)

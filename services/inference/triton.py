@@ -17,6 +17,7 @@ from services.inference.compute_times import ComputeTimes
 from services.inference.triton_errors import classify
 
 MIN_QUEUE_TIMEOUT_US = 1_000
+STATISTICS_TIMEOUT_S = 0.05  # an answer never waits longer for a figure about it
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Triton:
         mean_s = self._compute_times.mean_s(model, version)
         if mean_s is None:  # the first request of all
             with contextlib.suppress(grpc.aio.AioRpcError):
-                await self._learn_compute_times(timeout_s)
+                await self._learn_compute_times(min(timeout_s, STATISTICS_TIMEOUT_S))
         return self._compute_times.mean_s(model, version) or 0.0
 
     async def _learn_compute_times(self, timeout_s: float) -> None:

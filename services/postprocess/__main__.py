@@ -1,6 +1,7 @@
 """Starts the postprocess service: `python -m services.postprocess`."""
 
 import sys
+from functools import partial
 
 from servicekit.health import Readiness
 from servicekit.server import main, serve
@@ -16,9 +17,7 @@ async def run(settings: PostprocessSettings) -> None:
     """Wires the process and serves until it is told to stop."""
     calibrations = Calibrations.read(settings.model_repository)
     servicer = PostprocessServicer(calibrations, settings.max_rows, settings.max_top_k)
-    await serve(
-        settings, [SERVICE], lambda server: add_PostprocessServiceServicer_to_server(servicer, server), Readiness()
-    )
+    await serve(settings, SERVICE, partial(add_PostprocessServiceServicer_to_server, servicer), Readiness())
 
 
 if __name__ == "__main__":

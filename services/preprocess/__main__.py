@@ -1,6 +1,7 @@
 """Starts the preprocess service: `python -m services.preprocess`."""
 
 import sys
+from functools import partial
 
 from servicekit.health import Readiness
 from servicekit.manifest import read_repository
@@ -20,9 +21,7 @@ async def run(settings: PreprocessSettings) -> None:
     limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
     with Decoder(settings.decode_threads, settings.max_waiting) as decoder:
         servicer = PreprocessServicer(manifests, decoder, limits, settings.max_images)
-        await serve(
-            settings, [SERVICE], lambda server: add_PreprocessServiceServicer_to_server(servicer, server), Readiness()
-        )
+        await serve(settings, SERVICE, partial(add_PreprocessServiceServicer_to_server, servicer), Readiness())
 
 
 if __name__ == "__main__":

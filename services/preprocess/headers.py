@@ -16,6 +16,11 @@ _READERS: dict[Format, Callable[[bytes], Header]] = {
     Format.GIF: gif.read_header,
     Format.BMP: bmp.read_header,
 }
+_SIZES: dict[Format, Callable[[bytes], tuple[int, int]]] = {
+    Format.PNG: png.declared_size,
+    Format.WEBP: webp.declared_size,
+}
+"""Formats whose reader visits the whole file: a size that is too large is told before any other damage."""
 _PILLOW_WARNS_ABOVE_PIXELS = 89_478_485
 
 
@@ -51,10 +56,12 @@ def read_header(content: bytes, limits: Limits) -> Header:
     _check_bytes(content, limits)
     kind = sniff(content)
     try:
+        if kind in _SIZES:
+            _check_dimensions(kind, *_SIZES[kind](content), limits)
         header = _READERS[kind](content)
     except (IndexError, struct.error) as error:  # the content ends inside the header
         raise corrupt(kind) from error
-    _check_dimensions(header, limits)
+    _check_dimensions(kind, header.width_px, header.height_px, limits)
     _check_scans(header, limits)
     return header
 
@@ -68,10 +75,9 @@ def _check_bytes(content: bytes, limits: Limits) -> None:
         )
 
 
-def _check_dimensions(header: Header, limits: Limits) -> None:
-    width_px, height_px = header.width_px, header.height_px
+def _check_dimensions(kind: Format, width_px: int, height_px: int, limits: Limits) -> None:
     if width_px < 1 or height_px < 1:
-        raise corrupt(header.format)
+        raise corrupt(kind)
     if width_px * height_px > limits.max_pixels or max(width_px, height_px) > limits.max_side_px:
         raise InvalidArgument(
             f"The image is {width_px} x {height_px} pixels; the limits are {limits.max_pixels} pixels in all and "

@@ -54,7 +54,7 @@ def by_client(cluster: Cluster) -> Any:
 
 
 def expected(cluster: Cluster, generated: Path) -> Any:
-    """Asks with a plain client that knows nothing but code freshly generated from the protos, in a process of its own."""
+    """Asks with a plain client: a process of its own that knows only code freshly generated from the protos."""
     sources = [str(path) for path in (ROOT / "protos/triptych/classification/v1").glob("*.proto")]
     outputs = [f"--python_out={generated}", f"--grpc_python_out={generated}"]
     protoc = [sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT / 'protos'}", *outputs, *sources]

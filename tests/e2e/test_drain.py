@@ -38,8 +38,8 @@ class Load:
         except httpx.ConnectError:
             time.sleep(0.01)
             return "refused"  # nobody listened: nothing was accepted
-        except httpx.TransportError as error:
-            return f"lost: {error!r}"
+        except httpx.TransportError as broken:
+            return f"lost: {broken!r}"
         if response.status_code == 200:
             return "answered"
         error = response.json()["error"]

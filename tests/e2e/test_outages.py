@@ -59,7 +59,7 @@ def test_a_part_is_killed(part: str, cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_hangs(part: str, cluster: Cluster) -> None:
-    """A process that holds its connections but answers nothing is found out within 2 s, and used again when it wakes."""
+    """A process that keeps its connections but answers nothing is found out within 2 s, and used again when awake."""
     with paused(cluster.pid(part)):
         until(lambda: not cluster.ready(), within_s=2)
         check_refusal(cluster)
@@ -68,7 +68,7 @@ def test_a_part_hangs(part: str, cluster: Cluster) -> None:
 
 
 def test_a_crashed_process_is_restarted_and_it_is_said(cluster: Cluster) -> None:
-    """kill -9 of a service raises its count of restarts, and its successor listens where it did."""
+    """Killing a service raises its count of restarts, and its successor listens where it did."""
     before = cluster.process("postprocess")
     os.kill(before["pid"], signal.SIGKILL)
     until(lambda: cluster.process("postprocess")["restarts"] == before["restarts"] + 1, within_s=10)

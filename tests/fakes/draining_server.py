@@ -18,7 +18,7 @@ async def _slow(_request: pb.ClassifyRequest, _context: Context) -> pb.ClassifyR
 
 async def run(settings: ProcessSettings) -> None:
     """Serves until it is told to stop."""
-    await serve(settings, [SERVICE], ScriptedService(_slow).register, Readiness())
+    await serve(settings, SERVICE, ScriptedService(_slow).register, Readiness())
 
 
 if __name__ == "__main__":

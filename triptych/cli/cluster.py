@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from localcluster.options import UpOptions
     from localcluster.state import ClusterStatus, StateDirectory
 
+ANY_PORT = "0 takes any free one."
 NOT_RUNNING = "No cluster is running. Start it with `triptych up`."
 
 
@@ -22,10 +23,10 @@ def up(  # noqa: PLR0917 (Typer's options)
     ] = None,
     host: Annotated[str, typer.Option(envvar="TRIPTYCH_HOST", help="Address the gateway listens on.")] = "127.0.0.1",
     http_port: Annotated[
-        int | None, typer.Option(envvar="TRIPTYCH_HTTP_PORT", min=1, max=65535, show_default="8080, else a free one")
+        int | None, typer.Option(envvar="TRIPTYCH_HTTP_PORT", min=0, max=65535, help=ANY_PORT, show_default="8080, else a free one")
     ] = None,
     grpc_port: Annotated[
-        int | None, typer.Option(envvar="TRIPTYCH_PORT", min=1, max=65535, show_default="8081, else a free one")
+        int | None, typer.Option(envvar="TRIPTYCH_PORT", min=0, max=65535, help=ANY_PORT, show_default="8081, else a free one")
     ] = None,
     model_repository: Annotated[
         Path | None, typer.Option(envvar="TRIPTYCH_MODEL_REPOSITORY", show_default="triton_models/ of the source")

@@ -10,6 +10,19 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _FRAME_BYTES = 12  # length, type and checksum around each chunk's data
 
 
+def declared_size(content: bytes) -> tuple[int, int]:
+    """Returns the width and height that the first chunk declares.
+
+    Raises:
+        InvalidArgument: the first chunk is not the header.
+        struct.error: the content ends inside it.
+    """
+    kind, width_px, height_px = struct.unpack_from(">4sII", content, len(SIGNATURE) + 4)
+    if kind != b"IHDR":
+        raise corrupt(Format.PNG)
+    return width_px, height_px
+
+
 def read_header(content: bytes) -> Header:
     """Reads the size and the orientation, and copies the chunks that matter.
 
@@ -24,9 +37,7 @@ def read_header(content: bytes) -> Header:
             orientation = exif.orientation(content[start + 8 : end - 4])
         elif kind[:1].isupper() or kind == b"tRNS":  # a capital marks what a decoder needs
             kept.append(content[start:end])
-    if not kept[1:] or kept[1][4:8] != b"IHDR":
-        raise corrupt(Format.PNG)
-    width_px, height_px = struct.unpack_from(">II", kept[1], 8)
+    width_px, height_px = declared_size(content)
     return Header(Format.PNG, width_px, height_px, b"".join(kept), orientation)
 
 

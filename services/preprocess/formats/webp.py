@@ -11,6 +11,16 @@ _FRAME = b"ANMF"
 _KEPT = frozenset({b"VP8X", b"VP8L", b"VP8 ", b"ALPH", b"ANIM"})
 
 
+def declared_size(content: bytes) -> tuple[int, int]:
+    """Returns the width and height that the first chunk declares.
+
+    Raises:
+        InvalidArgument: the first chunk declares none.
+        struct.error: the content ends inside it.
+    """
+    return _size(content[_FIRST_CHUNK : _FIRST_CHUNK + 32])
+
+
 def read_header(content: bytes) -> Header:
     """Reads the size and the orientation, and copies the chunks that matter.
 

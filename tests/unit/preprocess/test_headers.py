@@ -197,3 +197,12 @@ def test_bombs_cost_nothing(bomb: Callable[[], bytes], limits: Limits) -> None:
         assert len(read_header(content, limits).body) < 200
     assert time.thread_time() - start_s < 0.05
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 64 * 1024
+
+
+def test_a_huge_size_is_told_before_other_damage() -> None:
+    """A PNG that is only a header is refused for the size it declares, not as damaged."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    with pytest.raises(InvalidArgument, match="50000 x 50000") as caught:
+        read_header(content, Limits())
+    assert Reason.IMAGE_DIMENSIONS_EXCEEDED is caught.value.reason

@@ -1,0 +1,28 @@
+"""Two servers, one life: both listen, both become ready, both drain."""
+
+import structlog
+
+from gateway.http.server import HttpServer
+from gateway.settings import GatewaySettings
+from servicekit.health import Readiness
+from servicekit.server import GrpcServer, announce, background, stop_signal
+
+log = structlog.get_logger()
+
+
+async def serve_both(settings: GatewaySettings, grpc: GrpcServer, http: HttpServer, readiness: Readiness) -> None:
+    """Serves gRPC and HTTP until SIGTERM or SIGINT, then drains both.
+
+    Raises:
+        OSError: one of the ports is taken.
+    """
+    await grpc.start()
+    async with http.running(), background(grpc.follow(readiness)):
+        announce(settings.announce_file, {"grpc": grpc.port, "http": http.port})
+        log.info("listening", host=settings.host, grpc_port=grpc.port, http_port=http.port)
+        await stop_signal()
+        log.info("draining")
+        await readiness.set("gateway", "It is shutting down.")
+        http.turn_away()
+        await grpc.drain()
+    log.info("stopped")
