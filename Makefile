@@ -3,8 +3,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3.11
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-SOURCES := triptych servicekit services gateway modelkit localcluster tests tools triton_backends
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+SOURCES := triptych servicekit services gateway modelkit localcluster tests tools benchmarks triton_backends
 
 help: ## Show this text
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
@@ -25,8 +25,8 @@ help: ## Show this text
 .venv-modelkit/stamp: pyproject.toml constraints.txt
 	@echo "Setting up .venv-modelkit (PyTorch) ..."
 	@test -x .venv-modelkit/bin/python || $(PYTHON) -m venv .venv-modelkit
-	@.venv-modelkit/bin/python -m pip --quiet install --constraint constraints.txt pip
-	@.venv-modelkit/bin/python -m pip --quiet install --constraint constraints.txt --editable '.[modelkit]' --group slow
+	@.venv-modelkit/bin/python -m pip -qq install --constraint constraints.txt pip
+	@.venv-modelkit/bin/python -m pip -qq install --constraint constraints.txt --editable '.[modelkit]' --group slow
 	@touch $@
 
 setup: .venv/dev.stamp ## Make the development environment

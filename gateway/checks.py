@@ -42,7 +42,8 @@ def models_check(tier: Tier, directory: ModelDirectory, readiness: Readiness) ->
         try:
             response = await stub.ListModels(inference_pb.ListModelsRequest(), timeout=0.5)
         except grpc.aio.AioRpcError as error:
-            await readiness.set(TRITON, "Unknown, since the inference service does not answer.")
+            if tier.name in readiness.failing():  # one missed answer is not news, of Triton either
+                await readiness.set(TRITON, "Unknown, since the inference service does not answer.")
             raise Unavailable(f"No replica answers ({error.code().name}).") from None
         directory.update(response.models)
         show_models(directory.describe())

@@ -3,8 +3,18 @@
 from pathlib import Path
 
 import pytest
+import structlog
 
 TIERS = frozenset({"unit", "integration", "e2e", "contract", "slow"})
+
+# Plain lines: the default renderer draws every traceback with its variables, which takes a second each.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.format_exc_info,
+        structlog.processors.KeyValueRenderer(key_order=["event"]),
+    ]
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

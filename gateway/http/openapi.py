@@ -52,6 +52,13 @@ def _json(description: str, example: Any) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"example": example}}}
 
 
+def _schema() -> dict[str, Any]:
+    """Returns the JSON body's schema without references, which would lead nowhere inside the document."""
+    schema = ClassifyBody.model_json_schema()
+    schema["properties"]["images"]["anyOf"][0]["items"] = schema.pop("$defs")["ImageBody"]
+    return schema
+
+
 _FAILURES: dict[int | str, dict[str, Any]] = {
     400: _json("The request is wrong; `error.reason` and the field violation say how.", _ERROR),
     404: _json("There is no such model or version.", _ERROR),
@@ -100,7 +107,7 @@ CLASSIFY: dict[str, Any] = {
             "required": True,
             "content": {
                 "application/json": {
-                    "schema": ClassifyBody.model_json_schema(ref_template="#/components/schemas/{model}"),
+                    "schema": _schema(),
                     "examples": {
                         "one image": {"value": {"image_base64": PIXEL, "top_k": 3}},
                         "several images": {"value": {"images": [{"image_base64": PIXEL}, {"image_base64": PIXEL}]}},

@@ -26,7 +26,10 @@ class TritonPool:
         self._servers = servers
         self._manifests = manifests
         self._readiness = readiness
-        self._prober = Prober(readiness, CONDITION, self.refresh, interval_s=interval_s, timeout_s=2 * PROBE_TIMEOUT_S)
+        # One failure is enough: the servers themselves forgive a single late answer.
+        self._prober = Prober(
+            readiness, CONDITION, self.refresh, interval_s=interval_s, timeout_s=2 * PROBE_TIMEOUT_S, failures=1
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -10,6 +10,7 @@ from servicekit.manifest import Manifest
 from services.inference.batch import Chunk, cut, finite_rows, keep_rows
 from services.inference.catalog import Loaded
 from services.inference.pool import TritonPool
+from services.inference.statistics import Times
 from services.inference.triton import Logits
 
 
@@ -40,8 +41,13 @@ async def predict(
     answers = await asyncio.gather(*(_ask(pool, manifest, version, chunk, timeout_s) for chunk in chunks))
     outcome = _join(errors, wanted, chunks, answers)
     wall_s = time.perf_counter() - start
-    compute_s = min(wall_s, max((answer.compute_s for answer in answers if isinstance(answer, Logits)), default=0.0))
-    return Prediction(outcome, errors, wall_s - compute_s, compute_s)
+    slowest = max((a.times for a in answers if isinstance(a, Logits)), key=_total_s, default=Times(0.0, 0.0))
+    compute_s = min(slowest.compute_s, wall_s)
+    return Prediction(outcome, errors, min(slowest.queue_s, wall_s - compute_s), compute_s)
+
+
+def _total_s(times: Times) -> float:
+    return times.queue_s + times.compute_s
 
 
 async def _ask(

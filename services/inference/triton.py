@@ -13,7 +13,7 @@ from servicekit.channel import open_channel
 from servicekit.errors import Code, Internal
 from servicekit.manifest import Manifest
 from services.inference.catalog import Loaded
-from services.inference.compute_times import ComputeTimes
+from services.inference.statistics import Statistics, Times, Totals
 from services.inference.triton_errors import classify
 
 MIN_QUEUE_TIMEOUT_US = 1_000
@@ -27,8 +27,8 @@ class Logits:
     data: bytes
     """fp32, little-endian, row-major, `[rows, classes]`."""
     version: str
-    compute_s: float
-    """Time that the model computes on a batch, at the moment."""
+    times: Times
+    """What requests to this version take inside Triton at the moment."""
 
 
 class Triton:
@@ -38,7 +38,7 @@ class Triton:
         self.target = target
         self.in_flight = 0
         self._unanswered = 0
-        self._compute_times = ComputeTimes()
+        self._statistics = Statistics()
         self.versions: dict[tuple[str, str], Loaded] = {}
         self._channel = open_channel(target, max_message_bytes=max_message_bytes)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
@@ -69,20 +69,22 @@ class Triton:
         finally:
             self.in_flight -= 1
         data = _checked_logits(response, manifest, version, rows)
-        return Logits(data, response.model_version, await self._compute_s(manifest.name, version, timeout_s))
+        return Logits(data, response.model_version, await self._times(manifest.name, version))
 
-    async def _compute_s(self, model: str, version: str, timeout_s: float) -> float:
-        mean_s = self._compute_times.mean_s(model, version)
-        if mean_s is None:  # the first request of all
+    async def _times(self, model: str, version: str) -> Times:
+        times = self._statistics.times(model, version)
+        if times is None:  # the first request of all
             with contextlib.suppress(grpc.aio.AioRpcError):
-                await self._learn_compute_times(min(timeout_s, STATISTICS_TIMEOUT_S))
-        return self._compute_times.mean_s(model, version) or 0.0
+                await self._learn_times(STATISTICS_TIMEOUT_S)
+            times = self._statistics.times(model, version)
+        return times or Times(0.0, 0.0)
 
-    async def _learn_compute_times(self, timeout_s: float) -> None:
-        statistics = await self._stub.ModelStatistics(service_pb2.ModelStatisticsRequest(), timeout=timeout_s)
-        for model in statistics.model_stats:
-            compute = model.inference_stats.compute_infer
-            self._compute_times.update(model.name, model.version, compute.count, compute.ns)
+    async def _learn_times(self, timeout_s: float) -> None:
+        answer = await self._stub.ModelStatistics(service_pb2.ModelStatisticsRequest(), timeout=timeout_s)
+        for model in answer.model_stats:
+            counted = model.inference_stats
+            totals = Totals(counted.success.count, counted.queue.ns, counted.compute_infer.ns)
+            self._statistics.update(model.name, model.version, totals)
 
     async def refresh(self, manifests: Mapping[str, Manifest], timeout_s: float) -> None:
         """Asks which published versions are ready, and reads the configuration of those that are new.
@@ -109,7 +111,7 @@ class Triton:
             for key, is_ready in zip(keys, ready, strict=True)
             if is_ready
         }
-        await self._learn_compute_times(timeout_s)
+        await self._learn_times(timeout_s)
 
     async def _is_ready(self, model: str, version: str, timeout_s: float) -> bool:
         request = service_pb2.ModelReadyRequest(name=model, version=version)

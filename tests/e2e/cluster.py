@@ -44,6 +44,11 @@ class Cluster:
         """Returns one process's pid."""
         return int(self.process(name, replica)["pid"])
 
+    def replaced(self, name: str, pid: int) -> bool:
+        """Says whether another process has taken the place of `pid` as the first replica, and is ready."""
+        process = self.process(name)
+        return process["pid"] not in (None, pid) and process["state"] == "ready"
+
     def ready(self) -> bool:
         """Says whether the gateway is there and ready."""
         try:

@@ -77,7 +77,7 @@ def test_sigterm_loses_nothing(part: str, cluster: Cluster) -> None:
     pid = cluster.pid(part)
     with load(cluster) as running:
         os.kill(pid, signal.SIGTERM)
-        until(lambda: cluster.pid(part) != pid and cluster.ready(), within_s=30)
+        until(lambda: cluster.replaced(part, pid) and cluster.ready(), within_s=30)
         answered = running.outcomes["answered"]
         until(lambda: running.outcomes["answered"] > answered + 3 * CLIENTS, within_s=20)
     assert [] == running.lost
@@ -101,5 +101,5 @@ def test_the_end_of_one_of_two_replicas_is_invisible(part: str, how: signal.Sign
     pid = doubled.pid(part)
     with load(doubled) as running:
         os.kill(pid, how)
-        until(lambda: doubled.pid(part) != pid and doubled.process(part)["state"] == "ready", within_s=30)
+        until(lambda: doubled.replaced(part, pid), within_s=30)
     assert {"answered"} == set(running.outcomes)

@@ -9,10 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import grpc
-from prometheus_client import CollectorRegistry
-
 from fakes.repository import HEIGHT, WIDTH
 from fakes.servers import settings
+from prometheus_client import CollectorRegistry
+
 from gateway.pipeline import INFERENCE, POSTPROCESS, PREPROCESS
 from servicekit.errors import TriptychError
 from servicekit.health import Readiness

@@ -163,7 +163,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         statistics = service_pb2.ModelStatisticsResponse()
         for name, version in self.loaded:
             model = statistics.model_stats.add(name=name, version=version)
-            model.inference_stats.compute_infer.count = len(self.requests)
+            model.inference_stats.success.count = len(self.requests)
+            model.inference_stats.queue.ns = 1_000_000 * len(self.requests)
             model.inference_stats.compute_infer.ns = 2_000_000 * len(self.requests)
         return statistics
 

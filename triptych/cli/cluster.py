@@ -23,10 +23,14 @@ def up(  # noqa: PLR0917 (Typer's options)
     ] = None,
     host: Annotated[str, typer.Option(envvar="TRIPTYCH_HOST", help="Address the gateway listens on.")] = "127.0.0.1",
     http_port: Annotated[
-        int | None, typer.Option(envvar="TRIPTYCH_HTTP_PORT", min=0, max=65535, help=ANY_PORT, show_default="8080, else a free one")
+        int | None,
+        typer.Option(
+            envvar="TRIPTYCH_HTTP_PORT", min=0, max=65535, help=ANY_PORT, show_default="8080, else a free one"
+        ),
     ] = None,
     grpc_port: Annotated[
-        int | None, typer.Option(envvar="TRIPTYCH_PORT", min=0, max=65535, help=ANY_PORT, show_default="8081, else a free one")
+        int | None,
+        typer.Option(envvar="TRIPTYCH_PORT", min=0, max=65535, help=ANY_PORT, show_default="8081, else a free one"),
     ] = None,
     model_repository: Annotated[
         Path | None, typer.Option(envvar="TRIPTYCH_MODEL_REPOSITORY", show_default="triton_models/ of the source")

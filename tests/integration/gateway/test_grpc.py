@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -19,6 +19,13 @@ from triptych.classification.v1 import classification_service_pb2 as pb
 from triptych.classification.v1 import classification_service_pb2_grpc as pb_grpc
 from triptych.classification.v1.classification_pb2 import Classification, Image
 from triptych.inference.v1 import model_pb2 as inference_model_pb2
+
+
+@pytest.fixture
+async def gateway(behind: Neighbours) -> AsyncIterator[Gateway]:
+    """A gateway in front of the three services, ready, without HTTP."""
+    async with running_gateway(behind, serve_http=False) as running:
+        yield running
 
 
 def _request(images: str = "a", **values: Any) -> pb.ClassifyRequest:
@@ -216,7 +223,7 @@ async def test_a_request_survives_a_restart(gateway: Gateway, behind: Neighbours
 
 async def test_a_held_request_is_given_up_in_time(behind: Neighbours) -> None:
     """A service that stays away fails the request after the time to hold it, not after its deadline."""
-    async with running_gateway(behind, hold_s=0.3) as gateway:
+    async with running_gateway(behind, serve_http=False, hold_s=0.3) as gateway:
         behind.inference.answer = _holds
         call = asyncio.ensure_future(_classify(gateway, timeout_s=30))
         await eventually(lambda: bool(behind.inference.requests))
@@ -254,7 +261,7 @@ async def test_at_most_two_attempts(gateway: Gateway, behind: Neighbours) -> Non
 @pytest.mark.parametrize("tier", [0, 1, 2], ids=["preprocess", "inference", "postprocess"])
 async def test_without_a_service_the_answer_is_fast(behind: Neighbours, tier: int) -> None:
     """Readiness turns false within two seconds, new work is refused at once, and it all comes back by itself."""
-    async with running_gateway(behind, probe_interval_s=0.25) as gateway:
+    async with running_gateway(behind, serve_http=False, probe_interval_s=0.25) as gateway:
         await behind.all[tier].stop()
         await gateway.becomes(ready=False, within_s=2)
         start = time.perf_counter()
@@ -286,7 +293,7 @@ async def test_a_model_that_is_not_loaded_makes_the_gateway_unready(gateway: Gat
 
 async def test_too_many_images_in_work_are_refused(behind: Neighbours) -> None:
     """Images above the limit are refused at once, and the room comes back."""
-    async with running_gateway(behind, max_in_flight=3) as gateway:
+    async with running_gateway(behind, serve_http=False, max_in_flight=3) as gateway:
         behind.preprocess.answer = _holds
         first = asyncio.ensure_future(_classify(gateway, "ab"))
         await eventually(lambda: bool(behind.preprocess.requests))

@@ -414,7 +414,7 @@ async def test_work_is_spread_over_idle_servers() -> None:
 
 
 def _both_loaded(service: Service) -> bool:
-    return all(server.versions for server in service.pool._servers)  # noqa: SLF001
+    return all(server.versions for server in service.pool._servers)
 
 
 async def test_one_of_two_servers_dies_and_traffic_goes_on() -> None:

@@ -16,6 +16,7 @@ from services.postprocess.servicer import PostprocessServicer
 from triptych.postprocess.v1 import postprocess_service_pb2 as pb
 from triptych.postprocess.v1 import postprocess_service_pb2_grpc as pb_grpc
 
+
 @pytest.fixture
 async def channel(tmp_path: Path) -> AsyncIterator[grpc.aio.Channel]:
     """A connection to a service that knows one model with two temperatures."""

@@ -96,7 +96,7 @@ async def test_an_images_own_fault_names_its_content(channel: grpc.aio.Channel) 
 
 
 async def test_no_good_image_gives_an_empty_tensor(channel: grpc.aio.Channel) -> None:
-    """m may be 0, and the shape still fits."""
+    """M may be 0, and the shape still fits."""
     response = await _preprocess(channel, _image(b"x"))
 
     assert [0, HEIGHT, WIDTH, 3] == list(response.tensor.shape)

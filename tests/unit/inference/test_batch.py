@@ -50,7 +50,10 @@ def test_a_batch_that_fits_is_not_copied() -> None:
     assert data is cut(data, 3, [0, 1, 2], 4)[0].data
 
 
-@given(st.integers(1, 12).flatmap(lambda rows: st.tuples(st.just(rows), st.sets(st.integers(0, rows - 1)))), st.integers(1, 5))
+@given(
+    st.integers(1, 12).flatmap(lambda rows: st.tuples(st.just(rows), st.sets(st.integers(0, rows - 1)))),
+    st.integers(1, 5),
+)
 def test_wanted_rows_are_cut_in_order(case: tuple[int, set[int]], most: int) -> None:
     """The chunks hold the wanted rows, each once and in order, none larger than the limit."""
     rows, chosen = case

@@ -86,12 +86,12 @@ def test_ties_are_ranked_by_index() -> None:
 
 
 def test_more_than_there_are_gives_all() -> None:
-    """k above the number of classes returns every class."""
+    """K above the number of classes returns every class."""
     assert 4 == len(rank(np.zeros((1, 4), np.float32), 1, [1000], [0])[0])
 
 
 def test_every_row_has_its_own_options() -> None:
-    """k and the least score are a row's own."""
+    """K and the least score are a row's own."""
     logits = np.array([[0, 1, 2], [0, 1, 2], [0, 1, 2]], np.float32)
 
     assert [1, 3, 0] == [len(row) for row in rank(logits, 1, [1, 3, 3], [0, 0, 1])]
