@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
@@ -12,22 +13,20 @@ from fakes.servers import connected, eventually
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from gateway.checks import TRITON, health_check, models_check
+from gateway.__main__ import SERVICE
+from gateway.checks import TRITON
 from gateway.classifier import Classifier
 from gateway.http.app import create_app
 from gateway.http.server import HttpServer
 from gateway.models import ModelDirectory
-from gateway.pipeline import INFERENCE, POSTPROCESS, PREPROCESS, Pipeline, Tiers
-from gateway.requests import Limits
+from gateway.pipeline import Pipeline
 from gateway.servicer import ClassificationServicer
 from gateway.settings import GatewaySettings
-from gateway.tier import Tier
+from gateway.tiers import open_tiers
 from servicekit.health import Readiness
 from servicekit.metrics import RpcMetrics
 from servicekit.server import GrpcServer, background
 from triptych.classification.v1.classification_service_pb2_grpc import add_ClassificationServiceServicer_to_server
-
-SERVICE = "triptych.classification.v1.ClassificationService"
 
 
 @dataclass
@@ -37,7 +36,6 @@ class Gateway:
     readiness: Readiness
     app: FastAPI
     http: HttpServer
-    grpc_port: int
     client: httpx.AsyncClient
     channel: grpc.aio.Channel
 
@@ -70,51 +68,27 @@ async def running_gateway(
     settings = _settings(behind, values)
     readiness = Readiness("preprocess", "inference", "postprocess", TRITON)
     directory = ModelDirectory(settings.default_model)
-
-    def tier(name: str, target: str, service: str) -> Tier:
-        return Tier(name, target, service, settings.max_message_bytes, readiness, settings.hold_s)
-
-    tiers = Tiers(
-        tier("preprocess", settings.preprocess_target, PREPROCESS),
-        tier("inference", settings.inference_target, INFERENCE),
-        tier("postprocess", settings.postprocess_target, POSTPROCESS),
-    )
-    limits = Limits(
-        settings.max_images,
-        settings.max_image_bytes,
-        settings.max_request_bytes,
-        settings.max_top_k,
-        settings.default_top_k,
-    )
     registry = CollectorRegistry()
-    pipeline = Pipeline(tiers, directory, RpcMetrics("client", registry))
-    classifier = Classifier(pipeline, limits, settings.max_in_flight)
-    servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s)
-    server = GrpcServer(
-        settings,
-        [SERVICE],
-        lambda server: add_ClassificationServiceServicer_to_server(servicer, server),
-        edge=True,
-        metrics=RpcMetrics("server", registry),
-    )
-    app = create_app(settings, classifier, directory, readiness)
-    http = HttpServer(settings, app)
-    every_s = settings.probe_interval_s
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        await enter(tiers.preprocess.probed(health_check(tiers.preprocess, PREPROCESS), every_s))
-        await enter(tiers.inference.probed(models_check(tiers.inference, directory, readiness), every_s))
-        await enter(tiers.postprocess.probed(health_check(tiers.postprocess, POSTPROCESS), every_s))
+        tiers = await enter(open_tiers(settings, directory, readiness))
+        pipeline = Pipeline(tiers, directory, RpcMetrics("client", registry))
+        classifier = Classifier(pipeline, settings.limits, settings.max_in_flight)
+        servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s)
+        register = partial(add_ClassificationServiceServicer_to_server, servicer)
+        server = GrpcServer(settings, [SERVICE], register, edge=True, metrics=RpcMetrics("server", registry))
+        app = create_app(settings, classifier, directory, readiness)
+        http = HttpServer(settings, app)
         await server.start()
         stack.push_async_callback(server.drain)
         if serve_http:  # its end takes a fifth of a second
             await enter(http.running())
         await enter(background(server.follow(readiness)))
-        client = await enter(
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{http.port}", timeout=10, trust_env=False, verify=False)
-        )
-        channel = await enter(connected(server.port))
-        gateway = Gateway(readiness, app, http, server.port, client, channel)
+        # No certificates for plain HTTP: loading them takes longer than the test.
+        transport = httpx.AsyncHTTPTransport(verify=False)
+        url = f"http://127.0.0.1:{http.port}"
+        client = await enter(httpx.AsyncClient(base_url=url, timeout=10, trust_env=False, transport=transport))
+        gateway = Gateway(readiness, app, http, client, await enter(connected(server.port)))
         if ready:
             await gateway.becomes(ready=True, within_s=5)
         yield gateway

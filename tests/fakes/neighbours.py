@@ -13,7 +13,7 @@ from fakes.repository import HEIGHT, WIDTH
 from fakes.servers import settings
 from prometheus_client import CollectorRegistry
 
-from gateway.pipeline import INFERENCE, POSTPROCESS, PREPROCESS
+from gateway.tiers import INFERENCE, POSTPROCESS, PREPROCESS
 from servicekit.errors import TriptychError
 from servicekit.health import Readiness
 from servicekit.metrics import RpcMetrics

@@ -338,12 +338,18 @@ async def test_requests_are_counted_by_how_they_ended(
     assert 1 == counted() - before
 
 
+async def _read(call: Any) -> pb.ClassifyStreamResponse:
+    answer = await call.read()
+    assert isinstance(answer, pb.ClassifyStreamResponse)
+    return answer
+
+
 async def _stream(gateway: Gateway, *frames: pb.ClassifyStreamRequest) -> list[pb.ClassifyStreamResponse]:
     call = pb_grpc.ClassificationServiceStub(gateway.channel).ClassifyStream(timeout=10)
     answers = []
     for frame in frames:
         await call.write(frame)
-        answers.append(await call.read())
+        answers.append(await _read(call))
     await call.done_writing()
     assert await call.read() is grpc.aio.EOF
     return answers
@@ -401,7 +407,7 @@ async def test_the_newest_frame_wins(gateway: Gateway, behind: Neighbours) -> No
     await pb_grpc.ClassificationServiceStub(gateway.channel).ListModels(pb.ListModelsRequest())
     await asyncio.sleep(0.05)
     goes_on.set()
-    answers = [await call.read(), await call.read()]
+    answers = [await _read(call), await _read(call)]
     await call.done_writing()
 
     assert [(1, 0), (4, 2)] == [(each.frame, each.dropped_count) for each in answers]

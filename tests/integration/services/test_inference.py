@@ -419,17 +419,20 @@ def _both_loaded(service: Service) -> bool:
 
 async def test_one_of_two_servers_dies_and_traffic_goes_on() -> None:
     """No call fails for want of a server while another one has the model."""
-    async with FakeTriton(TINY).running() as first, FakeTriton(TINY).running() as second:
-        async with _serving(first, second, interval_s=0.25) as service:
-            await eventually(lambda: _both_loaded(service))
-            await first.stop()
-            reasons = [_reasons(await service.predict()) for _ in range(20)]
+    async with (
+        FakeTriton(TINY).running() as first,
+        FakeTriton(TINY).running() as second,
+        _serving(first, second, interval_s=0.25) as service,
+    ):
+        await eventually(lambda: _both_loaded(service))
+        await first.stop()
+        reasons = [_reasons(await service.predict()) for _ in range(20)]
 
     assert [[""]] * 20 == reasons
 
 
-async def test_a_server_that_is_stopping_gets_no_second_chance(service: Service, triton: FakeTriton) -> None:
-    """A queue that is full is not asked again at once: that would be a retry storm."""
+async def test_a_full_queue_gets_no_second_request(service: Service, triton: FakeTriton) -> None:
+    """Shed work is not repeated at once: that would be a retry storm."""
     triton.answer = refusing(UNAVAILABLE, QUEUE_FULL)
     await service.predict()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -29,7 +30,7 @@ async def channel(tmp_path: Path) -> AsyncIterator[grpc.aio.Channel]:
         yield channel
 
 
-def _request(rows: int = 1, **values: object) -> pb.RankLabelsRequest:
+def _request(rows: int = 1, **values: Any) -> pb.RankLabelsRequest:
     logits = np.tile(np.arange(CLASSES, dtype=np.float32), (rows, 1))
     defaults = {"model": "tiny", "version": "1", "logits": encode(logits), "options": [pb.RankOptions(top_k=2)] * rows}
     return pb.RankLabelsRequest(**{**defaults, **values})  # type: ignore[arg-type]
@@ -105,7 +106,7 @@ BAD = [
 
 @pytest.mark.parametrize(("code", "reason", "field", "values"), BAD)
 async def test_a_bad_batch_is_refused(
-    channel: grpc.aio.Channel, code: str, reason: str, field: str, values: dict[str, object]
+    channel: grpc.aio.Channel, code: str, reason: str, field: str, values: dict[str, Any]
 ) -> None:
     """What concerns the whole batch fails the call and names the field."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:

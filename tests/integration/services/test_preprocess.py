@@ -18,6 +18,7 @@ from servicekit.errors import ResourceExhausted
 from servicekit.manifest import Manifest
 from servicekit.tensors import decode
 from services.preprocess.decoder import Decoder
+from services.preprocess.formats.header import Format
 from services.preprocess.headers import Limits
 from services.preprocess.servicer import PreprocessServicer
 from services.preprocess.transforms import Decoded
@@ -152,7 +153,7 @@ class _Gate:
         """Waits for the gate."""
         self.entered.release()
         assert self.opened.wait(5)
-        return Decoded(np.zeros((HEIGHT, WIDTH, 3), np.uint8), 1, 1, "png")
+        return Decoded(np.zeros((HEIGHT, WIDTH, 3), np.uint8), 1, 1, Format.PNG)
 
 
 async def test_a_full_queue_refuses_at_once() -> None:
