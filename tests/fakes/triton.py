@@ -1,8 +1,8 @@
 """A Triton server at the wire, for faults that the real one does not produce on demand.
 
 It fakes four calls of the Open Inference Protocol (ModelReady, ModelConfig, ModelStatistics, ModelInfer) and nothing
-else: no queue, no batching, no health. Logits are the first bytes of each input row as numbers, so that every row can be
-told apart. The error texts are Triton's own.
+else: no queue, no batching, no health. Logits are the first bytes of each input row as numbers, so that every row can
+be told apart. The error texts are Triton's own.
 """
 
 import asyncio

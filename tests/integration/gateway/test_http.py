@@ -466,16 +466,18 @@ async def test_a_request_in_work_survives_the_drain(behind: Neighbours) -> None:
         return await honest(request, response)
 
     behind.preprocess.answer = waits
-    async with running_gateway(behind, drain_timeout_s=5) as gateway:
-        async with httpx.AsyncClient(base_url=gateway.client.base_url, trust_env=False) as client:
-            call = asyncio.ensure_future(client.post(CLASSIFY, json=ONE))
-            await eventually(lambda: bool(behind.preprocess.requests))
-            gateway.http.turn_away()
-            gateway.http._server.should_exit = True
-            await asyncio.sleep(0.2)
-            goes_on.set()
+    async with (
+        running_gateway(behind, drain_timeout_s=5) as gateway,
+        httpx.AsyncClient(base_url=gateway.client.base_url, trust_env=False) as client,
+    ):
+        call = asyncio.ensure_future(client.post(CLASSIFY, json=ONE))
+        await eventually(lambda: bool(behind.preprocess.requests))
+        gateway.http.turn_away()
+        gateway.http._server.should_exit = True
+        await asyncio.sleep(0.2)
+        goes_on.set()
 
-            assert 200 == (await call).status_code
+        assert 200 == (await call).status_code
 
 
 async def test_a_taken_port_is_an_error(gateway: Gateway, behind: Neighbours) -> None:

@@ -33,7 +33,7 @@ async def channel(tmp_path: Path) -> AsyncIterator[grpc.aio.Channel]:
 def _request(rows: int = 1, **values: Any) -> pb.RankLabelsRequest:
     logits = np.tile(np.arange(CLASSES, dtype=np.float32), (rows, 1))
     defaults = {"model": "tiny", "version": "1", "logits": encode(logits), "options": [pb.RankOptions(top_k=2)] * rows}
-    return pb.RankLabelsRequest(**{**defaults, **values})  # type: ignore[arg-type]
+    return pb.RankLabelsRequest(**{**defaults, **values})
 
 
 async def _rank(channel: grpc.aio.Channel, request: pb.RankLabelsRequest) -> list[pb.RankOutcome]:
