@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 import prometheus_client
 from fastapi import FastAPI, Header, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi_offline import FastAPIOffline
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from starlette.requests import ClientDisconnect
@@ -33,7 +34,7 @@ def create_app(
     settings: ProcessSettings, classifier: Classifier, directory: ModelDirectory, readiness: Readiness
 ) -> FastAPI:
     """Builds the application."""
-    app = FastAPI(**openapi.ABOUT)
+    app = FastAPIOffline(**openapi.ABOUT)  # /docs must also work where no CDN is within reach
     handle_errors(app)
 
     @app.post("/api/v1/classify", **openapi.CLASSIFY)
