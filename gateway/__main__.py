@@ -1,5 +1,6 @@
 """Starts the gateway: `python -m gateway`."""
 
+import asyncio
 import sys
 from functools import partial
 
@@ -29,10 +30,12 @@ async def run(settings: GatewaySettings) -> None:
     async with open_tiers(settings, directory, readiness) as tiers:
         pipeline = Pipeline(tiers, directory, RpcMetrics("client"))
         classifier = Classifier(pipeline, settings.limits, settings.max_in_flight)
-        servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s)
+        draining = asyncio.Event()
+        servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining)
         register = partial(add_ClassificationServiceServicer_to_server, servicer)
         http = HttpServer(settings, create_app(settings, classifier, directory, readiness))
-        await serve_both(settings, GrpcServer(settings, [SERVICE], register, edge=True), http, readiness)
+        grpc = GrpcServer(settings, [SERVICE], register, edge=True)
+        await serve_both(settings, grpc, http, readiness, draining)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """gRPC adapter of the gateway."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -22,7 +23,10 @@ MAX_PAGE_SIZE = 1000
 class ClassificationServicer(pb_grpc.ClassificationServiceServicer):
     """Serves the public API."""
 
-    def __init__(self, classifier: Classifier, directory: ModelDirectory, frame_timeout_s: float) -> None:
+    def __init__(
+        self, classifier: Classifier, directory: ModelDirectory, frame_timeout_s: float, draining: asyncio.Event
+    ) -> None:
+        self._draining = draining
         self._classifier = classifier
         self._directory = directory
         self._frame_timeout_s = frame_timeout_s
@@ -39,7 +43,8 @@ class ClassificationServicer(pb_grpc.ClassificationServiceServicer):
         self, request_iterator: AsyncIterator[pb.ClassifyStreamRequest], context: Context
     ) -> AsyncIterator[pb.ClassifyStreamResponse]:
         """Classifies a video, the newest frame first."""
-        async for response in answer_newest(request_iterator, self._classifier, self._frame_timeout_s):
+        frames = answer_newest(request_iterator, self._classifier, self._frame_timeout_s, self._draining)
+        async for response in frames:
             yield response
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:

@@ -1,5 +1,7 @@
 """Two servers, one life: both listen, both become ready, both drain."""
 
+import asyncio
+
 import structlog
 
 from gateway.http.server import HttpServer
@@ -10,8 +12,10 @@ from servicekit.server import GrpcServer, announce, background, stop_signal
 log = structlog.get_logger()
 
 
-async def serve_both(settings: GatewaySettings, grpc: GrpcServer, http: HttpServer, readiness: Readiness) -> None:
-    """Serves gRPC and HTTP until SIGTERM or SIGINT, then drains both.
+async def serve_both(
+    settings: GatewaySettings, grpc: GrpcServer, http: HttpServer, readiness: Readiness, draining: asyncio.Event
+) -> None:
+    """Serves gRPC and HTTP until SIGTERM or SIGINT, then sets `draining` and drains both.
 
     Raises:
         OSError: one of the ports is taken.
@@ -23,6 +27,6 @@ async def serve_both(settings: GatewaySettings, grpc: GrpcServer, http: HttpServ
         await stop_signal()
         log.info("draining")
         await readiness.set("gateway", "It is shutting down.")
-        http.turn_away()
-        await grpc.drain()
+        draining.set()
+        await asyncio.gather(grpc.drain(), http.drain())
     log.info("stopped")

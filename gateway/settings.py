@@ -1,6 +1,8 @@
 """Settings of the gateway."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from gateway.requests import Limits
 from servicekit.settings import MIB, ProcessSettings
@@ -37,6 +39,12 @@ class GatewaySettings(ProcessSettings):
     """Pause between two checks of a service."""
     hold_s: float = Field(default=8, ge=0)
     """How long a request already in work waits for a service that went away to come back."""
+
+    @model_validator(mode="after")
+    def _check_defaults(self) -> Self:
+        if self.default_top_k > self.max_top_k:
+            raise ValueError(f"default_top_k ({self.default_top_k}) is above max_top_k ({self.max_top_k})")
+        return self
 
     @property
     def limits(self) -> Limits:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from gateway.classifier import Classifier
 from gateway.requests import Call, check_frame
 from servicekit import context
-from servicekit.errors import TriptychError
+from servicekit.errors import Reason, TriptychError, Unavailable
 from servicekit.server import background
 from triptych.classification.v1 import classification_service_pb2 as pb
 
@@ -26,20 +26,34 @@ class NewestFrame:
         """Puts in every frame as it comes, until the caller has no more."""
         try:
             async for frame in frames:
+                if self._ended:
+                    return
                 self.dropped += self._frame is not None
                 self._frame = frame
                 self._changed.set()
         except TriptychError as error:  # bytes that are no frame
-            self._fault = error
+            self.end(error)
         finally:
-            self._ended = True
-            self._changed.set()
+            self.end(self._fault)
+
+    def end(self, fault: TriptychError | None) -> None:
+        """Takes no more frames; `take` raises `fault`, if any, once the waiting frame has been taken."""
+        self._ended = True
+        self._fault = fault
+        self._changed.set()
+
+    async def end_when(self, draining: asyncio.Event) -> None:
+        """Sends the caller elsewhere when this process ends: a video may last for hours."""
+        await draining.wait()
+        message = "This replica is shutting down; open the stream again."
+        self.end(Unavailable(message, reason=Reason.SHUTTING_DOWN, retry_after_s=0.0))
 
     async def take(self) -> tuple[pb.ClassifyStreamRequest, int] | None:
         """Waits for a frame and returns it with the number dropped before it; None when there will be none.
 
         Raises:
             InvalidArgument: the caller sent bytes that are no frame; frames before them are still returned.
+            Unavailable: this process is shutting down.
         """
         while self._frame is None and not self._ended:
             self._changed.clear()
@@ -52,11 +66,11 @@ class NewestFrame:
 
 
 async def answer_newest(
-    frames: AsyncIterator[pb.ClassifyStreamRequest], classifier: Classifier, timeout_s: float
+    frames: AsyncIterator[pb.ClassifyStreamRequest], classifier: Classifier, timeout_s: float, draining: asyncio.Event
 ) -> AsyncIterator[pb.ClassifyStreamResponse]:
     """Yields one response per frame that was not dropped; a frame at fault gets its error, and the stream goes on."""
     slot = NewestFrame()
-    async with background(slot.fill(frames)):
+    async with background(slot.fill(frames), slot.end_when(draining)):
         while (taken := await slot.take()) is not None:
             frame, dropped = taken
             response = await _answer(frame, classifier, timeout_s)

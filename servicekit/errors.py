@@ -150,13 +150,6 @@ class Cancelled(TriptychError):
     default_reason = Reason.CALLER_CANCELLED
 
 
-class Unimplemented(TriptychError):
-    """Says that no such method exists here."""
-
-    code = Code.UNIMPLEMENTED
-    default_reason = Reason.METHOD_NOT_FOUND
-
-
 class Internal(TriptychError):
     """Says that Triptych broke a promise to itself; the details go to the log, never to the caller."""
 
@@ -174,7 +167,6 @@ CLASS_BY_CODE: dict[Code, type[TriptychError]] = {
         Unavailable,
         DeadlineExceeded,
         Cancelled,
-        Unimplemented,
         Internal,
     )
 }

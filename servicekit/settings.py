@@ -6,7 +6,7 @@ Every process reads variables that begin with `TRIPTYCH_`: `TRIPTYCH_PORT` sets 
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
@@ -48,6 +48,12 @@ class ProcessSettings(BaseSettings):
     """Pause between 'not ready' and the refusal of new work, so that callers have turned away by then."""
     drain_timeout_s: float = Field(default=15, gt=0)
     """How long accepted work may take after that."""
+
+    @model_validator(mode="after")
+    def _check_timeouts(self) -> Self:
+        if self.default_timeout_s > self.max_timeout_s:
+            raise ValueError(f"default_timeout_s ({self.default_timeout_s:g}) is above max_timeout_s")
+        return self
 
     @classmethod
     def load(cls) -> Self:

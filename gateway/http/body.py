@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from triptych.classification.v1 import classification_service_pb2 as pb
 BASE64 = "Standard base64 of an encoded image (JPEG, PNG, WebP, GIF or BMP)."
 
 
+_INT32 = 2**31
+_NUMBER = re.compile(r"[-+]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][-+]?[0-9]+)?")
 _JSON_TYPES = {
     type(None): "null",
     bool: "a boolean",
@@ -156,13 +159,13 @@ def _number(value: Any, kind: type[int] | type[float], field: str) -> Any:
     if value is None:
         return None
     try:
-        number = kind(value)
+        # Python would also read `1_000` and ` 5 `, which no other client means by a number.
+        number = kind(value) if not isinstance(value, str) or _NUMBER.fullmatch(value) else kind("")
     except (ValueError, OverflowError):
         word = "whole number" if kind is int else "number"
         raise InvalidArgument(f"{field} must be a {word}; it is {str(value)[:32]!r}.", field=field) from None
-    if kind is int and not -(2**31) <= number < 2**31:
-        raise InvalidArgument(f"{field} must be 1 to 1000; it is {str(value)[:32]}.", field=field)
-    return number
+    # What does not even fit into the message is out of range at its border too, and is told with the limit there.
+    return max(-_INT32, min(number, _INT32 - 1)) if kind is int else number
 
 
 def _explain(error: ValidationError) -> InvalidArgument:

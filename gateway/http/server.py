@@ -62,3 +62,9 @@ class HttpServer:
     def turn_away(self) -> None:
         """Asks clients, with each answer, to come back on a new connection."""
         self._frame.draining = True
+
+    async def drain(self) -> None:
+        """Turns clients away, and listens no more once they have had time to notice."""
+        self.turn_away()
+        await asyncio.sleep(self._settings.drain_delay_s)
+        self._server.should_exit = True

@@ -1,5 +1,6 @@
 """A gateway in the test's own process, wired as `gateway/__main__.py` wires it, on free ports."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ class Gateway:
     http: HttpServer
     client: httpx.AsyncClient
     channel: grpc.aio.Channel
+    draining: asyncio.Event
+    """Set when the process is told to stop."""
 
     async def becomes(self, *, ready: bool, within_s: float = 2) -> None:
         """Waits until readiness is as wanted."""
@@ -69,12 +72,13 @@ async def running_gateway(
     readiness = Readiness("preprocess", "inference", "postprocess", TRITON)
     directory = ModelDirectory(settings.default_model)
     registry = CollectorRegistry()
+    draining = asyncio.Event()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         tiers = await enter(open_tiers(settings, directory, readiness))
         pipeline = Pipeline(tiers, directory, RpcMetrics("client", registry))
         classifier = Classifier(pipeline, settings.limits, settings.max_in_flight)
-        servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s)
+        servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining)
         register = partial(add_ClassificationServiceServicer_to_server, servicer)
         server = GrpcServer(settings, [SERVICE], register, edge=True, metrics=RpcMetrics("server", registry))
         app = create_app(settings, classifier, directory, readiness)
@@ -88,7 +92,7 @@ async def running_gateway(
         transport = httpx.AsyncHTTPTransport(verify=False)
         url = f"http://127.0.0.1:{http.port}"
         client = await enter(httpx.AsyncClient(base_url=url, timeout=10, trust_env=False, transport=transport))
-        gateway = Gateway(readiness, app, http, client, await enter(connected(server.port)))
+        gateway = Gateway(readiness, app, http, client, await enter(connected(server.port)), draining)
         if ready:
             await gateway.becomes(ready=True, within_s=5)
         yield gateway

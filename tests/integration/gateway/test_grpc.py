@@ -413,6 +413,18 @@ async def test_the_newest_frame_wins(gateway: Gateway, behind: Neighbours) -> No
     assert [(1, 0), (4, 2)] == [(each.frame, each.dropped_count) for each in answers]
 
 
+async def test_a_stream_ends_when_the_gateway_does(gateway: Gateway) -> None:
+    """An open stream does not hold the drain: it ends with UNAVAILABLE, so that the caller opens it elsewhere."""
+    call = pb_grpc.ClassificationServiceStub(gateway.channel).ClassifyStream(timeout=10)
+    await call.write(_frame(1))
+    await _read(call)
+    gateway.draining.set()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call.read()
+
+    assert grpc.StatusCode.UNAVAILABLE is caught.value.code()
+
+
 async def test_a_stream_ends_with_malformed_bytes(gateway: Gateway) -> None:
     """Bytes that are no frame end the stream with INVALID_ARGUMENT, not with success."""
     method: Any = gateway.channel.stream_stream(STREAM)

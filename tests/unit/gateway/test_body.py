@@ -3,14 +3,17 @@
 import base64
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from starlette.requests import Request
 
 from gateway.http.body import Parsed, from_json, parse
+from gateway.requests import Limits, check_request
 from servicekit.errors import InvalidArgument, Reason
 
 IMAGE = bytes(range(256))
+LIMITS = Limits(max_images=32, max_image_bytes=2**24, max_request_bytes=2**25, max_top_k=1000, default_top_k=5)
 TEXT = base64.b64encode(IMAGE).decode()
 
 
@@ -79,8 +82,6 @@ BAD_JSON: list[tuple[Reason, str, str, Any]] = [
     (Reason.FIELD_INVALID, "top_k", "it is a string", {"image_base64": TEXT, "top_k": "3"}),
     (Reason.FIELD_INVALID, "top_k", "it is a number", {"image_base64": TEXT, "top_k": 2.5}),
     (Reason.FIELD_INVALID, "top_k", "it is a boolean", {"image_base64": TEXT, "top_k": True}),
-    (Reason.FIELD_INVALID, "top_k", "1 to 1000", {"image_base64": TEXT, "top_k": 2**31}),
-    (Reason.FIELD_INVALID, "top_k", "1 to 1000", {"image_base64": TEXT, "top_k": 10**30}),
     (Reason.FIELD_INVALID, "min_score", "it is a string", {"image_base64": TEXT, "min_score": "0.5"}),
     (Reason.FIELD_INVALID, "model", "it is a number", {"image_base64": TEXT, "model": 1}),
     (Reason.FIELD_INVALID, "version", "it is a number", {"image_base64": TEXT, "version": 1}),
@@ -146,7 +147,6 @@ async def test_other_media_types_are_refused(media_type: str) -> None:
         (Reason.FIELD_INVALID, "top_k", "top_k=2.5"),
         (Reason.FIELD_INVALID, "top_k", "top_k="),
         (Reason.FIELD_INVALID, "top_k", "top_k=" + "9" * 5000),
-        (Reason.FIELD_INVALID, "top_k", f"top_k={2**31}"),
         (Reason.FIELD_INVALID, "min_score", "min_score=half"),
     ],
 )
@@ -226,3 +226,18 @@ def test_errors_found_later_use_the_callers_names(name: str, body: Any) -> None:
 def test_other_errors_keep_their_field() -> None:
     """Fields of the same name in both forms stay."""
     assert "top_k" == from_json(_json({"image_base64": ""})).rename(InvalidArgument("x", field="top_k")).field
+
+
+@pytest.mark.parametrize("text", ["1_000", " 5", "5 ", "0x5", "٣", "", "nan", "inf"])
+async def test_a_query_number_is_written_as_everybody_writes_it(text: str) -> None:
+    """What only Python reads as a number is refused."""
+    with pytest.raises(InvalidArgument, match="top_k must be a whole number"):
+        await _parse(IMAGE, "image/png", f"top_k={quote(text)}")
+
+
+@pytest.mark.parametrize("top_k", [2**31, 10**30, -(10**30)])
+def test_a_number_too_large_for_the_message_stays_out_of_range(top_k: int) -> None:
+    """It is cut to what the message holds, which the check of the range refuses with the limit."""
+    parsed = from_json(_json({"image_base64": TEXT, "top_k": top_k}))
+    with pytest.raises(InvalidArgument, match="top_k must be 1 to 1000"):
+        check_request(parsed.request, LIMITS)
