@@ -1,6 +1,5 @@
 """What the gateway checks of each service, several times a second."""
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 
 import grpc
@@ -10,16 +9,14 @@ from gateway.metrics import READY, show_models
 from gateway.models import ModelDirectory
 from gateway.tier import Tier
 from servicekit.errors import Unavailable
-from servicekit.health import Readiness
+from servicekit.health import Check, Readiness
 from triptych.inference.v1 import inference_service_pb2 as inference_pb
 from triptych.inference.v1 import inference_service_pb2_grpc as inference_grpc
 
 TRITON = "triton"
 
-Check = Callable[[], Awaitable[None]]
 
-
-def health_check(tier: Tier, service: str) -> Check:
+def health_check(service: str, tier: Tier) -> Check:
     """Returns a check that passes when a healthy replica of the service answers."""
     stub = health_pb2_grpc.HealthStub(tier.channel)
 
@@ -34,7 +31,7 @@ def health_check(tier: Tier, service: str) -> Check:
     return check
 
 
-def models_check(tier: Tier, directory: ModelDirectory, readiness: Readiness) -> Check:
+def models_check(directory: ModelDirectory, readiness: Readiness, tier: Tier) -> Check:
     """Returns a check of the inference service that also learns its models and whether Triton stands behind it."""
     stub = inference_grpc.InferenceServiceStub(tier.probe_channel)
 

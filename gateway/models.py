@@ -23,23 +23,26 @@ class ModelDirectory:
         model = self._models.get(self.default)
         if model is None:
             return f"The default model {self.default!r} is not in the model repository."
-        if not any(version.state == inference_model_pb2.MODEL_STATE_READY for version in model.versions):
+        if not self.is_ready(self.default, ""):
             return next((version.detail for version in model.versions if version.detail), "It has no version.")
         return None
+
+    def is_ready(self, model: str, version: str) -> bool:
+        """Says whether a version, or any version, of a model takes requests."""
+        return model in self._models and any(
+            each.state == inference_model_pb2.MODEL_STATE_READY and version in ("", each.version)
+            for each in self._models[model].versions
+        )
 
     def resolve(self, model: str, version: str) -> str:
         """Returns the name of the model to use.
 
         Raises:
-            Unavailable: nothing is known yet.
+            Unavailable: nothing is known yet, or no Triton has it ready.
             NotFound: there is no such model or version.
             InvalidArgument: the version is not a number.
         """
-        if not self._models:
-            raise Unavailable("The models are not known yet; the cluster is starting.", retry_after_s=1.0)
-        name = model or self.default
-        if name not in self._models:
-            raise NotFound(f"There is no model {name[:64]!r}; there is {', '.join(self._models)}.", field="model")
+        name = self._find(model or self.default).name
         if version and not (version.isascii() and version.isdecimal()):
             raise InvalidArgument(
                 f"version must be a decimal number such as '1'; it is {version[:32]!r}.", field="version"
@@ -48,7 +51,18 @@ class ModelDirectory:
         if version and version not in versions:
             message = f"The model {name!r} has no version {version[:32]!r}; it has {', '.join(versions)}."
             raise NotFound(message, reason=Reason.MODEL_VERSION_NOT_FOUND, field="version")
+        if not self.is_ready(name, version):
+            what = f"Version {version} of the model" if version else "The model"
+            message = f"{what} {name!r} is not ready at the moment."
+            raise Unavailable(message, reason=Reason.MODEL_NOT_READY, retry_after_s=1.0)
         return name
+
+    def _find(self, name: str) -> inference_model_pb2.Model:
+        if not self._models:
+            raise Unavailable("The models are not known yet; the cluster is starting.", retry_after_s=1.0)
+        if name not in self._models:
+            raise NotFound(f"There is no model {name[:64]!r}; there is {', '.join(self._models)}.", field="model")
+        return self._models[name]
 
     def describe(self) -> list[model_pb2.Model]:
         """Returns every model in the public form, sorted by name."""
@@ -64,7 +78,7 @@ class ModelDirectory:
         """
         if not name:
             raise InvalidArgument("A model name is required.", reason=Reason.FIELD_MISSING, field="model")
-        return self._public(self._models[self.resolve(name, "")])
+        return self._public(self._find(name))
 
     def _public(self, model: inference_model_pb2.Model) -> model_pb2.Model:
         return model_pb2.Model(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import uuid_utils
@@ -85,7 +86,8 @@ class Pipeline:
             model=model, version=version, tensor=tensor, time_left_ms=[context.time_left_s() * 1e3] * rows
         )
         BATCH_IMAGES.labels("inference").observe(rows)
-        return await self._tiers.inference.call(self._inference, request, _check(rows))
+        able = partial(self._directory.is_ready, model, version)
+        return await self._tiers.inference.call(self._inference, request, _check(rows), able)
 
     async def _rank(
         self, inferred: inference_pb.PredictLogitsResponse, call: Call

@@ -37,8 +37,8 @@ class GatewaySettings(ProcessSettings):
     """Images in work at the same time; a request above that is refused at once."""
     probe_interval_s: float = Field(default=0.25, gt=0)
     """Pause between two checks of a service."""
-    hold_s: float = Field(default=8, ge=0)
-    """How long a request already in work waits for a service that went away to come back."""
+    hold_s: float = Field(default=30, ge=0)
+    """How long a request already in work waits, within its deadline, for a service that went away to come back."""
 
     @model_validator(mode="after")
     def _check_defaults(self) -> Self:

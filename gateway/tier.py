@@ -1,7 +1,8 @@
 """One service behind the gateway, all its replicas together: is it there, and how a call survives a replica's end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -9,10 +10,11 @@ import grpc
 from prometheus_client import Counter
 
 from gateway.retry import RetryBudget
+from gateway.settings import GatewaySettings
 from servicekit import context
 from servicekit.channel import open_channel
 from servicekit.errors import Unavailable
-from servicekit.health import Prober, Readiness
+from servicekit.health import Check, Prober, Readiness
 from servicekit.remote import RemoteMethod
 
 Request = TypeVar("Request")
@@ -25,23 +27,39 @@ class Tier:
     """Is one service, reached over a channel that spreads calls over its healthy replicas."""
 
     def __init__(
-        self, name: str, target: str, health_service: str, max_message_bytes: int, readiness: Readiness, hold_s: float
+        self,
+        name: str,
+        target: str,
+        health_service: str,
+        make_check: Callable[["Tier"], Check],
+        readiness: Readiness,
+        settings: GatewaySettings,
     ) -> None:
+        """Opens the channels.
+
+        Args:
+            name: what errors and readiness call the service.
+            target: gRPC name of its replicas.
+            health_service: name whose health says whether a replica gets calls.
+            make_check: builds the check that tells whether the service is there.
+            readiness: where that is recorded, under `name`.
+            settings: the gateway's.
+        """
+        limit = settings.max_message_bytes
         self.name = name
-        self.channel = open_channel(target, max_message_bytes=max_message_bytes, health_service=health_service)
-        self.probe_channel = open_channel(
-            target, max_message_bytes=max_message_bytes
-        )  # also reaches replicas that are not ready
+        self.channel = open_channel(target, max_message_bytes=limit, health_service=health_service)
+        self.probe_channel = open_channel(target, max_message_bytes=limit)
+        """Also reaches replicas that say they are not ready."""
         self._readiness = readiness
-        self._hold_s = hold_s
+        self._prober = Prober(readiness, name, make_check(self), interval_s=settings.probe_interval_s)
+        self._hold_s = settings.hold_s
         self._budget = RetryBudget()
 
     @asynccontextmanager
-    async def probed(self, check: Callable[[], Awaitable[None]], interval_s: float) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
         """Checks the service while the context is open, then closes the channels."""
-        prober = Prober(self._readiness, self.name, check, interval_s=interval_s)
         try:
-            async with prober.running():
+            async with self._prober.running():
                 yield
         finally:
             await self.channel.close()
@@ -63,14 +81,22 @@ class Tier:
             raise Unavailable(f"The {self.name} service is away at the moment.", retry_after_s=1.0)
 
     async def call(
-        self, method: RemoteMethod[Request, Response], request: Request, check: Callable[[Response], None]
+        self,
+        method: RemoteMethod[Request, Response],
+        request: Request,
+        check: Callable[[Response], None],
+        able: Callable[[], bool] = lambda: True,
     ) -> Response:
         """Calls the service for a request that the gateway has accepted.
 
-        `check` raises what the answer says of the request's items, such as that Triton, behind the service, went away.
-
         Should it go away meanwhile, the call waits for it to come back and is made once more: every hop only computes,
         so doing it twice harms nobody, and a request once accepted survives a restart.
+
+        Args:
+            method: what to call.
+            request: what to send.
+            check: raises what the answer says of the request's items, such as that Triton went away.
+            able: says whether the service, being there, can do this call too, such as run this model.
 
         Raises:
             TriptychError: what the service answered.
@@ -79,7 +105,7 @@ class Tier:
         try:
             return await _attempt(method, request, check)
         except Unavailable:
-            if not self._budget.spend() or not await self._back():
+            if not self._budget.spend() or not await self._back(able):
                 raise
         outcome = "failed"
         try:
@@ -89,13 +115,14 @@ class Tier:
             RETRIES.labels(self.name, outcome).inc()
         return response
 
-    async def _back(self) -> bool:
-        """Waits until the service is available again; False when that takes too long."""
+    async def _back(self, able: Callable[[], bool]) -> bool:
+        """Waits until a check that began after this moment has passed; False when that takes too long."""
+        failed_at = time.monotonic()
+        self._prober.hurry()
         try:
             async with asyncio.timeout(min(self._hold_s, context.time_left_s())):
-                await asyncio.sleep(0.02)  # what broke may not have been noticed yet
-                while not self.available:  # noqa: ASYNC110 (gRPC has no event for "healthy again")
-                    await asyncio.sleep(0.02)
+                while not (self._prober.passed_at > failed_at and self.available and able()):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)  # gRPC has no event for "healthy again"
         except TimeoutError:
             return False
         return True

@@ -1,14 +1,15 @@
 """The three services behind the gateway, opened and probed together."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.checks import health_check, models_check
 from gateway.models import ModelDirectory
 from gateway.settings import GatewaySettings
 from gateway.tier import Tier
-from servicekit.health import Readiness
+from servicekit.health import Check, Readiness
 
 PREPROCESS = "triptych.preprocess.v1.PreprocessService"
 INFERENCE = "triptych.inference.v1.InferenceService"
@@ -39,20 +40,14 @@ async def open_tiers(
 ) -> AsyncIterator[Tiers]:
     """Opens the channels and keeps checking what is behind them while the context is open."""
 
-    def tier(name: str, target: str, service: str) -> Tier:
-        return Tier(name, target, service, settings.max_message_bytes, readiness, settings.hold_s)
+    def tier(name: str, target: str, service: str, make_check: Callable[[Tier], Check]) -> Tier:
+        return Tier(name, target, service, make_check, readiness, settings)
 
+    learn_models = partial(models_check, directory, readiness)
     tiers = Tiers(
-        tier("preprocess", settings.preprocess_target, PREPROCESS),
-        tier("inference", settings.inference_target, INFERENCE),
-        tier("postprocess", settings.postprocess_target, POSTPROCESS),
+        tier("preprocess", settings.preprocess_target, PREPROCESS, partial(health_check, PREPROCESS)),
+        tier("inference", settings.inference_target, INFERENCE, learn_models),
+        tier("postprocess", settings.postprocess_target, POSTPROCESS, partial(health_check, POSTPROCESS)),
     )
-    checks = (
-        (tiers.preprocess, health_check(tiers.preprocess, PREPROCESS)),
-        (tiers.inference, models_check(tiers.inference, directory, readiness)),
-        (tiers.postprocess, health_check(tiers.postprocess, POSTPROCESS)),
-    )
-    async with AsyncExitStack() as stack:
-        for each, check in checks:
-            await stack.enter_async_context(each.probed(check, settings.probe_interval_s))
+    async with tiers.preprocess.running(), tiers.inference.running(), tiers.postprocess.running():
         yield tiers

@@ -1,6 +1,8 @@
 """Readiness that means something: a process is ready when every condition it named holds."""
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -80,9 +82,17 @@ class Prober:
         self._timeout_s = timeout_s
         self._failures = failures
         self._failed = 0
+        self._hurry = asyncio.Event()
+        self.passed_at = -math.inf
+        """When the last check that passed began, on the monotonic clock."""
+
+    def hurry(self) -> None:
+        """Has the next check begin at once."""
+        self._hurry.set()
 
     async def probe(self) -> None:
         """Runs the check once and records what it says."""
+        began = time.monotonic()
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._check()
@@ -93,6 +103,7 @@ class Prober:
                 await self._readiness.set(self._condition, problem)
         else:
             self._failed = 0
+            self.passed_at = began
             await self._readiness.set(self._condition, None)
 
     @asynccontextmanager
@@ -109,4 +120,7 @@ class Prober:
     async def _run(self) -> None:
         while True:
             await self.probe()
-            await asyncio.sleep(self._interval_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._interval_s):
+                    await self._hurry.wait()
+            self._hurry.clear()

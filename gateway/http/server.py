@@ -11,6 +11,8 @@ from fastapi import FastAPI
 from gateway.http.middleware import RequestFrame
 from gateway.settings import GatewaySettings
 
+LINGER_S = 0.25
+
 
 class _Uvicorn(uvicorn.Server):
     @contextlib.contextmanager
@@ -64,7 +66,13 @@ class HttpServer:
         self._frame.draining = True
 
     async def drain(self) -> None:
-        """Turns clients away, and listens no more once they have had time to notice."""
+        """Turns clients away; once they have had time to notice, listens no more, and at last closes what idles.
+
+        Between the two lies a pause, for whoever connected a moment ago and is about to send its request.
+        """
         self.turn_away()
         await asyncio.sleep(self._settings.drain_delay_s)
+        for listening in self._server.servers:
+            listening.close()
+        await asyncio.sleep(LINGER_S)
         self._server.should_exit = True

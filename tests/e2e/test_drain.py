@@ -15,6 +15,7 @@ import pytest
 from e2e.cluster import PHOTOGRAPHS, Cluster, start_cluster, triptych, until
 
 ROCKET = (PHOTOGRAPHS / "rocket.jpg").read_bytes()
+HEADERS = {"Content-Type": "image/jpeg", "X-Timeout-Ms": "30000"}  # a Triton takes some seconds to end and to start
 CLIENTS = 6
 
 
@@ -34,7 +35,7 @@ class Load:
     def outcome(self, client: httpx.Client, url: str) -> str:
         """Says how one request ended: `answered`, `refused` before it was accepted, or `lost`."""
         try:
-            response = client.post(url, content=ROCKET, headers={"Content-Type": "image/jpeg"})
+            response = client.post(url, content=ROCKET, headers=HEADERS)
         except httpx.ConnectError:
             time.sleep(0.01)
             return "refused"  # nobody listened: nothing was accepted
@@ -43,7 +44,7 @@ class Load:
         if response.status_code == 200:
             return "answered"
         error = response.json()["error"]
-        if response.status_code == 503 and error["message"].endswith("is away at the moment."):
+        if response.status_code == 503 and error["message"].endswith(" at the moment."):
             time.sleep(0.01)
             return "refused"  # at admission, with a hint when to come back
         return f"lost: {response.status_code} {error['message']}"
