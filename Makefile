@@ -4,6 +4,9 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+# The folder itself on the path, which type checkers understand; setuptools' import hook they do not.
+EDITABLE := --config-settings editable_mode=compat
+need_python = command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: apt install python3.11-venv libpython3.11, or make PYTHON=/path/to/python3.11" >&2; exit 1; }
 SOURCES := triptych servicekit services gateway modelkit localcluster tests tools benchmarks triton_backends
 
 help: ## Show this text
@@ -12,8 +15,8 @@ help: ## Show this text
 # Stamps say which set-up is complete and for which inputs, so that a second run takes no time.
 .venv/run.stamp: pyproject.toml constraints.txt
 	@echo "Setting up .venv ..."
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(PIP) install --constraint constraints.txt --editable '.[cluster]'
+	@test -x $(BIN)/python || { $(need_python) && $(PYTHON) -m venv .venv; }
+	@$(PIP) install --constraint constraints.txt $(EDITABLE) --editable '.[cluster]'
 	@touch $@
 
 .venv/dev.stamp: .venv/run.stamp
@@ -24,9 +27,9 @@ help: ## Show this text
 
 .venv-modelkit/stamp: pyproject.toml constraints.txt
 	@echo "Setting up .venv-modelkit (PyTorch) ..."
-	@test -x .venv-modelkit/bin/python || $(PYTHON) -m venv .venv-modelkit
+	@test -x .venv-modelkit/bin/python || { $(need_python) && $(PYTHON) -m venv .venv-modelkit; }
 	@.venv-modelkit/bin/python -m pip -qq install --constraint constraints.txt pip
-	@.venv-modelkit/bin/python -m pip -qq install --constraint constraints.txt --editable '.[modelkit]' --group slow
+	@.venv-modelkit/bin/python -m pip -qq install --constraint constraints.txt $(EDITABLE) --editable '.[modelkit]' --group slow
 	@touch $@
 
 setup: .venv/dev.stamp ## Make the development environment
@@ -46,6 +49,7 @@ check: setup ## Lint, types, import walls, protos, generated code
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code
 	$(BIN)/python tools/generate_protos.py --check
+	$(BIN)/python -m tools.document_settings --check
 	$(BIN)/python tools/check_breaking.py
 
 test: setup ## Run every test but the slow ones; the end-to-end tier starts the real cluster
@@ -60,9 +64,10 @@ e2e: setup ## Run the end-to-end tests only
 test-slow: .venv-modelkit/stamp ## Run the tests that need PyTorch
 	.venv-modelkit/bin/pytest tests/slow $(ARGS)
 
-gen: setup ## Generate the Python code of protos/
+gen: setup ## Generate the Python code of protos/ and docs/settings.md
 	$(BIN)/buf format --write
 	$(BIN)/python tools/generate_protos.py
+	$(BIN)/python -m tools.document_settings
 
 bench: setup ## Measure one request after the other against a running cluster
 	$(BIN)/python benchmarks/latency.py $(ARGS)

@@ -10,7 +10,7 @@ from gateway.http.app import create_app
 from gateway.http.server import HttpServer
 from gateway.models import ModelDirectory
 from gateway.pipeline import Pipeline
-from gateway.servicer import ClassificationServicer
+from gateway.servicer import SERVICE, ClassificationServicer
 from gateway.serving import serve_both
 from gateway.settings import GatewaySettings
 from gateway.tiers import open_tiers
@@ -18,8 +18,6 @@ from servicekit.health import Readiness
 from servicekit.metrics import RpcMetrics
 from servicekit.server import GrpcServer, main
 from triptych.classification.v1.classification_service_pb2_grpc import add_ClassificationServiceServicer_to_server
-
-SERVICE = "triptych.classification.v1.ClassificationService"
 
 
 async def run(settings: GatewaySettings) -> None:

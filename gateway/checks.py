@@ -14,6 +14,8 @@ from triptych.inference.v1 import inference_service_pb2 as inference_pb
 from triptych.inference.v1 import inference_service_pb2_grpc as inference_grpc
 
 TRITON = "triton"
+TIMEOUT_S = 0.45
+"""Below the prober's own, which would say less about what happened."""
 
 
 def health_check(service: str, tier: Tier) -> Check:
@@ -22,9 +24,9 @@ def health_check(service: str, tier: Tier) -> Check:
 
     async def check() -> None:
         try:
-            response = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=0.5)
+            response = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
-            raise Unavailable(f"No ready replica answers ({error.code().name}).") from None
+            raise _away(error) from None
         if response.status != health_pb2.HealthCheckResponse.SERVING:
             raise Unavailable("The service says that it is not ready.")
 
@@ -33,20 +35,38 @@ def health_check(service: str, tier: Tier) -> Check:
 
 def models_check(directory: ModelDirectory, readiness: Readiness, tier: Tier) -> Check:
     """Returns a check of the inference service that also learns its models and whether Triton stands behind it."""
-    stub = inference_grpc.InferenceServiceStub(tier.probe_channel)
+    # Replicas can differ in what they see of Triton. Those that are ready are asked first, so that the others' opinion
+    # counts only when there is none better.
+    stubs = [inference_grpc.InferenceServiceStub(channel) for channel in (tier.channel, tier.probe_channel)]
+
+    async def ask() -> inference_pb.ListModelsResponse:
+        try:
+            return await stubs[0].ListModels(inference_pb.ListModelsRequest(), timeout=TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
+            return await stubs[1].ListModels(inference_pb.ListModelsRequest(), timeout=TIMEOUT_S)
 
     async def check() -> None:
         try:
-            response = await stub.ListModels(inference_pb.ListModelsRequest(), timeout=0.5)
+            response = await ask()
         except grpc.aio.AioRpcError as error:
             if tier.name in readiness.failing():  # one missed answer is not news, of Triton either
+                directory.lose("The inference service does not answer.")
+                show_models(directory.describe())
                 await readiness.set(TRITON, "Unknown, since the inference service does not answer.")
-            raise Unavailable(f"No replica answers ({error.code().name}).") from None
+            raise _away(error) from None
         directory.update(response.models)
         show_models(directory.describe())
         await readiness.set(TRITON, directory.problem())
 
     return check
+
+
+def _away(error: grpc.aio.AioRpcError) -> Exception:
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return TimeoutError(f"No replica answered within {TIMEOUT_S:g} s.")
+    return Unavailable(f"No ready replica can be reached ({error.code().name}).")
 
 
 def show_readiness(readiness: Readiness) -> None:

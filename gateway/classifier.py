@@ -9,7 +9,7 @@ from gateway.metrics import IN_FLIGHT, IN_FLIGHT_LIMIT, REQUEST_SECONDS, REQUEST
 from gateway.pipeline import Pipeline
 from gateway.requests import Call, Limits
 from servicekit import context
-from servicekit.errors import Code, Internal, ResourceExhausted, TriptychError
+from servicekit.errors import Cancelled, Code, DeadlineExceeded, Internal, ResourceExhausted, TriptychError
 from triptych.classification.v1 import classification_pb2
 
 CLOCK_S = 0.002  # a timer of the event loop may fire this much before its time
@@ -45,8 +45,8 @@ class Classifier:
             code, reason = error.code.name, error.reason.value
             raise
         except asyncio.CancelledError:
-            late = context.time_left_s() < CLOCK_S
-            code, reason = (Code.DEADLINE_EXCEEDED if late else Code.CANCELLED).name, ""
+            error_type = DeadlineExceeded if context.time_left_s() < CLOCK_S else Cancelled
+            code, reason = error_type.code.name, error_type.default_reason.value
             raise
         finally:
             REQUESTS.labels(transport, code, reason).inc()

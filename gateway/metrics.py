@@ -13,7 +13,7 @@ REQUEST_SECONDS = Histogram(
 )
 STAGE_SECONDS = Histogram(
     "triptych_stage_seconds",
-    "Time of each stage of an answer, as in its `timing`.",
+    "Time of each stage, as in an answer's `timing`: decode per image, the others per call.",
     ("stage", "model", "version"),
     buckets=BUCKETS_S,
 )
@@ -30,11 +30,13 @@ READY = Gauge("triptych_ready", "1 while a condition of readiness holds.", ("con
 STAGES = ("total", "preprocess", "decode", "inference", "queue", "compute", "postprocess")
 
 
-def observe_stages(result: classification_pb2.Classification) -> None:
-    """Records one answer's timing."""
+def observe_stages(results: Sequence[classification_pb2.Classification]) -> None:
+    """Records a call's timing: what its images share once, and the decoding of each."""
+    first = results[0]
     for stage in STAGES:
-        seconds: float = getattr(result.timing, f"{stage}_ms") / 1e3
-        STAGE_SECONDS.labels(stage, result.model, result.version).observe(seconds)
+        histogram = STAGE_SECONDS.labels(stage, first.model, first.version)
+        for result in results if stage == "decode" else results[:1]:
+            histogram.observe(getattr(result.timing, f"{stage}_ms") / 1e3)
 
 
 def show_models(models: Sequence[model_pb2.Model]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from servicekit.errors import InvalidArgument, NotFound, Reason, Unavailable
+from servicekit.errors import InvalidArgument, Reason, Unavailable, unknown_model, unknown_version
 from triptych.classification.v1 import model_pb2
 from triptych.inference.v1 import model_pb2 as inference_model_pb2
 
@@ -17,6 +17,13 @@ class ModelDirectory:
     def update(self, models: Sequence[inference_model_pb2.Model]) -> None:
         """Takes over what the inference service says."""
         self._models = {model.name: model for model in models}
+
+    def lose(self, detail: str) -> None:
+        """Says of every version that it takes no requests, and why, when nobody knows better any more."""
+        for model in self._models.values():
+            for version in model.versions:
+                version.state = inference_model_pb2.MODEL_STATE_UNAVAILABLE
+                version.detail = detail
 
     def problem(self) -> str | None:
         """Says why the default model cannot answer, or None when it can."""
@@ -49,8 +56,7 @@ class ModelDirectory:
             )
         versions = [each.version for each in self._models[name].versions]
         if version and version not in versions:
-            message = f"The model {name!r} has no version {version[:32]!r}; it has {', '.join(versions)}."
-            raise NotFound(message, reason=Reason.MODEL_VERSION_NOT_FOUND, field="version")
+            raise unknown_version(name, version, versions)
         if not self.is_ready(name, version):
             what = f"Version {version} of the model" if version else "The model"
             message = f"{what} {name!r} is not ready at the moment."
@@ -61,7 +67,7 @@ class ModelDirectory:
         if not self._models:
             raise Unavailable("The models are not known yet; the cluster is starting.", retry_after_s=1.0)
         if name not in self._models:
-            raise NotFound(f"There is no model {name[:64]!r}; there is {', '.join(self._models)}.", field="model")
+            raise unknown_model(name, self._models)
         return self._models[name]
 
     def describe(self) -> list[model_pb2.Model]:

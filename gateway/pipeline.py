@@ -68,8 +68,7 @@ class Pipeline:
             _result(inferred, ranking.ranking, shared, image.image.compute_ms)
             for ranking, image in zip(ranked.outcomes, pre.outcomes, strict=True)
         ]
-        for result in results:
-            observe_stages(result)
+        observe_stages(results)
         return results
 
     async def _decode(self, model: str, call: Call) -> preprocess_pb.PreprocessImagesResponse:

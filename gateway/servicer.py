@@ -14,6 +14,8 @@ from servicekit.errors import InvalidArgument
 from triptych.classification.v1 import classification_service_pb2 as pb
 from triptych.classification.v1 import classification_service_pb2_grpc as pb_grpc
 
+SERVICE = "triptych.classification.v1.ClassificationService"
+
 Context = grpc.aio.ServicerContext[Any, Any]
 
 DEFAULT_PAGE_SIZE = 100

@@ -32,9 +32,19 @@ class GatewaySettings(ProcessSettings):
     max_request_bytes: int = Field(default=32 * MIB, ge=1)
     """Bytes of all images of a request together; a JSON body, being base64, may have half as many again."""
     max_top_k: int = Field(default=1000, ge=1, le=1000)
+    """Most predictions per image that a caller may ask for."""
     default_top_k: int = Field(default=5, ge=1)
+    """Predictions per image when a caller does not say."""
     max_in_flight: int = Field(default=512, ge=1)
     """Images in work at the same time; a request above that is refused at once."""
+    max_body_bytes_in_flight: int = Field(default=512 * MIB, ge=MIB)
+    """Bytes of all HTTP bodies that are held at the same time; a request that would exceed them is refused."""
+    max_connections: int = Field(default=4096, ge=1)
+    """HTTP connections at the same time; a further one is answered 503 and closed."""
+    http_head_timeout_s: float = Field(default=10, gt=0)
+    """How long a client may take over a request's headers."""
+    http_idle_timeout_s: float = Field(default=30, ge=1)
+    """How long a connection is kept open after an answer, in whole seconds."""
     probe_interval_s: float = Field(default=0.25, gt=0)
     """Pause between two checks of a service."""
     hold_s: float = Field(default=30, ge=0)

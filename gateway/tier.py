@@ -103,16 +103,24 @@ class Tier:
         """
         self._budget.earn()
         try:
-            return await _attempt(method, request, check)
+            return await self._attempt(method, request, check)
         except Unavailable:
             if not self._budget.spend() or not await self._back(able):
                 raise
         outcome = "failed"
         try:
-            response = await _attempt(method, request, check)
+            response = await self._attempt(method, request, check)
             outcome = "succeeded"
         finally:
             RETRIES.labels(self.name, outcome).inc()
+        return response
+
+    async def _attempt(
+        self, method: RemoteMethod[Request, Response], request: Request, check: Callable[[Response], None]
+    ) -> Response:
+        response = await method(request, context.time_left_s())
+        self._prober.answered()
+        check(response)
         return response
 
     async def _back(self, able: Callable[[], bool]) -> bool:
@@ -126,11 +134,3 @@ class Tier:
         except TimeoutError:
             return False
         return True
-
-
-async def _attempt(
-    method: RemoteMethod[Request, Response], request: Request, check: Callable[[Response], None]
-) -> Response:
-    response = await method(request, context.time_left_s())
-    check(response)
-    return response

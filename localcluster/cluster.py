@@ -4,18 +4,30 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
 from localcluster.environment import triton_directory
 from localcluster.guard import Guard, guarding
-from localcluster.layout import GRPC_PORT, HOST, HTTP_PORT, Plan, ProcessSpec, lay_out, servable_models
+from localcluster.layout import (
+    GRPC_PORT,
+    HOST,
+    HTTP_PORT,
+    STAGES,
+    Plan,
+    ProcessSpec,
+    lay_out,
+    reachable,
+    servable_models,
+)
 from localcluster.options import UpOptions
 from localcluster.ports import PortLeases, port_leases
 from localcluster.state import ClusterStatus, Identity, Phase, ProcessStatus, StateDirectory
 from localcluster.supervisor import Pace, StartError, Supervisor
-from localcluster.triton_command import TritonEndpoints, triton_command
+from localcluster.triton_command import TritonEndpoints, remove_shared_memory, triton_command
 from localcluster.triton_runtime import ensure_runtime
+from localcluster.triton_watch import until_stub_dies
 
 Watch = Callable[[ClusterStatus], None]
 """Is told every change of the cluster, at once."""
@@ -26,7 +38,7 @@ class OptionError(ValueError):
 
 
 def run_cluster(options: UpOptions, watch: Watch | None = None) -> None:
-    """Runs a cluster until SIGINT or SIGTERM, then drains it; a second signal kills what is left.
+    """Runs a cluster until SIGINT, SIGTERM or SIGHUP, then drains it; a second SIGINT or SIGTERM kills what is left.
 
     Call it from the main thread: children die with the thread that started them.
 
@@ -34,6 +46,7 @@ def run_cluster(options: UpOptions, watch: Watch | None = None) -> None:
         AlreadyRunningError: another cluster runs in the state directory.
         OptionError: an option cannot be met.
         PortTakenError: a port that was asked for is in use.
+        StateError: the state directory cannot be used.
         TritonInstallError: Triton cannot run here.
         StartError: a process did not become ready.
     """
@@ -45,7 +58,9 @@ def run_cluster(options: UpOptions, watch: Watch | None = None) -> None:
         def publish(status: ClusterStatus) -> None:
             state.write(status)
             if watch is not None:
-                watch(status)
+                # Whoever watched may be gone (a closed terminal; Rich exits on a broken pipe); the cluster drains.
+                with suppress(OSError, SystemExit):
+                    watch(status)
 
         asyncio.run(_supervise(options, specs, status, guard, publish))
 
@@ -60,7 +75,7 @@ async def _supervise(
     supervisor = Supervisor(specs, state.logs, guard, changed, Pace(start_timeout_s=options.timeout_s))
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, partial(_on_signal, stop, supervisor))
+        asyncio.get_running_loop().add_signal_handler(number, partial(_on_signal, number, stop, supervisor))
     try:
         await supervisor.run(stop)
     except StartError as error:
@@ -69,8 +84,9 @@ async def _supervise(
     publish(replace(status, phase=Phase.STOPPED))
 
 
-def _on_signal(stop: asyncio.Event, supervisor: Supervisor) -> None:
-    if stop.is_set():
+def _on_signal(number: signal.Signals, stop: asyncio.Event, supervisor: Supervisor) -> None:
+    # A terminal that closes hangs up twice, once by its shell and once by the kernel: that is no impatience.
+    if stop.is_set() and number is not signal.SIGHUP:
         supervisor.kill()
     stop.set()
 
@@ -91,6 +107,7 @@ def _specs(options: UpOptions, leases: PortLeases) -> list[ProcessSpec]:
         take_port=lambda: leases.take(HOST),
         replicas=options.replicas,
         model=options.model or (models[0] if len(models) == 1 else ""),
+        log_format=options.log_format,
     )
     return lay_out(plan, _triton(options, leases, models))
 
@@ -101,16 +118,37 @@ def _triton(options: UpOptions, leases: PortLeases, models: list[str]) -> Proces
     argv, env = triton_command(ensure_runtime(triton_directory()), options.model_repository, endpoints, models)
     # Triton answers for itself under the empty service name. What it is given is its whole environment.
     return ProcessSpec(
-        "triton", 1, tuple(argv), env, ports, health_service="", drain_rank=2, loads_first=True, inherits=False
+        "triton",
+        1,
+        tuple(argv),
+        env,
+        ports,
+        health_service="",
+        drain_rank=2,
+        loads_first=True,
+        inherits=False,
+        until_broken=until_stub_dies,
+        remove_leftovers=partial(remove_shared_memory, endpoints),
     )
 
 
 def _describe(options: UpOptions, specs: list[ProcessSpec]) -> ClusterStatus:
-    ports = next(spec.ports for spec in specs if spec.name == "gateway")
+    gateway = next(spec for spec in specs if spec.name == "gateway")
+    ports = gateway.ports
+    settings = {
+        "host": options.host,
+        "http_port": ports["http"],
+        "grpc_port": ports["grpc"],
+        "replicas": {stage: options.replicas.get(stage, 1) for stage in STAGES},
+        "model_repository": str(options.model_repository),
+        "model": gateway.env.get("TRIPTYCH_DEFAULT_MODEL", ""),
+        "log_format": options.log_format,
+    }
     return ClusterStatus(
         phase=Phase.STARTING,
         supervisor=Identity.of(os.getpid()),
-        grpc=f"{options.host}:{ports['grpc']}",
-        http=f"{options.host}:{ports['http']}",
+        grpc=reachable(options.host, ports["grpc"]),
+        http=reachable(options.host, ports["http"]),
         model_repository=str(options.model_repository),
+        settings=settings,
     )

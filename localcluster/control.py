@@ -35,7 +35,12 @@ class UpError(RuntimeError):
 
 
 def detach(options: UpOptions) -> Identity:
-    """Starts a supervisor that outlives this process and its terminal."""
+    """Starts a supervisor that outlives this process and its terminal.
+
+    Raises:
+        StateError: the state directory cannot be used.
+    """
+    StateDirectory(options.state_dir).prepare()
     log = supervisor_log(options.state_dir)
     logfiles.begin(log)
     argv = [*python_module(sys.executable), "localcluster", options.to_json()]

@@ -1,6 +1,7 @@
 """The one place of the local cluster that reads the environment: what children inherit, and where users keep files."""
 
 import os
+import shlex
 from pathlib import Path
 
 
@@ -12,6 +13,11 @@ def inherited() -> dict[str, str]:
 def state_directory(name: str = "default") -> Path:
     """Returns where the user's cluster of this name keeps state and logs, by the XDG rules."""
     return _home("XDG_STATE_HOME", ".local/state") / "triptych" / name
+
+
+def state_flag(state_dir: Path) -> str:
+    """Returns what to add to a command so that it finds the cluster in this folder; nothing for the usual one."""
+    return "" if state_dir == state_directory() else f" --state-dir {shlex.quote(str(state_dir))}"
 
 
 def triton_directory() -> Path:

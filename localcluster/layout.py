@@ -1,7 +1,7 @@
 """What a cluster consists of: pure decisions about processes, their settings and their order."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +32,10 @@ class ProcessSpec:
     """Whether it answers only after it has loaded everything, so that a lasting `not ready` at the start is final."""
     inherits: bool = True
     """Whether it gets the supervisor's environment below its own."""
+    until_broken: Callable[[int], Awaitable[str]] | None = None
+    """Given its pid, returns when it is of no use any more though it runs, and says why; it is then started anew."""
+    remove_leftovers: Callable[[], None] | None = None
+    """Removes what it leaves behind when it is killed; called before each start and after each end."""
 
     @property
     def title(self) -> str:
@@ -51,6 +55,7 @@ class Plan:
     """Gives a free port on loopback at each call."""
     replicas: Mapping[str, int] = field(default_factory=dict)
     model: str = ""
+    log_format: str = "json"
     python: str = sys.executable
 
 
@@ -68,7 +73,7 @@ def _replicas(plan: Plan, stage: str, extra: Mapping[str, str]) -> list[ProcessS
 
 def _service(plan: Plan, stage: str, replica: int, extra: Mapping[str, str]) -> ProcessSpec:
     ports = {"grpc": plan.take_port(), "metrics": plan.take_port()}
-    env = _common(HOST, ports["grpc"]) | {
+    env = _common(plan, HOST, ports["grpc"]) | {
         "TRIPTYCH_METRICS_PORT": str(ports["metrics"]),
         "TRIPTYCH_MODEL_REPOSITORY": str(plan.model_repository),
     }
@@ -78,7 +83,7 @@ def _service(plan: Plan, stage: str, replica: int, extra: Mapping[str, str]) -> 
 
 def _gateway(plan: Plan, targets: Mapping[str, str]) -> ProcessSpec:
     ports = {"http": plan.http_port, "grpc": plan.grpc_port}
-    env = _common(plan.host, plan.grpc_port) | {"TRIPTYCH_HTTP_PORT": str(plan.http_port)}
+    env = _common(plan, plan.host, plan.grpc_port) | {"TRIPTYCH_HTTP_PORT": str(plan.http_port)}
     env |= {f"TRIPTYCH_{stage.upper()}_TARGET": target for stage, target in targets.items()}
     if plan.model:
         env["TRIPTYCH_DEFAULT_MODEL"] = plan.model
@@ -86,13 +91,19 @@ def _gateway(plan: Plan, targets: Mapping[str, str]) -> ProcessSpec:
     return ProcessSpec("gateway", 1, argv, env, ports, GATEWAY_SERVICE, host=plan.host, drain_rank=0)
 
 
-def _common(host: str, port: int) -> dict[str, str]:
+def _common(plan: Plan, host: str, port: int) -> dict[str, str]:
     return {
         "TRIPTYCH_HOST": host,
         "TRIPTYCH_PORT": str(port),
-        "TRIPTYCH_LOG_FORMAT": "console",
+        "TRIPTYCH_LOG_FORMAT": plan.log_format,
         "TRIPTYCH_REFLECTION": "true",
     }
+
+
+def reachable(host: str, port: int) -> str:
+    """Returns the address for clients on this machine of a server that listens on `host`."""
+    host = {"0.0.0.0": HOST, "::": "::1"}.get(host, host)  # noqa: S104 (compared, not listened on)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def python_module(python: str) -> tuple[str, ...]:

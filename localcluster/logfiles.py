@@ -44,14 +44,16 @@ class LogReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._position = 0
+        self._inode = 0
         self._rest = b""
 
     def read(self) -> list[str]:
         """Returns the whole lines that came since the last call."""
         if not self._path.exists():
             return []
-        if self._path.stat().st_size < self._position:  # it was moved aside
-            self._position = 0
+        found = self._path.stat()
+        if found.st_size < self._position or found.st_ino != self._inode:  # it was moved aside
+            self._position, self._inode, self._rest = 0, found.st_ino, b""
         with self._path.open("rb") as file:
             file.seek(self._position)
             data = file.read()

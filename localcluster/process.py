@@ -14,11 +14,13 @@ from localcluster import leash, logfiles
 from localcluster.backoff import Backoff
 from localcluster.environment import inherited
 from localcluster.guard import Guard, signal_group
+from localcluster.health import Answer
 from localcluster.layout import ProcessSpec
+from localcluster.silence import Silence
 from localcluster.state import ProcessState, ProcessStatus
 
-Health = Callable[[ProcessSpec], AsyncIterator[bool | None]]
-"""Yields whether the process is ready, again and again; None where it did not answer."""
+Health = Callable[[ProcessSpec], AsyncIterator[Answer]]
+"""Checks the process again and again and yields what comes of it."""
 
 FINAL_REFUSALS = 20
 """So many times in a row has a process that loads first to say that it is not ready, until it is believed."""
@@ -35,6 +37,7 @@ class KeptProcess:
         guard: Guard,
         changed: Callable[["KeptProcess"], None],
         backoff: Backoff,
+        silence_s: float = 10.0,
     ) -> None:
         self.spec = spec
         self.status = ProcessStatus(spec.name, spec.replica, ProcessState.STARTING, str(log), dict(spec.ports))
@@ -45,6 +48,9 @@ class KeptProcess:
         self._changed = changed
         self._guard = guard
         self._backoff = backoff
+        self._silence = Silence(silence_s)
+        self._served = False  # since it was started last
+        self._verdict = ""  # why we killed it
         self._stopping = asyncio.Event()
         self._child: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
@@ -92,19 +98,24 @@ class KeptProcess:
 
     async def _run(self) -> str:
         """Runs the process once and returns how it ended."""
+        self._remove_leftovers()
         try:
             self._child = child = await self._spawn()
         except OSError as error:
             return f"cannot be started: {error.strerror}"
         self._guard.add(child.pid)
+        self._served, self._verdict = False, ""
         self._become(ProcessState.STARTING, pid=child.pid, started_at=time.time())
-        watch = asyncio.create_task(self._watch())
+        watches = [asyncio.create_task(self._watch()), asyncio.create_task(self._until_broken(child.pid))]
         try:
-            return ending(await child.wait())
+            code = await child.wait()
+            return self._verdict or ending(code)
         finally:
-            watch.cancel()
+            for watch in watches:
+                watch.cancel()
             self.kill()  # what it started and left behind
             self._guard.remove(child.pid)
+            self._remove_leftovers()
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         with self._log.open("ab") as log:
@@ -119,20 +130,40 @@ class KeptProcess:
 
     async def _watch(self) -> None:
         async with aclosing(self._health(self.spec)) as answers:  # type: ignore[type-var] # a generator, typed by what we need
-            async for ready in answers:
+            async for answer in answers:
                 logfiles.bound(self._log)
                 if not self._stopping.is_set():
-                    self._note(ready=ready)
+                    self._note(answer)
+                    self._listen(answer)
 
-    def _note(self, *, ready: bool | None) -> None:
-        self._refusals = self._refusals + 1 if ready is False else 0
-        if ready:
-            self.was_ready = True
+    async def _until_broken(self, pid: int) -> None:
+        if self.spec.until_broken is not None:
+            self._verdict = await self.spec.until_broken(pid)
+            self.kill()
+
+    def _remove_leftovers(self) -> None:
+        if self.spec.remove_leftovers is not None:
+            self.spec.remove_leftovers()
+
+    def _note(self, answer: Answer) -> None:
+        self._refusals = self._refusals + 1 if answer is Answer.NOT_SERVING else 0
+        if answer is Answer.SERVING:
+            self.was_ready = self._served = True
             self._become(ProcessState.READY)
-        elif self._refusals == FINAL_REFUSALS and self.hopeless(attempts=1):
+        elif self._refusals >= FINAL_REFUSALS and self.hopeless(attempts=1):
             self._become(ProcessState.UNREADY, "could not load all it should serve")
-        elif ready is False or self.status.state is ProcessState.READY:
-            self._become(ProcessState.UNREADY, self.status.detail)
+        elif answer is Answer.NOT_SERVING:
+            self._become(ProcessState.UNREADY, "says that it is not ready")
+        elif self._served:
+            self._become(ProcessState.UNREADY, "does not answer")
+
+    def _listen(self, answer: Answer) -> None:
+        """Ends a process that hangs. One that still starts may take its time, one that says no is alive."""
+        if answer in (Answer.SERVING, Answer.NOT_SERVING):
+            self._silence.heard()
+        elif answer is Answer.SILENT and self._served and self._silence.unheard():
+            self._verdict = f"did not answer for {self._silence.limit_s:g} s"
+            self.kill()
 
     def _become(self, state: ProcessState, detail: str = "", **changes: object) -> None:
         status = replace(self.status, state=state, detail=detail, **changes)  # type: ignore[arg-type] # names and types of the dataclass

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -11,16 +11,18 @@ from rich.text import Text
 
 from localcluster import control
 from localcluster.cluster import run_cluster
-from localcluster.environment import triton_directory
+from localcluster.environment import state_flag, triton_directory
 from localcluster.layout import GRPC_PORT, HTTP_PORT
-from localcluster.logfiles import LogReader
+from localcluster.loglines import prefixed, readable
+from localcluster.logview import LogView
 from localcluster.options import UpOptions
 from localcluster.state import ClusterStatus, Identity, Phase, StateDirectory
 from localcluster.supervisor import StartError
-from localcluster.table import NAME_STYLES, Display, cluster_view, display
+from localcluster.table import Display, display, print_cluster
 from localcluster.triton_runtime import ensure_runtime
 
 LOG_PAUSE_S = 0.2
+CTRL_C = "Ctrl-C stops the cluster."
 
 
 def up_attached(options: UpOptions, console: Console, *, logs: bool) -> None:
@@ -30,8 +32,9 @@ def up_attached(options: UpOptions, console: Console, *, logs: bool) -> None:
         RuntimeError, ValueError, OSError: it did not come up; the message says why.
     """
     prepare_triton(console)
-    with display(console) as shown, _logs_shown(StateDirectory(options.state_dir).logs, console, wanted=logs):
-        run_cluster(options, _Guide(options, shown, console).show)
+    folder = StateDirectory(options.state_dir).logs
+    with display(console, hint=CTRL_C) as shown, _logs_shown(folder, console, wanted=logs):
+        run_cluster(options, _Guide(options, shown, console, "" if console.is_terminal else CTRL_C).show)
 
 
 def up_detached(options: UpOptions, console: Console) -> None:
@@ -48,7 +51,10 @@ def up_detached(options: UpOptions, console: Console) -> None:
         console.print("Interrupted: stopping what has started.")
         down(options.state_dir, console)
         raise
-    console.print("It runs in the background: `triptych status`, `triptych down`.", markup=False)
+    flag = state_flag(options.state_dir)
+    console.print(
+        f"It runs in the background: `triptych status{flag}`, `triptych down{flag}`.", markup=False, soft_wrap=True
+    )
 
 
 def join(state_dir: Path, running: ClusterStatus, console: Console, timeout_s: float) -> None:
@@ -58,7 +64,7 @@ def join(state_dir: Path, running: ClusterStatus, console: Console, timeout_s: f
         UpError: it ended, or was not ready in time.
     """
     if running.healthy:
-        console.print(cluster_view(running, time.time()))
+        print_cluster(console, running)
         return
     with display(console) as shown:
         control.follow(state_dir, running.supervisor, shown.show, timeout_s)
@@ -77,9 +83,10 @@ def down(state_dir: Path, console: Console) -> bool:
     Raises:
         TimeoutError: it did not stop in time and was killed.
     """
-    if StateDirectory(state_dir).running() is None:
+    running = StateDirectory(state_dir).running()
+    if running is None:
         return False
-    with display(console) as shown:
+    with display(console, running) as shown:
         return control.down(state_dir, shown.show)
 
 
@@ -100,16 +107,17 @@ def show_log(error: Exception, console: Console) -> None:
     if isinstance(error, control.UpError) and error.tail:
         console.print(f"The end of {error.log}:", style="bold", markup=False, soft_wrap=True)
         for line in error.tail:
-            console.print(Text(f"  {line}", "dim"), soft_wrap=True)
+            console.print(Text("  ") + readable(line), soft_wrap=True)
 
 
 class _Guide:
     """Passes statuses to a display, and says once what a newcomer wants to know."""
 
-    def __init__(self, options: UpOptions, shown: Display, console: Console) -> None:
+    def __init__(self, options: UpOptions, shown: Display, console: Console, hint: str = "") -> None:
         self._options = options
         self._shown = shown
         self._console = console
+        self._hint = hint
         self._told: set[Phase] = set()
 
     def show(self, status: ClusterStatus) -> None:
@@ -117,7 +125,7 @@ class _Guide:
         if status.phase in self._told:
             return
         self._told.add(status.phase)
-        lines = {Phase.STARTING: self._moved(status), Phase.READY: _next_steps(status)}.get(status.phase, [])
+        lines = {Phase.STARTING: self._moved(status), Phase.READY: self._next_steps(status)}.get(status.phase, [])
         for line in lines:
             self._console.print(line, markup=False, soft_wrap=True)
 
@@ -132,9 +140,10 @@ class _Guide:
             if wanted is None and not address.endswith(f":{default}")
         ]
 
-
-def _next_steps(status: ClusterStatus) -> list[str]:
-    return [f"Ready. Try: triptych classify PHOTO.jpg   or open http://{status.http}/docs"]
+    def _next_steps(self, status: ClusterStatus) -> list[str]:
+        flag = state_flag(self._options.state_dir)
+        steps = [f"Ready. Try: triptych classify PHOTO.jpg{flag}   or open http://{status.http}/docs"]
+        return [*steps, self._hint] if self._hint else steps
 
 
 @contextmanager
@@ -153,9 +162,21 @@ def _logs_shown(folder: Path, console: Console, *, wanted: bool) -> Iterator[Non
 
 
 def _show_logs(folder: Path, console: Console, stop: threading.Event) -> None:
-    readers: dict[Path, LogReader] = {}
+    view = LogView(folder)
+    view.read(lines=0)  # what an earlier cluster left
     while not stop.wait(LOG_PAUSE_S):
-        for path in sorted(folder.glob("*-[0-9]*.log")):
-            for line in readers.setdefault(path, LogReader(path)).read():
-                prefix = Text(f"{path.stem:14} | ", NAME_STYLES.get(path.stem.rpartition("-")[0], ""))
-                console.print(prefix + Text.from_ansi(line), soft_wrap=True)
+        print_lines(view, console)
+
+
+def follow_logs(view: LogView, console: Console) -> None:
+    """Prints what is added to the logs until Ctrl-C."""
+    with suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(LOG_PAUSE_S)
+            print_lines(view, console)
+
+
+def print_lines(view: LogView, console: Console, lines: int | None = None) -> None:
+    """Prints what was added to the logs, each line with the name of its process."""
+    for title, line in view.read(lines):
+        console.print(prefixed(title, line), soft_wrap=True)

@@ -2,12 +2,17 @@
 
 import fcntl
 import json
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
+
+
+class StateError(RuntimeError):
+    """Says why a state directory cannot be used."""
 
 
 class AlreadyRunningError(RuntimeError):
@@ -101,6 +106,8 @@ class ClusterStatus:
     model_repository: str
     processes: tuple[ProcessStatus, ...] = ()
     detail: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What it was started with, by the names of the options; ports as they were settled."""
 
     @property
     def healthy(self) -> bool:
@@ -146,11 +153,16 @@ class StateDirectory:
         """Returns the status of the cluster; None when no cluster was left here.
 
         A cluster whose supervisor is gone is told as stopped, or failed with its last words.
+
+        Raises:
+            StateError: the folder cannot be read.
         """
         try:
             status = ClusterStatus.from_json(json.loads(self._file.read_text()))
         except (FileNotFoundError, ValueError, TypeError, KeyError):  # a file of another release counts as none
             return None
+        except OSError as error:
+            raise self._unusable(error) from error
         if status.supervisor.alive() or status.phase in (Phase.FAILED, Phase.STOPPED):
             return status
         return replace(status, phase=Phase.FAILED, detail="The supervisor ended without saying goodbye.", processes=())
@@ -160,14 +172,33 @@ class StateDirectory:
         status = self.read()
         return None if status is None or status.phase in (Phase.FAILED, Phase.STOPPED) else status
 
+    def prepare(self) -> None:
+        """Makes the folders.
+
+        Raises:
+            StateError: they cannot be made, or nothing can be written there.
+        """
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path), tempfile.TemporaryFile(dir=self.logs):
+                pass
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> StateError:
+        return StateError(
+            f"The state folder {self.path} cannot be used: {error.strerror}. Choose another one with --state-dir."
+        )
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keeps other supervisors out while the context is open; the kernel ends the lock with the process.
 
         Raises:
             AlreadyRunningError: another supervisor has it.
+            StateError: the folder cannot be used.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.prepare()
         with (self.path / "lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

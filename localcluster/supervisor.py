@@ -36,6 +36,8 @@ class Pace:
     """A process that ends this often before it was ever ready is a failed start."""
     drain_timeout_s: float = 20.0
     """Time to drain for each rank of processes; then they are killed."""
+    silence_s: float = 10.0
+    """A process that was ready and then answers no check for this long is killed, and started again."""
     backoff: Callable[[], Backoff] = field(default=Backoff)
 
 
@@ -54,7 +56,15 @@ class Supervisor:
         self._pace = pace or Pace()
         self._publish = publish
         self._processes = [
-            KeptProcess(spec, logs / f"{spec.title}.log", health, guard, self._changed, self._pace.backoff())
+            KeptProcess(
+                spec,
+                logs / f"{spec.title}.log",
+                health,
+                guard,
+                self._changed,
+                self._pace.backoff(),
+                self._pace.silence_s,
+            )
             for spec in specs
         ]
         self._phase = Phase.STARTING
@@ -90,12 +100,12 @@ class Supervisor:
             self._fail()
 
     def _fail(self) -> None:
-        culprit = self._hopeless() or next(
-            process for process in self._processes if process.status.state is not ProcessState.READY
-        )
-        status = culprit.status
-        why = status.detail.partition(",")[0] or f"was not ready within {self._pace.start_timeout_s:g} s"
-        raise StartError(f"{status.title} {why}", status)
+        if culprit := self._hopeless():
+            status = culprit.status
+            raise StartError(f"{status.title} {status.detail.partition(',')[0]}", status)
+        status = next(each.status for each in self._processes if each.status.state is not ProcessState.READY)
+        why = f": it {status.detail}" if status.detail else ""
+        raise StartError(f"{status.title} was not ready within {self._pace.start_timeout_s:g} s{why}", status)
 
     def _hopeless(self) -> KeptProcess | None:
         attempts = self._pace.start_attempts

@@ -1,35 +1,37 @@
 """Says how Triton is started on one machine: every flag, and the whole environment of the process."""
 
-import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from localcluster.triton_runtime import TritonRuntime
 
 LOOPBACK = "127.0.0.1"
-ADMIN_HEADER = "triptych-admin"
+LOCK = "NOBODY"
+"""Header that would open administrative calls. Names of HTTP/2 headers have no capitals, and Triton hangs up on a call
+that has one: a lock without a key. A secret would be none, since Triton takes it on its command line only, which every
+user of the machine can read; and loading a model can carry code."""
 EXIT_TIMEOUT_S = 10
 """Time for requests in flight after SIGTERM."""
 MIN_PING_INTERVAL_MS = 5_000
 """Half of what clients do: they ping each 10 s, and gRPC's servers hang up on whoever pings more often than allowed."""
 SHARED_MEMORY_BYTES = 16 * 2**20
 """For the batches between the server and its Python backend (32 pictures: 4.6 MiB); it grows when it has to."""
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (the kernel's, where Triton puts it)
 
 
 @dataclass(frozen=True)
 class TritonEndpoints:
-    """Is where one Triton listens, and the word that opens its administrative calls."""
+    """Is where one Triton listens."""
 
     grpc_port: int
     metrics_port: int
-    admin_token: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
-    """Loading a model can carry code in the request: only who knows this token may (metadata `admin_metadata`)."""
 
     @property
-    def admin_metadata(self) -> tuple[str, str]:
-        """The gRPC metadata that opens model control, shared memory, trace and log settings."""
-        return f"triton-grpc-protocol-{ADMIN_HEADER}", self.admin_token
+    def memory_prefix(self) -> str:
+        """Begins the names of its shared memory; a name of its own keeps apart several clusters on one machine."""
+        return f"triptych-{self.grpc_port}-"
 
 
 def triton_command(
@@ -38,6 +40,13 @@ def triton_command(
     """Builds the command line and the environment of a Triton that serves the named models on loopback."""
     flags = [*_model_flags(runtime, repository, models), *_listen_flags(endpoints), *_limit_flags(endpoints)]
     return [str(runtime.server), *flags], _environment(runtime)
+
+
+def remove_shared_memory(endpoints: TritonEndpoints, folder: Path = SHARED_MEMORY) -> None:
+    """Removes the shared memory that a Triton left behind: killed, it has no time to. Call it while none runs there."""
+    for leftover in folder.glob(f"{endpoints.memory_prefix}*"):
+        with suppress(FileNotFoundError, PermissionError):  # somebody was faster, or it is another user's
+            leftover.unlink()
 
 
 def _model_flags(runtime: TritonRuntime, repository: Path, models: Sequence[str]) -> list[str]:
@@ -69,19 +78,17 @@ def _listen_flags(endpoints: TritonEndpoints) -> list[str]:
         # Without this one, a ping on an idle connection counts as abuse whatever the interval.
         "--grpc-keepalive-permit-without-calls=1",
         f"--grpc-http2-min-recv-ping-interval-without-data={MIN_PING_INTERVAL_MS}",
-        f"--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:{ADMIN_HEADER}={endpoints.admin_token}",
+        f"--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:{LOCK}=-",
         "--log-format=ISO8601",
     ]
 
 
 def _limit_flags(endpoints: TritonEndpoints) -> list[str]:
-    # A name of its own keeps apart the shared memory of several clusters on one machine.
-    prefix = f"triptych-{endpoints.grpc_port}-"
     return [
         f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
         "--grpc-infer-allocation-pool-size=64",
         "--pinned-memory-pool-byte-size=0",
-        f"--backend-config=python,shm-region-prefix-name={prefix}",
+        f"--backend-config=python,shm-region-prefix-name={endpoints.memory_prefix}",
         f"--backend-config=python,shm-default-byte-size={SHARED_MEMORY_BYTES}",
     ]
 

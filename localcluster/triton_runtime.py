@@ -64,7 +64,7 @@ def ensure_runtime(root: Path, backend: Path = OPENVINO_BACKEND) -> TritonRuntim
     """
     home = root / _fingerprint(REQUIREMENTS.read_bytes(), sys.version_info[:2], sys.base_prefix)
     backends = home / f"backends-{_fingerprint(backend.read_bytes())}"
-    runtime = TritonRuntime(home, backends, _libpython_folder())
+    runtime = TritonRuntime(home, backends, libpython_folder())
     if not runtime.backends.is_dir():
         _check_machine()
         root.mkdir(parents=True, exist_ok=True)
@@ -154,7 +154,12 @@ def _glibc_version() -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")) if library == "glibc" else ()
 
 
-def _libpython_folder() -> Path:
+def libpython_folder() -> Path:
+    """Finds the shared library of this Python.
+
+    Raises:
+        TritonInstallError: it is not installed.
+    """
     library = f"libpython{_python_version()}.so.1.0"
     configured = (sysconfig.get_config_var(name) for name in ("LIBDIR", "LIBPL"))
     folders = [Path(folder) for folder in configured if folder]
@@ -162,7 +167,10 @@ def _libpython_folder() -> Path:
     for folder in folders:
         if (folder / library).exists():
             return folder
-    raise TritonInstallError(f"Triton's Python backend needs {library}, which this Python came without")
+    raise TritonInstallError(
+        f"Triton's Python backend needs {library}, which this Python came without: apt install "
+        f"libpython{_python_version()}"
+    )
 
 
 def _python_version() -> str:

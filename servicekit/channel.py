@@ -51,7 +51,7 @@ def server_options(max_message_bytes: int, max_connection_age_s: float) -> list[
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_connection_age_ms", round(max_connection_age_s * 1e3)),
-        ("grpc.max_connection_age_grace_ms", 60_000),
+        # No max_connection_age_grace: calls end by their deadlines, and a video on an old connection may go on.
         ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_TIME_MS // 2),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.server_handshake_timeout_ms", 5_000),

@@ -4,7 +4,7 @@ Plain Python on purpose: the pure modules (transforms, ranking, routing) raise t
 `servicekit.status` turns them into google.rpc.Status, the gateway's HTTP adapter into the AIP-193 JSON shape.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 from enum import IntEnum, StrEnum
 from typing import ClassVar
 
@@ -63,15 +63,6 @@ class Reason(StrEnum):
     INTERNAL = "INTERNAL"
 
 
-@dataclass(frozen=True, slots=True)
-class FieldViolation:
-    """Points at the one field of a request that is wrong."""
-
-    field: str
-    """Path from the request message, such as `images[3].content`."""
-    description: str
-
-
 class TriptychError(Exception):
     """Roots every error that may cross a process border.
 
@@ -115,13 +106,6 @@ class NotFound(TriptychError):
     default_reason = Reason.MODEL_NOT_FOUND
 
 
-class FailedPrecondition(TriptychError):
-    """Says that the system is not in the state that the call needs; retrying before it changes is useless."""
-
-    code = Code.FAILED_PRECONDITION
-    default_reason = Reason.MODEL_NOT_READY
-
-
 class ResourceExhausted(TriptychError):
     """Says that the work was shed before it began; `retry_after_s` tells when to come back."""
 
@@ -157,12 +141,23 @@ class Internal(TriptychError):
     default_reason = Reason.INTERNAL
 
 
+def unknown_model(model: str, known: Iterable[str] = ()) -> NotFound:
+    """Returns the refusal of a model that is in no repository; of a long name the beginning is repeated."""
+    hint = f"; there is {', '.join(known)}" if known else ""
+    return NotFound(f"There is no model {model[:64]!r}{hint}.", field="model")
+
+
+def unknown_version(model: str, version: str, known: Iterable[str]) -> NotFound:
+    """Returns the refusal of a version that was never published."""
+    message = f"The model {model!r} has no version {version[:32]!r}; it has {', '.join(known)}."
+    return NotFound(message, reason=Reason.MODEL_VERSION_NOT_FOUND, field="version")
+
+
 CLASS_BY_CODE: dict[Code, type[TriptychError]] = {
     cls.code: cls
     for cls in (
         InvalidArgument,
         NotFound,
-        FailedPrecondition,
         ResourceExhausted,
         Unavailable,
         DeadlineExceeded,

@@ -10,6 +10,9 @@ import structlog
 
 log = structlog.get_logger()
 
+LATE_LOOP_S = 0.1
+"""A timer that fires later than this tells of an overloaded event loop, not of whom it waited for."""
+
 Check = Callable[[], Awaitable[None]]
 
 
@@ -83,8 +86,13 @@ class Prober:
         self._failures = failures
         self._failed = 0
         self._hurry = asyncio.Event()
+        self._answered_at = -math.inf
         self.passed_at = -math.inf
         """When the last check that passed began, on the monotonic clock."""
+
+    def answered(self) -> None:
+        """Takes note that the dependency answered an ordinary call: it is there, however slow its checks are."""
+        self._answered_at = time.monotonic()
 
     def hurry(self) -> None:
         """Has the next check begin at once."""
@@ -97,6 +105,8 @@ class Prober:
             async with asyncio.timeout(self._timeout_s):
                 await self._check()
         except Exception as error:  # noqa: BLE001 (whatever goes wrong, the condition does not hold)
+            if isinstance(error, TimeoutError) and self._excused(began):
+                return
             self._failed += 1
             if self._failed >= self._failures or self._condition in self._readiness.failing():
                 problem = str(error) or f"It did not answer within {self._timeout_s:g} s."
@@ -105,6 +115,11 @@ class Prober:
             self._failed = 0
             self.passed_at = began
             await self._readiness.set(self._condition, None)
+
+    def _excused(self, began: float) -> bool:
+        """Says whether a late answer is no sign of absence: others got theirs, or this process itself was too busy."""
+        overslept_s = time.monotonic() - began - self._timeout_s
+        return self._answered_at > began or overslept_s > LATE_LOOP_S
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""Server interceptors, outermost first: context, log, metrics, errors, deadline, malformed.
+"""Server interceptors, outermost first: context, log, metrics, errors, deadline, malformed, messages.
 
 Each wraps a handler once, at its first call; a call then runs plain nested coroutines. Only the kinds of RPC that the
 contract has are known: unary and bidirectional streams.
@@ -6,8 +6,7 @@ contract has are known: unary and bidirectional streams.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection
 from typing import Any, cast
 
 import grpc
@@ -15,87 +14,15 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from servicekit import context as request_context
+from servicekit.around import Around, Context, Handle, Rpc
 from servicekit.errors import Code, DeadlineExceeded, Internal, InvalidArgument, Reason, TriptychError, Unavailable
 from servicekit.metrics import RpcMetrics, method_labels
 from servicekit.settings import ProcessSettings
 from servicekit.status import abort
 
-Context = grpc.aio.ServicerContext[Any, Any]
-Handle = Callable[[], Awaitable[Any]]
-
 log = structlog.get_logger()
 
 UNEXPECTED = "Something went wrong inside Triptych; the log has the details under this request id."
-
-
-@dataclass(frozen=True, slots=True)
-class Rpc:
-    """Names the method that is called."""
-
-    method: str
-    """`/package.Service/Method`."""
-    streaming: bool
-    """Whether it is a bidirectional stream; otherwise it is unary."""
-
-
-class Around(grpc.aio.ServerInterceptor):
-    """Runs `around` about every RPC; subclasses say what happens before and after."""
-
-    def __init__(self) -> None:
-        self._wrapped: dict[str, Any] = {}
-
-    async def around(self, rpc: Rpc, context: Context, handle: Handle) -> Any:
-        """Awaits `handle`, and whatever else the subclass is for."""
-        raise NotImplementedError
-
-    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
-        """Returns the wrapped handler of the method, wrapping it the first time."""
-        method = handler_call_details.method
-        if method not in self._wrapped:
-            handler = await continuation(handler_call_details)
-            if handler is None:
-                return None  # unknown method: gRPC answers UNIMPLEMENTED; not kept, since callers choose the names
-            self._wrapped[method] = self._wrap(method, handler)
-        return self._wrapped[method]
-
-    def _wrap(self, method: str, handler: Any) -> Any:
-        codec = {
-            "request_deserializer": handler.request_deserializer,
-            "response_serializer": handler.response_serializer,
-        }
-        codec["request_deserializer"] = self._deserializer(handler.request_deserializer)
-        if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(
-                self._unary(Rpc(method, streaming=False), handler.unary_unary), **codec
-            )
-        if handler.stream_stream:
-            return grpc.stream_stream_rpc_method_handler(
-                self._stream(Rpc(method, streaming=True), handler.stream_stream), **codec
-            )
-        return handler  # health's Watch and the like bring no error or timing of ours
-
-    def _deserializer(self, inner: Any) -> Any:
-        return inner
-
-    def _unary(self, rpc: Rpc, inner: Any) -> Any:
-        async def call(request: Any, context: Context) -> Any:
-            return await self.around(rpc, context, lambda: inner(request, context))
-
-        return call
-
-    def _stream(self, rpc: Rpc, inner: Any) -> Any:
-        async def call(requests: AsyncIterator[Any], context: Context) -> None:
-            async def handle() -> None:
-                responses = inner(requests, context)
-                if not isinstance(responses, AsyncIterator):
-                    await responses  # a handler that an interceptor further in has wrapped, and that writes by itself
-                    return
-                async for response in responses:
-                    await context.write(response)
-
-            await self.around(rpc, context, handle)
-
-        return call
 
 
 class ContextInterceptor(Around):
@@ -105,7 +32,7 @@ class ContextInterceptor(Around):
         super().__init__()
         self._echo = echo
 
-    async def around(self, rpc: Rpc, context: Context, handle: Handle) -> Any:  # noqa: ARG002 (the others use it)
+    async def around(self, rpc: Rpc, context: Context, handle: Handle) -> Any:
         """Enters the request's context for logs and for the calls made on its behalf."""
         metadata = dict(context.invocation_metadata() or ())
         asked = request_context.accept(
@@ -113,9 +40,17 @@ class ContextInterceptor(Around):
         )
         request_context.enter(asked)
         structlog.contextvars.bind_contextvars(request_id=asked.request_id, trace_id=asked.trace_id)
-        if self._echo:
-            await context.send_initial_metadata(((request_context.REQUEST_ID, asked.request_id),))
-        return await handle()
+        if not self._echo:
+            return await handle()
+        told = ((request_context.REQUEST_ID, asked.request_id),)
+        if rpc.streaming:
+            await context.send_initial_metadata(told)
+            return await handle()
+        # Not before there is an answer: once headers were sent, the client's gRPC retries no more, whatever comes
+        # after them (gRFC A6). A failed call is told in the trailing metadata, see `status.abort`.
+        response = await handle()
+        await context.send_initial_metadata(told)
+        return response
 
 
 def _text(metadata: dict[str, Any], key: str) -> str | None:
@@ -240,6 +175,40 @@ class MalformedInterceptor(Around):
         return call
 
 
+class MessagesInterceptor(Around):
+    """Counts the messages that go through the handlers themselves: the innermost of all."""
+
+    def __init__(self, metrics: RpcMetrics) -> None:
+        super().__init__()
+        self._metrics = metrics
+
+    def _unary(self, rpc: Rpc, inner: Any) -> Any:
+        received, sent = self._metrics.messages(method_labels(rpc.method))
+
+        async def call(request: Any, context: Context) -> Any:
+            received.inc()
+            response = await inner(request, context)
+            sent.inc()
+            return response
+
+        return call
+
+    def _stream(self, rpc: Rpc, inner: Any) -> Any:
+        received, sent = self._metrics.messages(method_labels(rpc.method, streaming=True))
+
+        async def counted(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+            async for request in requests:
+                received.inc()
+                yield request
+
+        async def call(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+            async for response in inner(counted(requests), context):
+                yield response
+                sent.inc()
+
+        return call
+
+
 def _malformed(rpc: Rpc) -> InvalidArgument:
     return InvalidArgument(f"The bytes sent are no request of {rpc.method}.", reason=Reason.REQUEST_MALFORMED)
 
@@ -284,4 +253,5 @@ def interceptors(
         ErrorInterceptor(),
         DeadlineInterceptor(settings),
         MalformedInterceptor(),
+        MessagesInterceptor(metrics),
     ]

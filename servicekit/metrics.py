@@ -19,18 +19,26 @@ class RpcMetrics:
     started: Counter = field(init=False)
     handled: Counter = field(init=False)
     seconds: Histogram = field(init=False)
+    received: Counter = field(init=False)
+    sent: Counter = field(init=False)
 
     def __post_init__(self) -> None:
         """Registers the metrics; once per registry and side."""
         name = f"grpc_{self.side}"
         self.started = Counter(f"{name}_started", "RPCs begun.", _METHOD, registry=self.registry)
         self.handled = Counter(f"{name}_handled", "RPCs ended.", (*_METHOD, "grpc_code"), registry=self.registry)
+        self.received = Counter(f"{name}_msg_received", "Messages received.", _METHOD, registry=self.registry)
+        self.sent = Counter(f"{name}_msg_sent", "Messages sent.", _METHOD, registry=self.registry)
         text = "Time from begin to end of an RPC."
         self.seconds = Histogram(f"{name}_handling_seconds", text, _METHOD, buckets=BUCKETS_S, registry=self.registry)
 
     def begin(self, labels: tuple[str, str, str]) -> None:
         """Counts an RPC that begins."""
         self.started.labels(*labels).inc()
+
+    def messages(self, labels: tuple[str, str, str]) -> tuple[Counter, Counter]:
+        """Returns the counters of messages received and sent by a method."""
+        return self.received.labels(*labels), self.sent.labels(*labels)
 
     def end(self, labels: tuple[str, str, str], code: str, seconds: float) -> None:
         """Counts and times an RPC that ended with `code`."""

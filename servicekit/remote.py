@@ -29,6 +29,7 @@ class RemoteMethod(Generic[Request, Response]):
         self._labels = method_labels(full_method)
         self._stub = stub
         self._metrics = metrics
+        self._received, self._sent = metrics.messages(self._labels)
 
     async def __call__(self, request: Request, timeout_s: float) -> Response:
         """Calls the method.
@@ -43,8 +44,10 @@ class RemoteMethod(Generic[Request, Response]):
         start = time.perf_counter()
         code = Code.CANCELLED.name
         try:
+            self._sent.inc()
             response = await self._stub(request, timeout=timeout_s, metadata=_metadata())
             code = "OK"
+            self._received.inc()
         except grpc.aio.AioRpcError as error:
             code = error.code().name
             raise from_rpc_error(error, self._neighbour) from None

@@ -66,6 +66,7 @@ class GrpcServer:
             names = (*services, "grpc.health.v1.Health", reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
         self.port = 0
+        self._draining = False
 
     async def start(self) -> None:
         """Listens: alive at once, ready when `follow` says so.
@@ -84,17 +85,18 @@ class GrpcServer:
     async def follow(self, readiness: Readiness) -> None:
         """Keeps the health service in step with `readiness`, forever."""
         async for ready in readiness.changes():
-            await self._set_health(ready=ready)
+            await self._set_health(ready=ready and not self._draining)
 
     async def _set_health(self, *, ready: bool) -> None:
         status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
-        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)  # liveness: never flips for a dependency
+        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)  # liveness: true until the process ends
         for service in self._services:
             await self._health.set(service, status)
 
     async def drain(self) -> None:
         """Says 'not serving', waits until callers have turned away, finishes what was accepted, stops."""
-        await self._health.enter_graceful_shutdown()
+        self._draining = True
+        await self._set_health(ready=False)
         await asyncio.sleep(self._settings.drain_delay_s)
         await self._server.stop(self._settings.drain_timeout_s)
 
@@ -167,6 +169,7 @@ def main(service: str, settings_type: type[S], run: Callable[[S], Awaitable[None
     except SettingsError as error:
         raise SystemExit(f"{service}: {error}") from None
     configure_logging(settings, service)
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call] # a series more for each, of no use
     log.info("starting", settings=settings.describe())
 
     async def body() -> None:

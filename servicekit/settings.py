@@ -20,7 +20,7 @@ class SettingsError(ValueError):
 class ProcessSettings(BaseSettings):
     """Holds what every process can be told; each service adds its own fields."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     host: str = "127.0.0.1"
     """Address to listen on."""
@@ -31,7 +31,9 @@ class ProcessSettings(BaseSettings):
     announce_file: Path | None = None
     """Where to write the ports in use, as JSON, once the process listens."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is logged."""
     log_format: Literal["json", "console"] = "json"
+    """JSON for machines, or lines for people."""
     request_log: bool = True
     """Whether to log one line per RPC; failures are logged in any case."""
     reflection: bool = False

@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from servicekit import context as request_context
 from servicekit.errors import CLASS_BY_CODE, Code, Internal, Reason, ResourceExhausted, TriptychError, Unavailable
 from triptych.batch.v1 import batch_pb2
 
@@ -41,11 +42,16 @@ def _pack(
 
 
 async def abort(context: grpc.aio.ServicerContext[object, object], error: TriptychError) -> NoReturn:
-    """Ends an RPC with `error`; a shed call also tells gRPC's own retry when to come back."""
+    """Ends an RPC with `error` and the request id; a shed call also tells gRPC's own retry when to come back."""
     status = rpc_status.to_status(to_status(error))
-    trailing = list(status.trailing_metadata)  # abort_with_status would drop what set_trailing_metadata was told
+    trailing: list[tuple[str, str | bytes]] = list(
+        status.trailing_metadata
+    )  # abort_with_status would drop what set_trailing_metadata was told
     if error.retry_after_s is not None:
         trailing.append((PUSHBACK, str(round(error.retry_after_s * 1e3))))
+    asked = request_context.current()
+    if asked is not None:
+        trailing.append((request_context.REQUEST_ID, asked.request_id))
     await context.abort(status.code, status.details, tuple(trailing))
     raise AssertionError("abort raises")  # pragma: no cover
 

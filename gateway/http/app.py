@@ -3,21 +3,20 @@
 import asyncio
 import re
 from collections.abc import Awaitable
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import prometheus_client
-from fastapi import FastAPI, Header, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi_offline import FastAPIOffline
-from google.protobuf import json_format
-from google.protobuf.message import Message
 from starlette.requests import ClientDisconnect
 
 from gateway.classifier import Classifier, Results
 from gateway.http import openapi
-from gateway.http.body import Parsed, parse
+from gateway.http.answers import render, server_timing, to_json
+from gateway.http.body import parse
 from gateway.http.errors import handle_errors
-from gateway.metrics import STAGES
+from gateway.http.parsed import Parsed
 from gateway.models import ModelDirectory
 from gateway.requests import Call, check_request
 from servicekit import context
@@ -38,18 +37,17 @@ def create_app(
     handle_errors(app)
 
     @app.post("/api/v1/classify", **openapi.CLASSIFY)
-    async def classify(
-        request: Request, x_timeout_ms: Annotated[str | None, Header(description=openapi.TIMEOUT)] = None
-    ) -> Response:
-        timeout_s = _timeout_s(x_timeout_ms, settings)
+    async def classify(request: Request) -> Response:
+        timeout_s = _timeout_s(request.headers.get("x-timeout-ms"), settings)
         context.set_deadline(timeout_s)
         try:
             async with asyncio.timeout(timeout_s):
                 parsed, results = await _classify(request, classifier)
+                body = await render(results, single=parsed.single)
         except TimeoutError:
             raise DeadlineExceeded(f"The call did not finish within {timeout_s:.3g} s.") from None
-        answers = [to_json(result) for result in results]
-        return JSONResponse(answers[0] if parsed.single else answers, headers={"Server-Timing": server_timing(results)})
+        headers = {"Server-Timing": server_timing(results)}
+        return Response(body, media_type="application/json", headers=headers)
 
     @app.get("/api/v1/models", **openapi.MODELS)
     async def list_models() -> Response:
@@ -134,16 +132,3 @@ def _timeout_s(header: str | None, settings: ProcessSettings) -> float:
         message = f"x-timeout-ms must be a whole number of milliseconds, at least 1; it is {header[:32]!r}."
         raise InvalidArgument(message, field="x-timeout-ms")
     return min(int(header) / 1e3, settings.max_timeout_s)
-
-
-def to_json(message: Message) -> dict[str, Any]:
-    """Returns a message's proto3 JSON, with snake_case names and every field."""
-    return json_format.MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-
-
-def server_timing(results: Results) -> str:
-    """Returns the stages' times of a call, the slowest image's where they differ, as a Server-Timing header."""
-    slowest = {stage: max(getattr(result.timing, f"{stage}_ms") for result in results) for stage in STAGES}
-    return ", ".join(f"{stage};dur={ms:.3f}" for stage, ms in slowest.items())

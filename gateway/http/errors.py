@@ -1,6 +1,8 @@
 """Errors over HTTP: google.rpc.Status in the JSON shape of AIP-193, with snake_case names."""
 
 import math
+from collections.abc import MutableMapping
+from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -8,39 +10,53 @@ from fastapi.responses import JSONResponse
 from google.protobuf import json_format
 from starlette.exceptions import HTTPException
 
+from servicekit import context
 from servicekit.errors import Internal, InvalidArgument, NotFound, Reason, TriptychError, http_status
 from servicekit.interceptors import UNEXPECTED
 from servicekit.status import to_status
 
 log = structlog.get_logger()
 
+REASON = "reason"
+"""Key under which a request's state tells the log why it failed."""
 
-def error_response(error: TriptychError) -> JSONResponse:
-    """Builds the answer to a failed request."""
-    status = json_format.MessageToDict(to_status(error), preserving_proto_field_name=True)
+
+def error_body(error: TriptychError, request_id: str, code: int | None = None) -> dict[str, Any]:
+    """Returns an error's JSON; `code` replaces its HTTP status."""
+    details = json_format.MessageToDict(to_status(error), preserving_proto_field_name=True)["details"]
     body = {
-        "code": http_status(error),
+        "code": code or http_status(error),
         "status": error.code.name,
         "reason": error.reason,
         "message": error.message,
-        "details": status["details"],
+        "request_id": request_id,
+        "details": details,
     }
+    return {"error": body}
+
+
+def error_response(scope: MutableMapping[str, Any], error: TriptychError) -> JSONResponse:
+    """Builds the answer to a failed request, and leaves the reason for the log."""
+    scope.setdefault("state", {})[REASON] = error.reason.value
+    asking = context.current()
     headers = {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after_s))
-    return JSONResponse({"error": body}, status_code=http_status(error), headers=headers)
+    body = error_body(error, asking.request_id if asking else "")
+    return JSONResponse(body, status_code=http_status(error), headers=headers)
 
 
 def handle_errors(app: FastAPI) -> None:
     """Makes every exception of the app's routes an answer in this shape."""
 
-    async def known(_request: Request, error: Exception) -> Response:
-        return error_response(error) if isinstance(error, TriptychError) else error_response(_unexpected(error))
+    async def known(request: Request, error: Exception) -> Response:
+        ours = error if isinstance(error, TriptychError) else _unexpected(error)
+        return error_response(request.scope, ours)
 
     async def from_framework(request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):
             return await known(request, error)
-        response = error_response(_translate(request, error))
+        response = error_response(request.scope, _translate(request, error))
         response.headers.update(error.headers or {})  # `Allow`, with 405
         return response
 

@@ -1,14 +1,16 @@
-"""Around every HTTP request, in plain ASGI: ids in and out, a body limit, one log line, a gentle end of connections."""
+"""Around every HTTP request, in plain ASGI: ids in and out, limits of its body, one log line, a gentle end."""
 
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
-from gateway.http.errors import error_response
+from gateway.http.errors import REASON, error_response
+from gateway.requests import readable
 from servicekit import context
-from servicekit.errors import InvalidArgument, Reason
+from servicekit.errors import InvalidArgument, Reason, ResourceExhausted
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -21,12 +23,22 @@ QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 """Paths that are asked for so often that a log line for each would hide the rest."""
 
 
+@dataclass(slots=True)
+class _Answer:
+    status: int = 500
+    size: int = 0
+    began: float = field(default_factory=time.perf_counter)
+
+
 class RequestFrame:
     """Frames every request: enters its context, limits its body, logs its end."""
 
-    def __init__(self, app: App, max_body_bytes: int, *, log_every: bool) -> None:
+    def __init__(self, app: App, max_body_bytes: int, max_bytes_in_flight: int, *, log_every: bool) -> None:
+        """Takes the limits of one body and of all bodies that are held at the same time."""
         self._app = app
         self._max_body_bytes = max_body_bytes
+        self._max_bytes_in_flight = max_bytes_in_flight
+        self._bytes_in_flight = 0
         self._log_every = log_every
         self.draining = False
         """When set, every answer asks its client to open a new connection next time."""
@@ -36,50 +48,74 @@ class RequestFrame:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        start = time.perf_counter()
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         asked = context.accept(headers.get(context.REQUEST_ID), headers.get(context.TRACEPARENT))
         context.enter(asked)
-        status = 500
+        answer = _Answer()
 
         async def send_framed(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                answer.status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", asked.request_id.encode())]
                 if self.draining:
                     message["headers"].append((b"connection", b"close"))
+            answer.size += len(message.get("body", b""))
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=asked.request_id, trace_id=asked.trace_id):
             try:
-                await self._limited(scope, headers, receive, send_framed)
+                await self._limited(_get_for_head(scope), headers, receive, send_framed)
             finally:
-                self._log(scope, status, start)
+                self._log(scope, answer)
 
     async def _limited(self, scope: Message, headers: dict[str, str], receive: Receive, send: Send) -> None:
         length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > self._max_body_bytes:
-            await error_response(self._too_large())(scope, receive, send)
+        if length.isdecimal() and int(length[:20]) > self._max_body_bytes:
+            await error_response(scope, self._too_large())(scope, receive, send)
             return
         received = 0
 
         async def receive_limited() -> Message:
             nonlocal received
             message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_body_bytes:
-                raise self._too_large()
+            size = len(message.get("body", b""))
+            received += size
+            self._bytes_in_flight += size
+            self._check(received)
             return message
 
-        await self._app(scope, receive_limited, send)
+        try:
+            await self._app(scope, receive_limited, send)
+        finally:
+            self._bytes_in_flight -= received
+
+    def _check(self, received: int) -> None:
+        if received > self._max_body_bytes:
+            raise self._too_large()
+        if received and self._bytes_in_flight > self._max_bytes_in_flight:
+            most = readable(self._max_bytes_in_flight)
+            raise ResourceExhausted(f"The bodies of all requests in work may have at most {most}.", retry_after_s=1.0)
 
     def _too_large(self) -> InvalidArgument:
-        return InvalidArgument(
-            f"A request body may have {self._max_body_bytes} bytes.", reason=Reason.REQUEST_TOO_LARGE, field="body"
+        text = f"A request body may have at most {readable(self._max_body_bytes)}."
+        return InvalidArgument(text, reason=Reason.REQUEST_TOO_LARGE, field="body")
+
+    def _log(self, scope: Message, answer: _Answer) -> None:
+        failed = answer.status >= 500
+        if not failed and not (self._log_every and scope["path"] not in QUIET):
+            return
+        reason = scope.get("state", {}).get(REASON)
+        (log.warning if failed else log.info)(
+            "http",
+            method=scope["method"],
+            path=scope["path"][:128],
+            status=answer.status,
+            ms=round((time.perf_counter() - answer.began) * 1e3, 3),
+            bytes=answer.size,
+            **({"reason": reason} if reason else {}),
         )
 
-    def _log(self, scope: Message, status: int, start: float) -> None:
-        if status >= 500 or (self._log_every and scope["path"] not in QUIET):
-            ms = round((time.perf_counter() - start) * 1e3, 3)
-            log.info("http", method=scope["method"], path=scope["path"][:128], status=status, ms=ms)
+
+def _get_for_head(scope: Message) -> Message:
+    """Has HEAD answered as GET; the server, which keeps the scope it made, leaves the body out."""
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope

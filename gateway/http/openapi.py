@@ -3,12 +3,20 @@
 from typing import Any
 
 import triptych
-from gateway.http.body import ClassifyBody
-
-# The smallest photograph there is: one grey pixel, as PNG.
-PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
-
-TIMEOUT = "How long the caller waits, in milliseconds; at most 60000. Absent: 10000."
+from gateway.http import schemas
+from gateway.http.errors import error_body
+from gateway.http.example import CAT
+from gateway.requests import readable
+from servicekit.errors import (
+    DeadlineExceeded,
+    InvalidArgument,
+    Reason,
+    ResourceExhausted,
+    TriptychError,
+    Unavailable,
+    unknown_model,
+)
+from servicekit.settings import MIB
 
 ABOUT: dict[str, Any] = {
     "title": "Triptych",
@@ -16,9 +24,10 @@ ABOUT: dict[str, Any] = {
     "description": "Classifies photographs. The same messages, limits and errors are served over gRPC.",
     "license_info": {"name": "Apache-2.0"},
     "redoc_url": None,
+    "swagger_ui_parameters": {"validatorUrl": None},  # the page must not ask anybody else
 }
 
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_REQUEST_ID = "4f1c0c3e6f0b4b7c9d54d1c3a9a3a8f1"
 _CLASSIFICATION: dict[str, Any] = {
     "predictions": [{"index": 285, "label": "Egyptian cat", "score": 0.71}],
     "model": "efficientnet_lite0",
@@ -31,106 +40,159 @@ _CLASSIFICATION: dict[str, Any] = {
     "experiment": "",
     "arm": "",
 }  # fmt: skip
-_ERROR: dict[str, Any] = {
-    "error": {
-        "code": 400,
-        "status": "INVALID_ARGUMENT",
-        "reason": "FIELD_INVALID",
-        "message": "top_k must be 1 to 1000; it is 0.",
-        "details": [
-            {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "FIELD_INVALID", "domain": "triptych"},
-            {
-                "@type": "type.googleapis.com/google.rpc.BadRequest",
-                "field_violations": [{"field": "top_k", "description": "top_k must be 1 to 1000; it is 0."}],
-            },
-        ],
-    }
+
+
+def _error(description: str, error: TriptychError) -> dict[str, Any]:
+    example = error_body(error, _REQUEST_ID)
+    content = {"application/json": {"example": example}}
+    return {"description": description, "model": schemas.Error, "content": content}
+
+
+_TOO_LARGE = f"An image may have at most {readable(16 * MIB)}; this one has 20000000. Scale it down first."
+_GZIP = "Content-Encoding 'gzip' is not supported; send the body as it is, without the header."
+_FAILURES: dict[int | str, dict[str, Any]] = {
+    400: _error(
+        "The request is wrong; `error.reason` and the field violation say how.",
+        InvalidArgument("top_k must be 1 to 1000; it is 0.", field="top_k"),
+    ),
+    404: _error("There is no such model or version.", unknown_model("resnet", ["efficientnet_lite0"])),
+    413: _error(
+        "An image or the body is too large.",
+        InvalidArgument(_TOO_LARGE, reason=Reason.IMAGE_TOO_LARGE, field="image_base64"),
+    ),
+    415: _error(
+        "The content type is none of the three, or the body is compressed.",
+        InvalidArgument(_GZIP, reason=Reason.MEDIA_TYPE_UNSUPPORTED, field="content-encoding"),
+    ),
+    429: _error(
+        "Too much work is waiting; `Retry-After` says when to come back.",
+        ResourceExhausted("512 images are in work, and at most 512 may be.", retry_after_s=0.5),
+    ),
+    503: _error(
+        "A service behind the gateway is away; `Retry-After` says when to come back.",
+        Unavailable("The inference service is away.", retry_after_s=1.0),
+    ),
+    504: _error("The answer was not ready in time.", DeadlineExceeded("The call did not finish within 10 s.")),
 }
-
-
-def _json(description: str, example: Any) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"example": example}}}
+# With it FastAPI also leaves out its own 422, which is never sent.
+_DEFAULT = {"description": "Every other failure has the same shape.", "model": schemas.Error}
 
 
 def _schema() -> dict[str, Any]:
     """Returns the JSON body's schema without references, which would lead nowhere inside the document."""
-    schema = ClassifyBody.model_json_schema()
+    schema = schemas.ClassifyBody.model_json_schema()
     schema["properties"]["images"]["anyOf"][0]["items"] = schema.pop("$defs")["ImageBody"]
     return schema
 
 
-_FAILURES: dict[int | str, dict[str, Any]] = {
-    400: _json("The request is wrong; `error.reason` and the field violation say how.", _ERROR),
-    404: _json("There is no such model or version.", _ERROR),
-    413: _json("An image or the body is too large.", _ERROR),
-    415: _json("The content type is none of the three.", _ERROR),
-    429: _json("Too much work is waiting; `Retry-After` says when to come back.", _ERROR),
-    503: _json("A service behind the gateway is away; `Retry-After` says when to come back.", _ERROR),
-    504: _json("The answer was not ready in time.", _ERROR),
-}
+def _option_schemas() -> dict[str, Any]:
+    properties = schemas.ClassifyBody.model_json_schema()["properties"]
+    names = ("model", "version", "top_k", "min_score")
+    return {name: {**properties[name]["anyOf"][0], "description": properties[name]["description"]} for name in names}
 
-_OPTIONS = [
+
+def _header(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": description, "schema": schema}
+
+
+_QUERY = [
     {
-        "name": "model",
+        "name": name,
         "in": "query",
-        "schema": {"type": "string"},
-        "description": "For raw and multipart bodies, as in JSON.",
-    },
-    {
-        "name": "version",
-        "in": "query",
-        "schema": {"type": "string"},
-        "description": "For raw and multipart bodies, as in JSON.",
-    },
-    {
-        "name": "top_k",
-        "in": "query",
-        "schema": {"type": "integer"},
-        "description": "For raw and multipart bodies, as in JSON.",
-    },
-    {
-        "name": "min_score",
-        "in": "query",
-        "schema": {"type": "number"},
-        "description": "For raw and multipart bodies, as in JSON.",
-    },
+        "schema": schema,
+        "description": f"{schema['description']} For raw and multipart bodies only; with JSON it stands in the body.",
+    }
+    for name, schema in _option_schemas().items()
 ]
+_HEADERS = [
+    _header(
+        "X-Request-ID",
+        "At most 128 printable characters without spaces; comes back with the answer. Absent or malformed: made.",
+        {"type": "string", "maxLength": 128},
+    ),
+    _header(
+        "X-Timeout-Ms",
+        "How long the caller waits, in milliseconds; at most 60000. Absent: 10000.",
+        {"type": "integer", "minimum": 1},
+    ),
+]
+
+_FILE = {"type": "string", "format": "binary"}
+_RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "application/octet-stream")
+_FORM = {
+    "type": "object",
+    "required": ["image"],
+    "properties": {"image": {"type": "array", "items": _FILE}, **_option_schemas()},
+}
+_JSON_EXAMPLES = {
+    "one image": {"value": {"image_base64": CAT, "top_k": 3}},
+    "several images": {"value": {"images": [{"image_base64": CAT}, {"image_base64": CAT}]}},
+}
+_DESCRIPTION = """\
+One image is answered with one object, several (`images`, or several files) with a list of these.
+
+A file as the body, and a form:
+
+    curl --data-binary @cat.jpg -H 'Content-Type: image/jpeg' 'localhost:8080/api/v1/classify?top_k=3'
+    curl -F image=@cat.jpg -F image=@dog.png -F top_k=3 localhost:8080/api/v1/classify
+"""
 
 CLASSIFY: dict[str, Any] = {
     "summary": "Classify one or several images",
-    "description": "One image is answered with one object, several (`images`, or several files) with a list of these.",
+    "operation_id": "classify",
+    "description": _DESCRIPTION,
     "tags": ["classification"],
-    "responses": {200: _json("What the image shows.", _CLASSIFICATION), **_FAILURES},
+    "responses": {
+        200: {
+            "description": "What the image shows, or a list of these.",
+            "model": schemas.Classification | list[schemas.Classification],
+            "content": {"application/json": {"example": _CLASSIFICATION}},
+        },
+        **_FAILURES,
+        "default": _DEFAULT,
+    },
     "openapi_extra": {
-        "parameters": _OPTIONS,
+        "parameters": [*_QUERY, *_HEADERS],
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {
-                    "schema": _schema(),
-                    "examples": {
-                        "one image": {"value": {"image_base64": PIXEL, "top_k": 3}},
-                        "several images": {"value": {"images": [{"image_base64": PIXEL}, {"image_base64": PIXEL}]}},
-                    },
-                },
-                "image/jpeg": _BINARY,
-                "image/png": _BINARY,
-                "multipart/form-data": {
-                    "schema": {
-                        "type": "object",
-                        "properties": {"image": {"type": "array", "items": {"type": "string", "format": "binary"}}},
-                    }
-                },
+                "application/json": {"schema": _schema(), "examples": _JSON_EXAMPLES},
+                **{media_type: {"schema": _FILE} for media_type in _RAW_TYPES},
+                "multipart/form-data": {"schema": _FORM},
             },
         },
     },
 }
-MODELS: dict[str, Any] = {"summary": "List the models", "tags": ["models"], "responses": {503: _FAILURES[503]}}
-MODEL: dict[str, Any] = {"summary": "Describe one model", "tags": ["models"], "responses": {404: _FAILURES[404]}}
-HEALTHZ: dict[str, Any] = {"summary": "Is the process alive?", "tags": ["operations"]}
+MODELS: dict[str, Any] = {
+    "summary": "List the models",
+    "operation_id": "list_models",
+    "tags": ["models"],
+    "responses": {200: {"model": schemas.Models}, "default": _DEFAULT},
+}
+MODEL: dict[str, Any] = {
+    "summary": "Describe one model",
+    "operation_id": "get_model",
+    "tags": ["models"],
+    "responses": {200: {"model": schemas.Model}, 404: _FAILURES[404], "default": _DEFAULT},
+}
+HEALTHZ: dict[str, Any] = {
+    "summary": "Is the process alive?",
+    "operation_id": "healthz",
+    "tags": ["operations"],
+    "responses": {200: {"model": schemas.Alive}},
+}
 READYZ: dict[str, Any] = {
     "summary": "Is every dependency there, and which versions are live?",
+    "operation_id": "readyz",
     "tags": ["operations"],
-    "responses": {503: {"description": "At least one dependency is away; the body says which."}},
+    "responses": {
+        200: {"model": schemas.Ready},
+        503: {"description": "At least one dependency is away; the body says which.", "model": schemas.Ready},
+    },
 }
-METRICS: dict[str, Any] = {"summary": "Prometheus metrics", "tags": ["operations"]}
+METRICS: dict[str, Any] = {
+    "summary": "Prometheus metrics",
+    "operation_id": "metrics",
+    "tags": ["operations"],
+    "responses": {200: {"description": "Prometheus' text format.", "content": {"text/plain": {}}}},
+}

@@ -9,6 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.http.middleware import RequestFrame
+from gateway.http.protocol import Bounds, bounded
 from gateway.settings import GatewaySettings
 
 LINGER_S = 0.25
@@ -26,14 +27,16 @@ class HttpServer:
 
     def __init__(self, settings: GatewaySettings, app: FastAPI) -> None:
         # Base64 needs four bytes for three; the rest is room for JSON and multipart around it.
-        self._frame = RequestFrame(app, settings.max_request_bytes * 3 // 2, log_every=settings.request_log)
+        most = settings.max_request_bytes * 3 // 2
+        self._frame = RequestFrame(app, most, settings.max_body_bytes_in_flight, log_every=settings.request_log)
         self._settings = settings
         self._server = _Uvicorn(
             uvicorn.Config(
                 self._frame,
                 lifespan="off",
                 loop="none",
-                http="httptools",
+                http=bounded(Bounds(settings.max_connections, settings.http_head_timeout_s)),
+                timeout_keep_alive=round(settings.http_idle_timeout_s),
                 ws="none",
                 log_config=None,
                 access_log=False,

@@ -6,6 +6,7 @@ from functools import partial
 from servicekit.health import Readiness
 from servicekit.manifest import read_repository
 from servicekit.server import main, serve
+from services.inference.failures import RowOutcomes
 from services.inference.pool import CONDITION, TritonPool
 from services.inference.servicer import InferenceServicer
 from services.inference.settings import InferenceSettings
@@ -23,7 +24,7 @@ async def run(settings: InferenceSettings) -> None:
     readiness = Readiness(CONDITION)
     servers = [Triton(target, settings.max_message_bytes) for target in settings.triton_targets]
     pool = TritonPool(servers, manifests, readiness, settings.probe_interval_s)
-    servicer = InferenceServicer(manifests, pool, settings.max_rows)
+    servicer = InferenceServicer(manifests, pool, settings.max_rows, RowOutcomes())
     async with pool.running():
         await serve(
             settings,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from servicekit.errors import InvalidArgument, NotFound, Reason, Unavailable
+from servicekit.errors import InvalidArgument, Reason, Unavailable, unknown_model, unknown_version
 from servicekit.manifest import Manifest
 
 READY = ""
@@ -50,7 +50,7 @@ def find_model(manifests: Mapping[str, Manifest], model: str) -> Manifest:
     if not model:
         raise InvalidArgument("A model name is required.", reason=Reason.FIELD_MISSING, field="model")
     if model not in manifests:
-        raise NotFound(f"There is no model {model!r}.", field="model")
+        raise unknown_model(model)
     return manifests[model]
 
 
@@ -62,10 +62,7 @@ def choose_version(manifest: Manifest, version: str, loaded: LoadedVersions) -> 
         Unavailable: the version, or every version, is not ready.
     """
     if version and version not in manifest.versions:
-        message = (
-            f"The model {manifest.name!r} has no version {version!r}; it has {', '.join(ascending(manifest.versions))}."
-        )
-        raise NotFound(message, reason=Reason.MODEL_VERSION_NOT_FOUND, field="version")
+        raise unknown_version(manifest.name, version, ascending(manifest.versions))
     for candidate in [version] if version else reversed(ascending(manifest.versions)):
         found = loaded.get((manifest.name, candidate), _NOT_LOADED)
         if not found.problem:

@@ -15,6 +15,10 @@ from services.inference.triton import Logits, Triton
 
 CONDITION = "triton"
 PROBE_TIMEOUT_S = 0.5
+SERVER_TIMEOUT_S = 0.8
+"""For all questions to one server in one round, whatever hangs."""
+ROUND_TIMEOUT_S = 1.0
+"""More than that, so that what a server lost is written down before the round is given up."""
 
 
 class TritonPool:
@@ -28,7 +32,7 @@ class TritonPool:
         self._readiness = readiness
         # One failure is enough: the servers themselves forgive a single late answer.
         self._prober = Prober(
-            readiness, CONDITION, self.refresh, interval_s=interval_s, timeout_s=2 * PROBE_TIMEOUT_S, failures=1
+            readiness, CONDITION, self.refresh, interval_s=interval_s, timeout_s=ROUND_TIMEOUT_S, failures=1
         )
 
     @asynccontextmanager
@@ -55,9 +59,12 @@ class TritonPool:
 
     async def _ask(self, server: Triton) -> None:
         try:
-            await server.refresh(self._manifests, PROBE_TIMEOUT_S)
+            async with asyncio.timeout(SERVER_TIMEOUT_S):
+                await server.refresh(self._manifests, PROBE_TIMEOUT_S)
         except grpc.aio.AioRpcError:
             return  # the server has forgotten its versions, which is what the others need to know
+        except TimeoutError:
+            server.forget_all()
 
     def loaded(self) -> dict[tuple[str, str], Loaded]:
         """Returns what the servers have loaded, together."""
@@ -92,8 +99,8 @@ class TritonPool:
     async def _lost(self, server: Triton, model: str, version: str, error: Unavailable) -> None:
         """Asks a server nothing more until a check has found it again, and says so when it was the last one."""
         if error.reason is Reason.MODEL_NOT_READY:
-            server.versions.pop((model, version), None)
+            server.forget(model, version)
         else:
-            server.versions = {}
+            server.forget_all()
         if all(loaded.problem for loaded in self.loaded().values()):
             await self._readiness.set(CONDITION, error.message)

@@ -12,6 +12,7 @@ from servicekit.status import to_item
 from servicekit.tensors import check
 from services.inference.batch import check_input
 from services.inference.catalog import LoadedVersions, ascending, choose_version, find_model, state_of
+from services.inference.failures import RowOutcomes
 from services.inference.pool import TritonPool
 from services.inference.predict import Prediction, predict
 from triptych.inference.v1 import inference_service_pb2 as pb
@@ -23,10 +24,13 @@ from triptych.tensor.v1 import tensor_pb2
 class InferenceServicer(pb_grpc.InferenceServiceServicer):
     """Fronts a pool of Triton servers."""
 
-    def __init__(self, manifests: Mapping[str, Manifest], pool: TritonPool, max_rows: int) -> None:
+    def __init__(
+        self, manifests: Mapping[str, Manifest], pool: TritonPool, max_rows: int, outcomes: RowOutcomes
+    ) -> None:
         self._manifests = manifests
         self._pool = pool
         self._max_rows = max_rows
+        self._outcomes = outcomes
 
     async def PredictLogits(
         self, request: pb.PredictLogitsRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -37,6 +41,7 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
         data = check(request.tensor, "tensor")
         rows = check_input(request.tensor, manifest.input, self._max_rows)
         result = await predict(self._pool, manifest, version, loaded, data, _time_left_s(request, rows))
+        self._outcomes.record(manifest.name, version, result.errors)
         return _response(manifest, version, result)
 
     async def ListModels(

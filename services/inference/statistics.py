@@ -1,4 +1,4 @@
-"""How long requests wait and compute inside Triton, learned from its cumulative statistics: no answer tells it."""
+"""What Triton's cumulative statistics tell: how long requests wait and compute in it, and whether they only fail."""
 
 from dataclasses import dataclass
 
@@ -17,8 +17,10 @@ class Totals:
     """Is what Triton counted for one version since it started."""
 
     requests: int = 0
+    """Those that succeeded."""
     queue_ns: int = 0
     compute_ns: int = 0
+    failures: int = 0
 
 
 class Statistics:
@@ -28,8 +30,8 @@ class Statistics:
         self._totals: dict[tuple[str, str], Totals] = {}
         self._times: dict[tuple[str, str], Times] = {}
 
-    def update(self, model: str, version: str, totals: Totals) -> None:
-        """Takes over a version's totals."""
+    def update(self, model: str, version: str, totals: Totals) -> bool:
+        """Takes over a version's totals, and says whether requests failed since the last time and none succeeded."""
         key = (model, version)
         before = self._totals.get(key, Totals())
         if totals.requests < before.requests:
@@ -40,6 +42,7 @@ class Statistics:
             compute_s = (totals.compute_ns - before.compute_ns) / requests / 1e9
             self._times[key] = Times(queue_s, compute_s)
         self._totals[key] = totals
+        return not requests and totals.failures > before.failures
 
     def times(self, model: str, version: str) -> Times | None:
         """Returns the recent means; None before the first request."""

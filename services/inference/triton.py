@@ -2,21 +2,33 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
+import structlog
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
 from servicekit.channel import open_channel
-from servicekit.errors import Code, Internal
+from servicekit.errors import Code, Internal, ResourceExhausted, TriptychError
 from servicekit.manifest import Manifest
-from services.inference.catalog import Loaded
+from services.inference.catalog import READY, Loaded
+from services.inference.failures import Throttle
 from services.inference.statistics import Statistics, Times, Totals
 from services.inference.triton_errors import classify
 
+log = structlog.get_logger()
+
+Key = tuple[str, str]
+"""Model and version."""
+
 MIN_QUEUE_TIMEOUT_US = 1_000
+EXAMINATION_TIMEOUT_S = 10.0
+"""For a configuration, and for each test inference; Triton tells a dead stub after one second."""
+EXAMINATION_ID = "examination"
+"""Tells test inferences apart in Triton's log."""
 STATISTICS_TIMEOUT_S = 0.05  # an answer never waits longer for a figure about it
 
 
@@ -39,12 +51,15 @@ class Triton:
         self.in_flight = 0
         self._unanswered = 0
         self._statistics = Statistics()
-        self.versions: dict[tuple[str, str], Loaded] = {}
+        self._throttle = Throttle()
+        self._examinations: dict[Key, asyncio.Task[Loaded]] = {}
+        self.versions: dict[Key, Loaded] = {}
         self._channel = open_channel(target, max_message_bytes=max_message_bytes)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     async def close(self) -> None:
         """Closes the channel."""
+        self.forget_all()
         await self._channel.close()
 
     async def infer(self, manifest: Manifest, version: str, rows: int, data: bytes, timeout_s: float) -> Logits:
@@ -63,55 +78,87 @@ class Triton:
         request = _request(manifest, version, rows, data, timeout_s)
         self.in_flight += 1
         try:
-            response = await self._stub.ModelInfer(request, timeout=timeout_s)
-        except grpc.aio.AioRpcError as error:
-            raise classify(Code(error.code().value[0]), error.details() or "") from None
+            answer = await self._infer(manifest, version, request, timeout_s)
         finally:
             self.in_flight -= 1
-        data = _checked_logits(response, manifest, version, rows)
-        return Logits(data, response.model_version, await self._times(manifest.name, version))
+        return Logits(answer, version, await self._times(manifest.name, version))
+
+    async def _infer(self, manifest: Manifest, version: str, request: Any, timeout_s: float) -> bytes:
+        try:
+            response = await self._stub.ModelInfer(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            self._log_refusal(manifest.name, version, error)
+            raise classify(Code(error.code().value[0]), error.details() or "") from None
+        return _checked_logits(response, manifest, version, request.inputs[0].shape[0])
+
+    def _log_refusal(self, model: str, version: str, error: grpc.aio.AioRpcError) -> None:
+        """Keeps Triton's own words, which callers never see, for whoever has to find the cause."""
+        code = error.code().name
+        held_back = self._throttle.admit((model, version, code))
+        if held_back is not None:
+            log.warning(
+                "triton refused",
+                server=self.target,
+                model=model,
+                version=version,
+                code=code,
+                text=error.details(),
+                held_back=held_back,
+            )
 
     async def _times(self, model: str, version: str) -> Times:
         times = self._statistics.times(model, version)
         if times is None:  # the first request of all
-            with contextlib.suppress(grpc.aio.AioRpcError):
-                await self._learn_times(STATISTICS_TIMEOUT_S)
+            await self._learn(STATISTICS_TIMEOUT_S)
             times = self._statistics.times(model, version)
         return times or Times(0.0, 0.0)
 
-    async def _learn_times(self, timeout_s: float) -> None:
-        answer = await self._stub.ModelStatistics(service_pb2.ModelStatisticsRequest(), timeout=timeout_s)
-        for model in answer.model_stats:
-            counted = model.inference_stats
-            totals = Totals(counted.success.count, counted.queue.ns, counted.compute_infer.ns)
-            self._statistics.update(model.name, model.version, totals)
+    async def _learn(self, timeout_s: float) -> set[Key]:
+        """Reads the statistics, and returns the versions whose requests only failed since the last time.
+
+        Without an answer it knows nothing new: no figure is worth more than what it is about.
+        """
+        try:
+            answer = await self._stub.ModelStatistics(service_pb2.ModelStatisticsRequest(), timeout=timeout_s)
+        except grpc.aio.AioRpcError:
+            return set()
+        return {(model.name, model.version) for model in answer.model_stats if self._only_fails(model)}
+
+    def _only_fails(self, model: Any) -> bool:
+        counted = model.inference_stats
+        totals = Totals(counted.success.count, counted.queue.ns, counted.compute_infer.ns, counted.fail.count)
+        return self._statistics.update(model.name, model.version, totals)
 
     async def refresh(self, manifests: Mapping[str, Manifest], timeout_s: float) -> None:
-        """Asks which published versions are ready, and reads the configuration of those that are new.
+        """Asks which published versions are ready, and examines those that are new or suspect.
 
         It is the active probe too: Triton's health service has no Watch, and a connection proves nothing. It does
         without the repository index, which belongs to Triton's restricted, administrative calls.
 
+        It takes about `timeout_s` at most. A version that takes longer to examine stays unready, or as it was, until
+        a later call finds the examination done.
+
         Raises:
             AioRpcError: the server did not answer.
         """
+        began = time.monotonic()
         keys = [(name, version) for name, manifest in manifests.items() for version in manifest.versions]
+        ready, suspects = await asyncio.gather(self._ready(keys, timeout_s), self._learn(timeout_s))
+        for key in {*self.versions, *self._examinations} - ready:
+            self.forget(*key)
+        await self._examine(manifests, ready, suspects, timeout_s - (time.monotonic() - began))
+
+    async def _ready(self, keys: Sequence[Key], timeout_s: float) -> set[Key]:
         try:
-            ready = await asyncio.gather(*(self._is_ready(*key, timeout_s) for key in keys))
+            answers = await asyncio.gather(*(self._is_ready(*key, timeout_s) for key in keys))
         except grpc.aio.AioRpcError as error:
             self._unanswered += 1
             # One late answer may be this process's own fault; a refused connection, or two in a row, is not.
             if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED or self._unanswered > 1:
-                self.versions = {}
+                self.forget_all()
             raise
         self._unanswered = 0
-        known = {key: loaded for key, loaded in self.versions.items() if not loaded.problem}
-        self.versions = {
-            key: known.get(key) or await self._inspect(manifests[key[0]], key[1], timeout_s)
-            for key, is_ready in zip(keys, ready, strict=True)
-            if is_ready
-        }
-        await self._learn_times(timeout_s)
+        return {key for key, is_ready in zip(keys, answers, strict=True) if is_ready}
 
     async def _is_ready(self, model: str, version: str, timeout_s: float) -> bool:
         request = service_pb2.ModelReadyRequest(name=model, version=version)
@@ -123,10 +170,60 @@ class Triton:
             return False  # a version that it does not know
         return bool(response.ready)
 
-    async def _inspect(self, manifest: Manifest, version: str, timeout_s: float) -> Loaded:
+    def forget(self, model: str, version: str) -> None:
+        """Takes a version out of use until an examination that begins after now has passed."""
+        self.versions.pop((model, version), None)
+        if examination := self._examinations.pop((model, version), None):
+            examination.cancel()
+
+    def forget_all(self) -> None:
+        """Takes every version out of use, as `forget` does."""
+        for key in [*self.versions, *self._examinations]:
+            self.forget(*key)
+
+    async def _examine(
+        self, manifests: Mapping[str, Manifest], ready: set[Key], suspects: set[Key], timeout_s: float
+    ) -> None:
+        """Examines each version that is new, had a problem or is suspect; all at the same time, in the background."""
+        usable = {key for key, loaded in self.versions.items() if not loaded.problem}
+        for key in ready - (usable - suspects) - self._examinations.keys():
+            self._examinations[key] = asyncio.create_task(self._examination(manifests[key[0]], key[1]))
+        if self._examinations:
+            await asyncio.wait(self._examinations.values(), timeout=max(0.0, timeout_s))
+        for key, examination in list(self._examinations.items()):
+            if examination.done():
+                del self._examinations[key]
+                self.versions[key] = examination.result()
+
+    async def _examination(self, manifest: Manifest, version: str) -> Loaded:
         request = service_pb2.ModelConfigRequest(name=manifest.name, version=version)
-        config = (await self._stub.ModelConfig(request, timeout=timeout_s)).config
-        return Loaded(config.backend or config.platform, config.max_batch_size, _contradiction(manifest, config))
+        try:
+            answer = await self._stub.ModelConfig(request, timeout=EXAMINATION_TIMEOUT_S)
+        except grpc.aio.AioRpcError:
+            return Loaded("", 0, "It does not tell its configuration.")
+        config = answer.config
+        problem = _contradiction(manifest, config) or await self._try(manifest, version, _tries(config))
+        return Loaded(config.backend or config.platform, config.max_batch_size, problem)
+
+    async def _try(self, manifest: Manifest, version: str, times: int) -> str:
+        """Has a version infer an empty picture, and says what is wrong: Triton calls one ready whose stub has died."""
+        empty = bytes(manifest.input.height * manifest.input.width * 3)
+        request = _request(manifest, version, 1, empty, EXAMINATION_TIMEOUT_S)
+        request.id = EXAMINATION_ID
+        try:
+            for _ in range(times):
+                await self._infer(manifest, version, request, EXAMINATION_TIMEOUT_S)
+        except ResourceExhausted:
+            return READY  # a queue that is full moves
+        except TriptychError as error:
+            return f"It failed a test inference: {error.message}"
+        return READY
+
+
+def _tries(config: Any) -> int:
+    """Returns how many inferences in a row meet every instance of a model: idle ones take turns, so twice is plenty."""
+    instances: int = sum(group.count for group in config.instance_group)
+    return 2 * max(1, instances)
 
 
 def _request(manifest: Manifest, version: str, rows: int, data: bytes, timeout_s: float) -> Any:

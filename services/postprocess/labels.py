@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from servicekit.errors import NotFound, Reason
+from servicekit.errors import unknown_model, unknown_version
 from servicekit.manifest import read_labels, read_repository
 
 
@@ -44,8 +44,7 @@ class Calibrations:
             NotFound: the repository has no such model or version.
         """
         if model not in self._by_model:
-            raise NotFound(f"There is no model {model!r}.", field="model")
+            raise unknown_model(model)
         if version not in self._by_model[model]:
-            message = f"The model {model!r} has no version {version!r}."
-            raise NotFound(message, reason=Reason.MODEL_VERSION_NOT_FOUND, field="version")
+            raise unknown_version(model, version, self._by_model[model])
         return self._by_model[model][version]

@@ -8,6 +8,7 @@ from servicekit.manifest import read_repository
 from servicekit.server import main, serve
 from services.preprocess.decoder import Decoder
 from services.preprocess.headers import Limits
+from services.preprocess.memory import MemoryBudget
 from services.preprocess.servicer import PreprocessServicer
 from services.preprocess.settings import PreprocessSettings
 from triptych.preprocess.v1.preprocess_service_pb2_grpc import add_PreprocessServiceServicer_to_server
@@ -20,7 +21,9 @@ async def run(settings: PreprocessSettings) -> None:
     manifests = read_repository(settings.model_repository)
     limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
     with Decoder(settings.decode_threads, settings.max_waiting) as decoder:
-        servicer = PreprocessServicer(manifests, decoder, limits, settings.max_images)
+        servicer = PreprocessServicer(
+            manifests, decoder, MemoryBudget(settings.max_decode_bytes), limits, settings.max_images
+        )
         await serve(settings, SERVICE, partial(add_PreprocessServiceServicer_to_server, servicer), Readiness())
 
 

@@ -9,13 +9,13 @@ import grpc
 import structlog
 
 from servicekit import context as request_context
-from servicekit.errors import Internal, InvalidArgument, NotFound, Reason, TriptychError
+from servicekit.errors import Internal, InvalidArgument, Reason, TriptychError, unknown_model
 from servicekit.manifest import Manifest, Recipe
 from servicekit.status import to_item
 from servicekit.tensors import encode_rows
 from services.preprocess.decoder import Decoder, Timed
 from services.preprocess.headers import Limits
-from services.preprocess.transforms import image_to_array
+from services.preprocess.memory import MemoryBudget, decode_within
 from triptych.preprocess.v1 import preprocess_service_pb2 as pb
 from triptych.preprocess.v1 import preprocess_service_pb2_grpc as pb_grpc
 from triptych.tensor.v1 import tensor_pb2
@@ -26,7 +26,15 @@ log = structlog.get_logger()
 class PreprocessServicer(pb_grpc.PreprocessServiceServicer):
     """Decodes every image of a batch on its own; one that fails leaves the others alone."""
 
-    def __init__(self, manifests: Mapping[str, Manifest], decoder: Decoder, limits: Limits, max_images: int) -> None:
+    def __init__(
+        self,
+        manifests: Mapping[str, Manifest],
+        decoder: Decoder,
+        budget: MemoryBudget,
+        limits: Limits,
+        max_images: int,
+    ) -> None:
+        self._budget = budget
         self._manifests = manifests
         self._decoder = decoder
         self._limits = limits
@@ -51,12 +59,12 @@ class PreprocessServicer(pb_grpc.PreprocessServiceServicer):
                 message, reason=Reason.IMAGES_TOO_MANY if request.images else Reason.IMAGES_MISSING, field="images"
             )
         if request.model not in self._manifests:
-            raise NotFound(f"There is no model {request.model!r}.", field="model")
+            raise unknown_model(request.model)
         return self._manifests[request.model].input
 
     async def _decode(self, image: pb.EncodedImage, recipe: Recipe) -> Timed | TriptychError:
         time_left_s = image.time_left_ms / 1e3 if image.HasField("time_left_ms") else request_context.time_left_s()
-        job = functools.partial(image_to_array, image.content, recipe, self._limits)
+        job = functools.partial(decode_within, self._budget, image.content, recipe, self._limits)
         try:
             return await self._decoder.run(job, time_left_s)
         except InvalidArgument as error:

@@ -17,7 +17,11 @@ class PreprocessSettings(ProcessSettings):
     """Images decoded at the same time; each takes one core."""
     max_waiting: int = Field(default=256, ge=1)
     """Images that may wait for a thread; more are refused at once."""
+    max_decode_bytes: int = Field(default=1024 * MIB, ge=MIB)
+    """Memory that pictures being decoded may take together; the others wait."""
     max_images: int = Field(default=64, ge=1)
     """Images per call."""
     max_image_bytes: int = Field(default=16 * MIB, ge=1)
+    """Bytes of one encoded image."""
     max_image_pixels: int = Field(default=50_000_000, ge=1)
+    """Width times height of one image."""

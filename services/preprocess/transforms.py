@@ -73,7 +73,15 @@ def image_to_array(content: bytes, recipe: Recipe, limits: Limits) -> Decoded:
     Raises:
         InvalidArgument: the image is empty, too large, too complex, damaged, or of a format that is not read.
     """
-    header = read_header(content, limits)
+    return header_to_array(read_header(content, limits), recipe)
+
+
+def header_to_array(header: Header, recipe: Recipe) -> Decoded:
+    """Does what `image_to_array` does, after the header was read and found within the limits.
+
+    Raises:
+        InvalidArgument: the image is damaged.
+    """
     stored = _stored(recipe, header)
     box = crop_box(header.width_px, header.height_px, stored)
     image, factor = _decode(header, box, stored)

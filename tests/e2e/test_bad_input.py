@@ -168,9 +168,9 @@ ONLY_JSON = [
     ("missing field", "{}", "FIELD_MISSING", "image_base64", "image_base64"),
     ("missing field inside", '{"images": [{}]}', "FIELD_MISSING", "images[0].image_base64", "required"),
     ("unknown field", '{"image_base64": "AAAA", "topk": 3}', "FIELD_UNKNOWN", "topk", "topk"),
-    ("both image and images", '{"image_base64": "AAAA", "images": []}', "FIELD_INVALID", "image_base64", "either"),
-    ("top_k as text", '{"image_base64": "AAAA", "top_k": "3"}', "FIELD_INVALID", "top_k", "integer"),
-    ("top_k as fraction", '{"image_base64": "AAAA", "top_k": 2.5}', "FIELD_INVALID", "top_k", "integer"),
+    ("both image and images", '{"image_base64": "AAAA", "images": []}', "FIELD_INVALID", "image_base64", "not both"),
+    ("top_k as text", '{"image_base64": "AAAA", "top_k": "3"}', "FIELD_INVALID", "top_k", "whole number"),
+    ("top_k as fraction", '{"image_base64": "AAAA", "top_k": 2.5}', "FIELD_INVALID", "top_k", "whole number"),
     (
         "top_k of 30 digits",
         '{"image_base64": "AAAA", "top_k": ' + "9" * 30 + "}",

@@ -14,14 +14,13 @@ from fakes.servers import connected, eventually
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from gateway.__main__ import SERVICE
 from gateway.checks import TRITON
 from gateway.classifier import Classifier
 from gateway.http.app import create_app
 from gateway.http.server import HttpServer
 from gateway.models import ModelDirectory
 from gateway.pipeline import Pipeline
-from gateway.servicer import ClassificationServicer
+from gateway.servicer import SERVICE, ClassificationServicer
 from gateway.settings import GatewaySettings
 from gateway.tiers import open_tiers
 from servicekit.health import Readiness

@@ -22,6 +22,9 @@ Answer = Callable[[Any, Any, Context], Awaitable[Any]]
 QUEUE_FULL = "[request id: <id_unknown>] Exceeds maximum queue size"
 QUEUE_TIMEOUT = "Request timeout expired"
 RESTRICTED = "This protocol is restricted, expecting header 'triton-grpc-protocol-admin'"
+DEAD_STUB = "Stub process 'tiny_0_1' is not healthy."
+NOT_AT_READY = "Request for unknown model: 'tiny' version 1 is not at ready state"
+NO_VERSIONS = "Request for unknown model: 'tiny' has no available versions"
 STOPPING = "Server is stopping, scheduler for model has stopped accepting new inference requests"
 UNKNOWN_MODEL = "Request for unknown model: 'tiny' is not found"
 
@@ -83,8 +86,18 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         self.answer: Answer = honest
         self.hung = False
         """Whether it takes calls and never answers, as a stopped process does."""
+        self.instances = 1
+        """Instances of each model in its configuration."""
+        self.unready_s = 0.0
+        """How long it takes to say what is ready."""
         self.without_statistics = False
         """Whether it never answers when asked for its statistics."""
+        self.examinations: list[Any] = []
+        """Test inferences, which count neither as requests nor among the deadlines."""
+        self.fails_others = False
+        """Whether its statistics show another failure of somebody else at each look."""
+        self.succeeded = 0
+        self.failed = 0
         self.requests: list[Any] = []
         self.deadlines_s: list[float] = []
         self.cancelled = 0
@@ -125,6 +138,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
     async def ModelReady(self, request: Any, context: Context) -> Any:  # noqa: N802 (the protocol's name)
         """Says whether a version is loaded."""
         await self._hang()
+        await asyncio.sleep(self.unready_s)
         if request.name not in self.manifests:
             await context.abort(grpc.StatusCode.NOT_FOUND, UNKNOWN_MODEL)
         return service_pb2.ModelReadyResponse(ready=(request.name, request.version) in self.loaded)
@@ -138,6 +152,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
             name=manifest.name,
             backend="openvino",
             max_batch_size=self.max_batch_size,
+            instance_group=[model_config_pb2.ModelInstanceGroup(count=self.instances)],
             input=[
                 model_config_pb2.ModelInput(
                     name=recipe.tensor,
@@ -156,28 +171,38 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         return service_pb2.ModelConfigResponse(config=config)
 
     async def ModelStatistics(self, request: Any, context: Context) -> Any:  # noqa: N802 (the protocol's name)
-        """Says that every request so far was computed in 2 ms."""
+        """Says that every request that succeeded so far was computed in 2 ms."""
         await self._hang()
         if self.without_statistics:
             await asyncio.Event().wait()
+        self.failed += self.fails_others
         statistics = service_pb2.ModelStatisticsResponse()
         for name, version in self.loaded:
             model = statistics.model_stats.add(name=name, version=version)
-            model.inference_stats.success.count = len(self.requests)
-            model.inference_stats.queue.ns = 1_000_000 * len(self.requests)
-            model.inference_stats.compute_infer.ns = 2_000_000 * len(self.requests)
+            model.inference_stats.success.count = self.succeeded
+            model.inference_stats.fail.count = self.failed
+            model.inference_stats.queue.ns = 1_000_000 * self.succeeded
+            model.inference_stats.compute_infer.ns = 2_000_000 * self.succeeded
         return statistics
 
     async def ModelInfer(self, request: Any, context: Context) -> Any:  # noqa: N802 (the protocol's name)
         """Answers with the first bytes of every row."""
-        self.requests.append(request)
-        self.deadlines_s.append(context.time_remaining())
+        if request.id == "examination":
+            self.examinations.append(request)
+        else:
+            self.requests.append(request)
+            self.deadlines_s.append(context.time_remaining())
         try:
             await self._hang()
-            return await self.answer(request, self._response(request), context)
+            response = await self.answer(request, self._response(request), context)
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
+        except grpc.aio.AbortError:
+            self.failed += 1
+            raise
+        self.succeeded += 1
+        return response
 
     def _response(self, request: Any) -> Any:
         manifest = self.manifests[request.model_name]

@@ -103,9 +103,9 @@ class ScriptedGateway(ClassificationServiceServicer):
 
 
 @pytest.fixture
-def gateway() -> Iterator[ScriptedGateway]:
-    """Serves the fake on a free port."""
-    fake, healthy = ScriptedGateway(), health.HealthServicer()
+def gateway(request: pytest.FixtureRequest) -> Iterator[ScriptedGateway]:
+    """Serves the fake, or a kind of it that is the parameter, on a free port."""
+    fake, healthy = getattr(request, "param", ScriptedGateway)(), health.HealthServicer()
     healthy.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
     with ThreadPoolExecutor(4) as threads:
         server = grpc.server(threads, options=[("grpc.max_receive_message_length", -1)])
@@ -211,6 +211,115 @@ async def test_models_for_asyncio(gateway: ScriptedGateway) -> None:
         assert await client.ready()
 
 
+def test_frames_of_the_blocking_client(gateway: ScriptedGateway) -> None:
+    """`Client.classify_stream` takes plain iterables and answers like the asyncio client."""
+    with Client(f"127.0.0.1:{gateway.port}") as client:
+        found = list(client.classify_stream(iter([b"a", b"bad", b"c"])))
+    assert [(0, "a"), (1, "SCRIPTED"), (2, "c")] == [(frame.number, told(frame)) for frame in found]
+
+
+async def test_plain_iterables_are_streams_too(gateway: ScriptedGateway) -> None:
+    """The asyncio client takes a list of frames as well as an async generator."""
+    async with AsyncClient(f"127.0.0.1:{gateway.port}") as client:
+        found = [frame async for frame in client.classify_stream([b"a", b"b"])]
+    assert [(0, "a"), (1, "b")] == [(frame.number, told(frame)) for frame in found]
+
+
+def broken() -> Iterator[bytes]:
+    """Fails after a frame."""
+    yield b"a"
+    raise LookupError("no more film")
+
+
+async def broken_aio() -> AsyncIterator[bytes]:
+    """Fails after a frame, for asyncio."""
+    for frame in broken():
+        yield frame
+
+
+@pytest.mark.parametrize(
+    ("frames", "error", "said"),
+    [
+        (broken, LookupError, "no more film"),
+        (broken_aio, LookupError, "no more film"),
+        (lambda: [b"a", "no such file"], FileNotFoundError, "no such file"),
+        (lambda: [b"a", 3], TypeError, "not int"),
+    ],
+)
+async def test_the_callers_mistake_comes_back(gateway: ScriptedGateway, frames: Any, error: Any, said: str) -> None:
+    """What the source of frames raises is raised as it is, after the answers to what it gave."""
+    labels: list[str] = []
+    async with AsyncClient(f"127.0.0.1:{gateway.port}") as client:
+        with pytest.raises(error, match=said):
+            async for frame in client.classify_stream(frames()):
+                labels.append(told(frame))  # noqa: PERF401 (what came before the error counts)
+    assert ["a"] == labels
+
+
+@pytest.mark.parametrize("frames", [b"one image", "one.jpg", 3, None])
+async def test_one_image_is_no_stream(gateway: ScriptedGateway, frames: Any) -> None:
+    """Something that is no iterable of images is refused by its type, by both clients."""
+    async with AsyncClient(f"127.0.0.1:{gateway.port}") as client:
+        with pytest.raises(TypeError, match="iterable of images"):
+            _ = [frame async for frame in client.classify_stream(frames)]
+    with Client(f"127.0.0.1:{gateway.port}") as blocking, pytest.raises(TypeError, match="iterable of images"):
+        list(blocking.classify_stream(frames))
+
+
+def test_the_blocking_callers_mistake_comes_back(gateway: ScriptedGateway) -> None:
+    """The blocking client, too, raises what the source of frames raised."""
+    with Client(f"127.0.0.1:{gateway.port}") as client, pytest.raises(LookupError, match="no more film"):
+        list(client.classify_stream(broken()))
+
+
+async def test_a_closed_client_says_so(gateway: ScriptedGateway) -> None:
+    """Every call on a closed client raises one error of Python's, whether it was ever used or not."""
+    client, blocking = AsyncClient(f"127.0.0.1:{gateway.port}"), Client(f"127.0.0.1:{gateway.port}")
+    assert await client.ready()
+    await client.close()
+    blocking.close()
+    for call in (client.classify(b"a"), client.models(), client.ready(), anext(client.classify_stream([b"a"]))):
+        with pytest.raises(RuntimeError, match="This client is closed"):
+            await call
+    calls: list[Callable[[], object]] = [
+        lambda: blocking.classify(b"a"),
+        blocking.models,
+        blocking.ready,
+        lambda: list(blocking.classify_stream([b"a"])),
+    ]
+    for do in calls:
+        with pytest.raises(RuntimeError, match="This client is closed"):
+            do()
+
+
+async def test_a_web_server_is_recognised() -> None:
+    """Who asks a server of HTTP/1, such as the gateway's other port, is told so."""
+
+    async def answer_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer_http, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with AsyncClient(f"127.0.0.1:{port}") as client:
+            with pytest.raises(ClassifyError, match=f"127.0.0.1:{port} speaks HTTP, not gRPC"):
+                await client.classify(b"cat")
+
+
+async def test_a_host_without_an_address_is_told() -> None:
+    """A name that nobody knows is told as such."""
+    async with AsyncClient("no-such-host.invalid") as client:
+        with pytest.raises(ClassifyError, match=r"The host of no-such-host\.invalid:8081 cannot be found"):
+            await client.classify(b"cat")
+
+
+async def test_a_deadline_is_told_in_seconds(classify: Classify) -> None:
+    """A call that ran out of time says how long it was given."""
+    with pytest.raises(ClassifyError, match=r"No answer within 0\.0001 s\."):
+        await classify([b"cat"], timeout_s=0.0001)
+
+
 async def video(*frames: bytes) -> AsyncIterator[bytes]:
     """Yields some frames."""
     for frame in frames:
@@ -252,7 +361,8 @@ def test_one_file_is_one_object(gateway: ScriptedGateway, tmp_path: Path) -> Non
     found = json.loads(result.stdout)
     assert [{"index": 1, "label": "cat", "score": 0.5}] == found["predictions"]
     names = [field.name for field in classification_pb2.Classification.DESCRIPTOR.fields]
-    assert names == list(found)
+    assert ["file", *names] == list(found)
+    assert str(tmp_path / "a") == found["file"]
     assert 3 == gateway.requests[0].top_k
 
 
@@ -261,6 +371,47 @@ def test_several_files_are_a_list(gateway: ScriptedGateway, tmp_path: Path) -> N
     (tmp_path / "a").write_bytes(b"cat")
     result = command(gateway, "classify", str(tmp_path / "a"), "-", "--json", stdin=b"dog")
     assert ["cat", "dog"] == [item["predictions"][0]["label"] for item in json.loads(result.stdout)]
+
+
+class Picky(ScriptedGateway):
+    """Refuses calls that hold an image called `bad`, as the gateway does: the whole call, with the image's field."""
+
+    def Classify(self, request: pb.ClassifyRequest, context: Context) -> pb.ClassifyResponse:
+        """Answers each image with its own bytes."""
+        for index, image in enumerate(request.images):
+            if image.content == b"bad":
+                status = failure(grpc.StatusCode.INVALID_ARGUMENT)
+                violation = error_details_pb2.BadRequest.FieldViolation(field=f"images[{index}].content")
+                status.details.add().Pack(error_details_pb2.BadRequest(field_violations=[violation]))
+                self.script = [status]
+        return super().Classify(request, context)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Makes a folder with three images, one of them bad, and things that are none."""
+    for name, content in (("a.jpg", b"cat"), ("b.PNG", b"bad"), ("c.webp", b"dog"), ("notes.txt", b"text")):
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "more.jpg").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize("gateway", [Picky], indirect=True)
+def test_a_bad_file_does_not_lose_the_others(gateway: ScriptedGateway, folder: Path) -> None:
+    """Of a folder, and a file that is not there, all good images are answered; each fault is told; it ends with 1."""
+    result = command(gateway, "classify", str(folder), str(folder / "gone.jpg"), "--json")
+    assert [str(folder / "a.jpg"), str(folder / "c.webp")] == [item["file"] for item in json.loads(result.stdout)]
+    assert ["cat", "dog"] == [item["predictions"][0]["label"] for item in json.loads(result.stdout)]
+    assert f"{folder / 'b.PNG'}: As scripted. (SCRIPTED" in result.stderr
+    assert f"{folder / 'gone.jpg'}: No such file" in result.stderr
+    assert 1 == result.exit_code
+
+
+def test_the_time_of_a_batch_is_told_once(gateway: ScriptedGateway, folder: Path) -> None:
+    """Several images that went in one call share one time, below them; a single one has its own."""
+    several = command(gateway, "classify", str(folder)).stdout
+    assert (1, True) == (several.count(" ms"), "3 images in 1.5 ms" in several)
+    assert "fake version 1, 1.5 ms" in command(gateway, "classify", str(folder / "a.jpg")).stdout
 
 
 def test_the_table_has_bars(gateway: ScriptedGateway, tmp_path: Path) -> None:

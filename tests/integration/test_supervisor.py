@@ -18,8 +18,10 @@ import pytest
 
 from localcluster.backoff import Backoff
 from localcluster.guard import Guard, guarding
+from localcluster.health import Answer
 from localcluster.layout import ProcessSpec
 from localcluster.logfiles import tail
+from localcluster.process import Health
 from localcluster.state import Identity, Phase, ProcessState, ProcessStatus
 from localcluster.supervisor import Pace, StartError, Supervisor
 
@@ -40,10 +42,10 @@ def spec(folder: Path, name: str, program: str, drain_rank: int = 0) -> ProcessS
     return ProcessSpec(name, 1, (sys.executable, "-c", program), env, {}, "", drain_rank=drain_rank)
 
 
-async def ready_file(child: ProcessSpec) -> AsyncIterator[bool | None]:
+async def ready_file(child: ProcessSpec) -> AsyncIterator[Answer]:
     """Says whether the process that wrote the file lives."""
     while True:
-        yield alive(pid_in(Path(child.env["READY"])))
+        yield Answer.SERVING if alive(pid_in(Path(child.env["READY"]))) else Answer.NOT_SERVING
         await asyncio.sleep(0.02)
 
 
@@ -163,14 +165,85 @@ async def test_a_process_that_is_never_ready_fails_the_start(tmp_path: Path, gua
 async def test_a_process_that_loaded_in_vain_fails_the_start_at_once(tmp_path: Path, guard: Guard) -> None:
     """A process that loads before it answers, and then says that it is not ready, is not waited for."""
 
-    async def refusing(_: ProcessSpec) -> AsyncIterator[bool | None]:
+    async def refusing(_: ProcessSpec) -> AsyncIterator[Answer]:
         while True:
-            yield False
+            yield Answer.NOT_SERVING
             await asyncio.sleep(0.01)
 
     server = replace(spec(tmp_path, "triton", SERVE), loads_first=True)
     with pytest.raises(StartError, match="triton-1 could not load all it should serve"):
         await Supervisor([server], tmp_path, guard, Recorder(), PACE, refusing).run(asyncio.Event())
+
+
+def falling(last: Answer, after: int = 3) -> Health:
+    """Returns checks that are answered with yes a few times after each start, and then end otherwise for good."""
+
+    async def health(child: ProcessSpec) -> AsyncIterator[Answer]:
+        left = after
+        async for answer in ready_file(child):
+            yield answer
+            left -= answer is Answer.SERVING
+            if left == 0:
+                break
+        while True:
+            yield last
+            await asyncio.sleep(0.02)
+
+    return health
+
+
+async def test_a_process_that_hangs_is_started_again(tmp_path: Path, guard: Guard) -> None:
+    """A process that was ready and answers no more checks is killed, that is said, and another takes its place."""
+    seen, stop = Recorder(), asyncio.Event()
+    pace = replace(PACE, silence_s=0.3)
+    health = falling(Answer.SILENT)
+    with _running(Supervisor([spec(tmp_path, "hung", SERVE)], tmp_path, guard, seen, pace, health), stop) as task:
+        await seen.until(lambda _, all_: all_[0].restarts == 1)
+    await task
+    details = [processes[0].detail for _, processes in seen.seen if processes[0].state is ProcessState.WAITING]
+    assert details[0].startswith("did not answer for 0.3 s, starts again in")
+
+
+@pytest.mark.parametrize("answer", [Answer.NOT_SERVING, Answer.ABSENT])
+async def test_who_says_no_or_stops_listening_is_left_alone(tmp_path: Path, guard: Guard, answer: Answer) -> None:
+    """A process that answers that it is not ready, or drains and listens no more, is not killed."""
+    seen, stop = Recorder(), asyncio.Event()
+    pace = replace(PACE, silence_s=0.1)
+    checks = counted(falling(answer))
+    with _running(Supervisor([spec(tmp_path, "calm", SERVE)], tmp_path, guard, seen, pace, checks), stop) as task:
+        await until(lambda: checks.count > 50)
+        assert (0, ProcessState.UNREADY) == (seen.seen[-1][1][0].restarts, seen.seen[-1][1][0].state)
+    await task
+
+
+async def test_who_still_starts_may_be_silent(tmp_path: Path, guard: Guard) -> None:
+    """A process that was never ready is not killed for its silence."""
+
+    async def silent(_: ProcessSpec) -> AsyncIterator[Answer]:
+        while True:
+            yield Answer.SILENT
+            await asyncio.sleep(0.02)
+
+    seen, stop = Recorder(), asyncio.Event()
+    pace, checks = replace(PACE, silence_s=0.1), counted(silent)
+    with _running(Supervisor([spec(tmp_path, "slow", SERVE)], tmp_path, guard, seen, pace, checks), stop) as task:
+        await until(lambda: checks.count > 50)
+        assert 0 == seen.seen[-1][1][0].restarts
+    await task
+
+
+class counted:  # noqa: N801 (used like a function)
+    """Counts checks."""
+
+    def __init__(self, health: Health) -> None:
+        self.count = 0
+        self._health = health
+
+    async def __call__(self, child: ProcessSpec) -> AsyncIterator[Answer]:
+        """Passes the answers on."""
+        async for answer in self._health(child):
+            self.count += 1
+            yield answer
 
 
 async def test_a_process_that_does_not_drain_is_killed(tmp_path: Path, guard: Guard) -> None:
@@ -201,12 +274,13 @@ SUPERVISOR = """
 import asyncio, json, logging, sys
 from pathlib import Path
 from localcluster import guard
+from localcluster.health import Answer
 from localcluster.layout import ProcessSpec
 from localcluster.supervisor import Supervisor
 
 async def health(spec):
     while True:
-        yield Path(spec.env["READY"]).exists()
+        yield Answer.SERVING if Path(spec.env["READY"]).exists() else Answer.NOT_SERVING
         await asyncio.sleep(0.02)
 
 folder = Path(sys.argv[1])

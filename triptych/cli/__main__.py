@@ -1,28 +1,55 @@
 """The `triptych` command: puts the commands together."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from triptych.cli import classify, cluster, doctor, models
+
+
+class Command(TyperCommand):
+    """Is a command whose help shows no type for words that take no value, `--help` included."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Returns arguments and options."""
+        return _untyped(super().get_params(ctx))
+
+
+class Group(TyperGroup):
+    """Is the group of all commands, with the same help."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Returns arguments and options."""
+        return _untyped(super().get_params(ctx))
+
+
+def _untyped(params: list[Any]) -> list[Any]:
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    return params
+
 
 app = typer.Typer(
     name="triptych",
     help="Classifies images: starts a cluster on this machine, and asks one anywhere.",
+    cls=Group,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(cluster.up)
-app.command()(cluster.down)
-app.command()(cluster.status)
-app.command()(classify.classify)
-app.command("models")(models.models)
+app.command(cls=Command)(cluster.up)
+app.command(cls=Command)(cluster.down)
+app.command(cls=Command)(cluster.status)
+app.command(cls=Command)(cluster.logs)
+app.command(cls=Command)(classify.classify)
+app.command("models", cls=Command)(models.models)
 app.command(
     "model",
     add_help_option=False,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )(models.model)
-app.command()(doctor.doctor)
+app.command(cls=Command)(doctor.doctor)
 
 
 def _print_version(wanted: bool) -> None:
@@ -37,7 +64,8 @@ def _print_version(wanted: bool) -> None:
 def root(
     *,
     _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end."),
     ] = False,
 ) -> None:
     """Classifies images: starts a cluster on this machine, and asks one anywhere."""

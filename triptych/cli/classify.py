@@ -1,80 +1,158 @@
 """`triptych classify`: photographs in, a table or JSON out."""
 
-import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from triptych.cli.options import Json, Server, StateDir, Timeout, server_address
-from triptych.cli.output import fail, out, print_json
+from triptych.cli.options import Gateway, Json, Server, StateDir, Timeout, gateway_or_fail
+from triptych.cli.output import complain, fail, out, print_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from triptych import Classification, ClassifyError
+    from triptych import Classification, ClassifyError, Client
+    from triptych.cli.photographs import Photograph, Photographs
 
 BAR_WIDTH = 24
+BATCH = 32
+"""Files that are read and asked about together."""
 
 
 def classify(  # noqa: PLR0917 (Typer's options)
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Image files; `-` reads one from stdin.")],
-    top_k: Annotated[int | None, typer.Option(min=1, max=1000, show_default="5", help="Most labels per image.")] = None,
-    min_score: Annotated[float | None, typer.Option(min=0, max=1, help="Least score of a label.")] = None,
-    model: Annotated[str, typer.Option(help="Name of the model.", show_default="the gateway's")] = "",
-    version: Annotated[str, typer.Option(help="Version of the model.", show_default="the newest")] = "",
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="Image files, or folders of them; `-` reads one image from stdin."),
+    ],
+    top_k: Annotated[
+        int | None, typer.Option(min=1, max=1000, metavar="N", show_default="5", help="Most labels per image.")
+    ] = None,
+    min_score: Annotated[
+        float | None, typer.Option(min=0, max=1, metavar="SCORE", help="Least score of a label.")
+    ] = None,
+    model: Annotated[str, typer.Option(metavar="NAME", help="Name of the model.", show_default="the gateway's")] = "",
+    version: Annotated[
+        str, typer.Option(metavar="VERSION", help="Version of the model.", show_default="the newest")
+    ] = "",
     json: Json = False,
     server: Server = None,
     timeout: Timeout = 10.0,
     state_dir: StateDir = None,
 ) -> None:
-    """Says what is on photographs."""
+    """Says what is on photographs. A file at fault is told on stderr; the others are answered all the same."""
     from triptych import ClassifyError, Client
+    from triptych.cli.photographs import Photographs, UsageError, batches
 
-    images = [read(file) for file in files]
-    address = server_address(server, state_dir)
+    options: dict[str, Any] = {"model": model, "version": version, "top_k": top_k, "min_score": min_score}
     try:
-        with Client(address) as client:
-            options: dict[str, Any] = {"model": model, "version": version, "top_k": top_k, "min_score": min_score}
-            results = client.classify_many(images, **options, timeout_s=timeout)
+        photographs = Photographs(files, complain)
+    except UsageError as error:
+        fail(str(error), code=2)
+    gateway = gateway_or_fail(server, state_dir)
+    answers = Answers(json=json, one=photographs.one)
+    try:
+        with Client(gateway.address) as client:
+            asked = Asked(client, {**options, "timeout_s": timeout}, photographs)
+            for batch in batches(photographs, BATCH):
+                answers.add(list(asked.answers(batch)))
     except ClassifyError as error:
-        fail(explain(error, files, address))
-    if json:
-        found = [asdict(result) for result in results]
-        print_json(found[0] if len(files) == 1 else found)
-    else:
-        for file, result in zip(files, results, strict=True):
-            out().print(view(file, result))
+        answers.end()
+        fail(explain(error, gateway))
+    answers.end()
+    raise typer.Exit(1 if photographs.faults else 0)
 
 
-def read(file: str) -> bytes:
-    """Returns the content of a file, or of stdin for `-`; ends the command when there is none."""
-    from triptych.client.requests import read_image
+class Asked:
+    """Asks about photographs, and about each one alone where one in a batch is at fault."""
 
-    try:
-        return read_image(sys.stdin.buffer if file == "-" else file)
-    except OSError as error:
-        fail(f"{file}: {error.strerror}", code=2)
+    def __init__(self, client: "Client", options: dict[str, Any], photographs: "Photographs") -> None:
+        self._client = client
+        self._options = options
+        self._photographs = photographs
+
+    def answers(self, batch: "list[Photograph]") -> "Iterator[tuple[str, Classification]]":
+        """Yields the name and the answer of each photograph that has one.
+
+        Raises:
+            ClassifyError: the failure is not one photograph's.
+        """
+        from triptych import ClassifyError
+
+        try:
+            results = self._client.classify_many([content for _, content in batch], **self._options)
+        except ClassifyError as error:
+            if not _of_an_image(error):
+                raise
+            if len(batch) == 1:
+                self._photographs.fault(batch[0][0], told(error))
+                return
+        else:
+            yield from ((name, result) for (name, _), result in zip(batch, results, strict=True))
+            return
+        for photograph in batch:
+            yield from self.answers([photograph])
 
 
-def explain(error: "ClassifyError", files: list[str], address: str) -> str:
-    """Returns a sentence for a person, with what to do where that is known."""
+def _of_an_image(error: "ClassifyError") -> bool:
+    too_large = error.code == "RESOURCE_EXHAUSTED" and not error.reason
+    return error.field.startswith("images[") or too_large
+
+
+class Answers:
+    """Prints the answers, as they come or, for JSON, in the end."""
+
+    def __init__(self, *, json: bool, one: bool) -> None:
+        self._json = json
+        self._one = one
+        self._found: list[dict[str, Any]] = []
+
+    def add(self, answers: "list[tuple[str, Classification]]") -> None:
+        """Takes the answers of a batch."""
+        if self._json:
+            self._found += [{"file": name, **asdict(result)} for name, result in answers]
+            return
+        for name, result in answers:
+            out().print(view(name, result, timed=len(answers) == 1))
+        if len(answers) > 1:  # the gateway's time is that of the whole call
+            slowest = max(result.timing.total_ms for _, result in answers)
+            out().print(f"{len(answers)} images in {slowest:.1f} ms", style="dim")
+
+    def end(self) -> None:
+        """Prints what is left to print."""
+        if not self._json:
+            return
+        if not self._one:
+            print_json(self._found)
+        elif self._found:
+            print_json(self._found[0])
+
+
+def explain(error: "ClassifyError", gateway: Gateway) -> str:
+    """Returns a sentence for a person about a call that failed, with what to do where that is known."""
     if error.code == "UNAVAILABLE" and not error.reason:
-        return f"Nothing answers at {address}. Start a cluster with `triptych up`, or name one with --server."
-    index = error.field.removeprefix("images[").partition("]")[0]
-    name = files[int(index)] if error.field.startswith("images[") and len(files) <= 32 else ""
-    where = f"{name}: " if name else ""
-    return f"{where}{error.message} ({error.reason or error.code}, request {error.request_id})"
+        if gateway.cluster is not None:
+            return gateway.absent()
+        return f"{error.message} {gateway.absent()}" if error.message.startswith("Nothing answers") else error.message
+    if error.code == "DEADLINE_EXCEEDED" and not error.reason:
+        return error.message
+    return told(error)
 
 
-def view(title: str, result: "Classification") -> "RenderableType":
+def told(error: "ClassifyError") -> str:
+    """Returns what the server said, with what to look for in its logs."""
+    return f"{error.message} ({error.reason or error.code}, request {error.request_id})"
+
+
+def view(title: str, result: "Classification", *, timed: bool = True) -> "RenderableType":
     """Returns a result as a table with bars."""
     from rich.console import Group
     from rich.markup import escape
     from rich.table import Table
     from rich.text import Text
 
-    heading = Text.assemble((title, "bold"), f"  {result.model} {result.version}, {result.timing.total_ms:.1f} ms")
+    time = f", {result.timing.total_ms:.1f} ms" if timed else ""
+    heading = Text.assemble((title, "bold"), f"  {result.model} version {result.version}{time}")
     table = Table(box=None, pad_edge=False, show_header=False)
     for prediction in result.predictions:
         table.add_row(

@@ -1,7 +1,7 @@
 """`triptych up`, `down` and `status`: thin over `localcluster`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,29 +13,57 @@ if TYPE_CHECKING:
     from localcluster.state import ClusterStatus, StateDirectory
 
 ANY_PORT = "0 takes any free one."
-NOT_RUNNING = "No cluster is running. Start it with `triptych up`."
+COMPARED = ("host", "http_port", "grpc_port", "replicas", "model_repository", "model", "log_format")
+"""Options that a running cluster may contradict."""
 
 
 def up(  # noqa: PLR0917 (Typer's options)
+    context: typer.Context,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background; return when ready.")] = False,
     replicas: Annotated[
         list[str] | None, typer.Option(metavar="SERVICE=N", help="Replicas of preprocess, inference or postprocess.")
     ] = None,
-    host: Annotated[str, typer.Option(envvar="TRIPTYCH_HOST", help="Address the gateway listens on.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(envvar="TRIPTYCH_HOST", metavar="ADDRESS", help="Address the gateway listens on.")
+    ] = "127.0.0.1",
     http_port: Annotated[
         int | None,
         typer.Option(
-            envvar="TRIPTYCH_HTTP_PORT", min=0, max=65535, help=ANY_PORT, show_default="8080, else a free one"
+            envvar="TRIPTYCH_HTTP_PORT",
+            min=0,
+            max=65535,
+            metavar="PORT",
+            help=ANY_PORT,
+            show_default="8080, else a free one",
         ),
     ] = None,
     grpc_port: Annotated[
         int | None,
-        typer.Option(envvar="TRIPTYCH_PORT", min=0, max=65535, help=ANY_PORT, show_default="8081, else a free one"),
+        typer.Option(
+            envvar="TRIPTYCH_PORT",
+            min=0,
+            max=65535,
+            metavar="PORT",
+            help=ANY_PORT,
+            show_default="8081, else a free one",
+        ),
     ] = None,
     model_repository: Annotated[
-        Path | None, typer.Option(envvar="TRIPTYCH_MODEL_REPOSITORY", show_default="triton_models/ of the source")
+        Path | None,
+        typer.Option(
+            envvar="TRIPTYCH_MODEL_REPOSITORY",
+            metavar="FOLDER",
+            help="The models to serve.",
+            show_default="triton_models/ of the source",
+        ),
     ] = None,
-    model: Annotated[str, typer.Option(envvar="TRIPTYCH_DEFAULT_MODEL", help="Model of requests that name none.")] = "",
+    model: Annotated[
+        str, typer.Option(envvar="TRIPTYCH_DEFAULT_MODEL", metavar="NAME", help="Model of requests that name none.")
+    ] = "",
+    log_format: Annotated[
+        Literal["json", "console"],
+        typer.Option(envvar="TRIPTYCH_LOG_FORMAT", metavar="json|console", help="How the log files are written."),
+    ] = "json",
     logs: Annotated[bool, typer.Option("--logs", help="Show the logs of all processes on the screen too.")] = False,
     timeout: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="How long the start may take.")] = 120,
     state_dir: StateDir = None,
@@ -54,24 +82,30 @@ def up(  # noqa: PLR0917 (Typer's options)
             model_repository=(model_repository or MODEL_REPOSITORY).absolute(),
             model=model,
             timeout_s=timeout,
+            log_format=log_format,
         )
     except ValueError as error:
         fail(str(error), code=2)
-    _up(options, detach=detach, logs=logs)
+    _up(options, _given(context), detach=detach, logs=logs)
 
 
-def _up(options: "UpOptions", *, detach: bool, logs: bool) -> None:
+def _given(context: typer.Context) -> list[str]:
+    """Returns the names of the options that the user gave, by word or by environment."""
+    sources = {name: context.get_parameter_source(name) for name in COMPARED}
+    return [name for name, source in sources.items() if source is not None and source.name != "DEFAULT"]
+
+
+def _up(options: "UpOptions", given: list[str], *, detach: bool, logs: bool) -> None:
     try:
         from localcluster import screen
         from localcluster.state import StateDirectory
     except ModuleNotFoundError as error:
         fail(f"{error.name} is not installed; a cluster needs more than the client: pip install 'triptych[cluster]'")
-    running = StateDirectory(options.state_dir).running()
     console = err()
     try:
+        running = StateDirectory(options.state_dir).running()
         if running is not None:
-            console.print(f"A cluster is already running (supervisor {running.supervisor.pid}).")
-            screen.join(options.state_dir, running, console, options.timeout_s)
+            _join(options, running, given)
         elif detach:
             screen.up_detached(options, console)
         else:
@@ -81,23 +115,37 @@ def _up(options: "UpOptions", *, detach: bool, logs: bool) -> None:
         fail(str(error))
 
 
+def _join(options: "UpOptions", running: "ClusterStatus", given: list[str]) -> None:
+    from localcluster import screen
+    from localcluster.environment import state_flag
+
+    if differences := options.differences(running.settings, given):
+        stop = f"triptych down{state_flag(options.state_dir)}"
+        fail(f"A cluster is already running with other settings ({'; '.join(differences)}): `{stop}` first.")
+    err().print(f"A cluster is already running (supervisor {running.supervisor.pid}).")
+    screen.join(options.state_dir, running, err(), options.timeout_s)
+
+
 def down(state_dir: StateDir = None) -> None:
     """Drains and stops the cluster that runs in the background or in another terminal."""
     from localcluster import screen
 
     try:
         stopped = screen.down(state_path(state_dir), err())
-    except TimeoutError as error:
+    except (RuntimeError, TimeoutError) as error:
         fail(str(error))
     err().print("The cluster has stopped." if stopped else "No cluster is running.")
 
 
 def status(json: Json = False, state_dir: StateDir = None) -> None:
     """Shows the cluster's processes. Ends with 0 when all are ready, else with 1."""
-    from localcluster.state import StateDirectory
+    from localcluster.state import StateDirectory, StateError
 
     state = StateDirectory(state_path(state_dir))
-    found = state.running()
+    try:
+        found = state.running()
+    except StateError as error:
+        fail(str(error))
     if json:
         print_json({"phase": "stopped", "processes": []} if found is None else found.to_json())
     else:
@@ -106,12 +154,40 @@ def status(json: Json = False, state_dir: StateDir = None) -> None:
 
 
 def _show(found: "ClusterStatus | None", state: "StateDirectory") -> None:
-    import time
-
-    from localcluster.table import cluster_view
+    from localcluster.environment import state_flag
+    from localcluster.table import print_cluster
 
     if found is not None:
-        out().print(cluster_view(found, time.time()))
+        print_cluster(out(), found, [f"logs in {state.logs}"])
         return
     last = state.read()
-    err().print(f"{NOT_RUNNING}{f' Last time: {last.detail}' if last is not None and last.detail else ''}")
+    message = f"No cluster is running. Start it with `triptych up{state_flag(state.path)}`."
+    if last is not None and last.detail:
+        message += f" Last time: {last.detail} Logs are in {state.logs}."
+    err().print(message, markup=False, soft_wrap=True)
+
+
+def logs(
+    processes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PROCESS]...", help="Such as gateway-1, preprocess for all its replicas, supervisor."),
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is added, until Ctrl-C.")] = False,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=0, metavar="N", help="At most so many lines of each process.")
+    ] = 20,
+    state_dir: StateDir = None,
+) -> None:
+    """Shows the logs of the cluster that runs, or ran last."""
+    from localcluster import screen
+    from localcluster.logview import LogView, UnknownProcessError
+    from localcluster.state import StateDirectory
+
+    view = LogView(StateDirectory(state_path(state_dir)).logs, processes or ())
+    try:
+        view.check()
+    except UnknownProcessError as error:
+        fail(str(error), code=2)
+    screen.print_lines(view, out(), lines)
+    if follow:
+        screen.follow_logs(view, out())

@@ -1,14 +1,15 @@
 """`triptych doctor`: what this machine can run, what is missing, and what to do about it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from triptych.cli.machine import Machine, inspect_machine
-from triptych.cli.options import Json
+from triptych.cli.options import Json, StateDir, state_path
 from triptych.cli.output import out, print_json
 
 if TYPE_CHECKING:
@@ -41,16 +42,26 @@ class Check:
     """What to do; empty when nothing is."""
 
 
-def doctor(json: Json = False) -> None:
+def doctor(json: Json = False, state_dir: StateDir = None) -> None:
     """Explains what this machine can run and what is missing. Ends with 1 when `triptych up` cannot work."""
     from localcluster.environment import triton_directory
 
-    checks = list(examine(inspect_machine(triton_directory())))
+    checks = list(examine(inspect_machine(triton_directory(), _own_ports(state_path(state_dir)))))
     if json:
         print_json([asdict(check) for check in checks])
     else:
         out().print(view(checks))
     raise typer.Exit(1 if any(check.verdict is Verdict.MISSING for check in checks) else 0)
+
+
+def _own_ports(state_dir: Path) -> frozenset[int]:
+    from localcluster.state import StateDirectory, StateError
+
+    try:
+        cluster = StateDirectory(state_dir).running()
+    except StateError:
+        return frozenset()
+    return frozenset() if cluster is None else frozenset(p for each in cluster.processes for p in each.ports.values())
 
 
 def examine(machine: Machine) -> Iterator[Check]:
@@ -71,13 +82,17 @@ def _wish(name: str, detail: str, advice: str, *, met: bool) -> Check:
 def _platform(machine: Machine) -> Iterator[Check]:
     where = f"{machine.system} {machine.architecture}"
     fits = where == "Linux x86_64"
-    yield _need("platform", where, "Triton's wheel is for Linux x86-64; use the containers elsewhere.", met=fits)
+    yield _need("platform", where, "Triton's wheel is for Linux x86-64.", met=fits)
     python = ".".join(map(str, machine.python))
     yield _need(
         "python", python, "Triton on this machine needs Python 3.11 or 3.12.", met=machine.python[:2] in PYTHONS
     )
+    version = ".".join(map(str, machine.python[:2]))
+    shared = f"libpython{version}.so.1.0{'' if machine.libpython else ' not found'}"
+    advice = f"Triton's Python backend needs it: apt install libpython{version}"
+    yield _need("libpython", shared, advice, met=machine.libpython)
     glibc = ".".join(map(str, machine.glibc)) or "none"
-    advice = "2.35 or newer is needed, as in Ubuntu 22.04 or Debian 12; or use the containers."
+    advice = "2.35 or newer is needed, as in Ubuntu 22.04 or Debian 12."
     yield _need("glibc", glibc, advice, met=machine.glibc >= MIN_GLIBC)
 
 
@@ -119,23 +134,22 @@ def _software(machine: Machine) -> Iterator[Check]:
     triton = "installed" if machine.triton_installed else "not installed"
     yield _wish("triton", triton, "The first `triptych up` installs it (about 110 MB).", met=machine.triton_installed)
     yield _wish("gpu", machine.gpu or "none", "Models run on the CPU, with OpenVINO.", met=bool(machine.gpu))
-    taken = ", ".join(map(str, machine.taken_ports))
-    yield _wish(
-        "ports", f"taken: {taken}" if taken else "8080 and 8081 free", "Free ports are chosen instead.", met=not taken
-    )
-    yield from _tools(machine.tools)
+    yield _ports(machine)
+    buf = "installed" if "buf" in machine.tools else "not on PATH"
+    yield _wish("buf", buf, "Only needed to change the protos: pip install buf-bin", met="buf" in machine.tools)
 
 
-def _tools(tools: frozenset[str]) -> Iterator[Check]:
-    containers = " ".join(sorted(tools & {"podman", "docker"}))
-    yield _wish(
-        "containers",
-        containers or "none",
-        "Only needed to build or run the images: install podman.",
-        met=bool(containers),
-    )
-    buf = "installed" if "buf" in tools else "not on PATH"
-    yield _wish("buf", buf, "Only needed to change the protos: pip install buf-bin", met="buf" in tools)
+def _ports(machine: Machine) -> Check:
+    foreign = [port for port in machine.taken_ports if port not in machine.own_ports]
+    if foreign:
+        return Check("ports", Verdict.WARN, f"taken: {_listed(foreign)}", "Free ports are chosen instead.")
+    if machine.taken_ports:
+        return Check("ports", Verdict.OK, f"{_listed(machine.taken_ports)} used by your cluster")
+    return Check("ports", Verdict.OK, "8080 and 8081 free")
+
+
+def _listed(ports: Sequence[int]) -> str:
+    return " and ".join(map(str, ports))
 
 
 def view(checks: list[Check]) -> "Table":
@@ -144,7 +158,7 @@ def view(checks: list[Check]) -> "Table":
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, show_header=False)
     for check in checks:
         style = STYLES[check.verdict]
         table.add_row(

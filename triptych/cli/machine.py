@@ -52,14 +52,19 @@ class Machine:
     """Name of the first NVIDIA GPU with a working driver."""
     taken_ports: tuple[int, ...]
     tools: frozenset[str]
-    """Those of podman, docker and buf that are here."""
+    """`buf`, when it is here."""
+    libpython: bool
+    """Whether the shared library of this Python is installed."""
+    own_ports: frozenset[int]
+    """Ports of the user's running cluster."""
 
 
-def inspect_machine(triton: Path) -> Machine:
+def inspect_machine(triton: Path, own_ports: frozenset[int] = frozenset()) -> Machine:
     """Reads the facts.
 
     Args:
         triton: the folder where Triton is installed.
+        own_ports: ports of the user's running cluster.
     """
     return Machine(
         python=sys.version_info[:3],
@@ -76,7 +81,9 @@ def inspect_machine(triton: Path) -> Machine:
         triton_installed=any(triton.glob("*/backends-*")),
         gpu=_gpu(),
         taken_ports=tuple(port for port in PORTS if _taken(port)),
-        tools=frozenset(tool for tool in ("podman", "docker", "buf") if shutil.which(tool)),
+        tools=frozenset(tool for tool in ("buf",) if shutil.which(tool)),
+        libpython=_libpython(),
+        own_ports=own_ports,
     )
 
 
@@ -116,6 +123,15 @@ def _gpu() -> str:
     with suppress(subprocess.SubprocessError, OSError):
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.split("\n")[0]  # noqa: S603
     return ""
+
+
+def _libpython() -> bool:
+    from localcluster.triton_runtime import TritonInstallError, libpython_folder
+
+    try:
+        return libpython_folder().is_dir()
+    except TritonInstallError:
+        return False
 
 
 def _taken(port: int) -> bool:

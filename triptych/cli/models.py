@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from triptych.cli.options import Json, Server, StateDir, Timeout, server_address
+from triptych.cli.options import Json, Server, StateDir, Timeout, gateway_or_fail
 from triptych.cli.output import fail, out, print_json
 
 if TYPE_CHECKING:
@@ -19,16 +19,28 @@ def models(json: Json = False, server: Server = None, timeout: Timeout = 10.0, s
     from triptych import ClassifyError, Client
     from triptych.cli.classify import explain
 
-    address = server_address(server, state_dir)
+    gateway = gateway_or_fail(server, state_dir)
     try:
-        with Client(address) as client:
+        with Client(gateway.address) as client:
             found = client.models(timeout_s=timeout)
     except ClassifyError as error:
-        fail(explain(error, [], address))
+        fail(explain(error, gateway))
     if json:
         print_json([asdict(model) for model in found])
     else:
         out().print(view(found))
+        for line in complaints(found):
+            out().print(line, style="yellow", markup=False, soft_wrap=True)
+
+
+def complaints(found: "list[Model]") -> list[str]:
+    """Says why versions are not ready, a line for each."""
+    return [
+        f"{model.name} {version.version}: {version.detail}"
+        for model in found
+        for version in model.versions
+        if not version.ready and version.detail
+    ]
 
 
 def view(found: "list[Model]") -> "Table":
@@ -36,9 +48,9 @@ def view(found: "list[Model]") -> "Table":
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     for heading in ("model", "version", "state", "backend", "input", "classes"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=heading == "model")
     for model in found:
         for version in model.versions:
             table.add_row(*_row(model, version))
@@ -49,7 +61,7 @@ def _row(model: "Model", version: "ModelVersion") -> tuple[str, ...]:
     return (
         f"{model.name}{' (default)' if model.default else ''}",
         version.version,
-        "[green]ready[/green]" if version.ready else f"[yellow]not ready[/yellow] {version.detail}",
+        "[green]ready[/green]" if version.ready else "[yellow]not ready[/yellow]",
         version.backend or "-",
         f"{model.input_width_px} x {model.input_height_px}",
         str(model.class_count),

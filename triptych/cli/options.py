@@ -1,9 +1,13 @@
 """Options that several commands share."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from localcluster.state import ClusterStatus
 
 DEFAULT_SERVER = "localhost:8081"
 
@@ -11,6 +15,7 @@ StateDir = Annotated[
     Path | None,
     typer.Option(
         envvar="TRIPTYCH_STATE_DIR",
+        metavar="FOLDER",
         show_default="~/.local/state/triptych/default",
         help="Where the cluster keeps its state and logs; one cluster per folder.",
     ),
@@ -35,11 +40,51 @@ def state_path(given: Path | None) -> Path:
     return (given or state_directory()).absolute()
 
 
-def server_address(given: str | None, state_dir: Path | None) -> str:
-    """Returns the gateway to ask: the one that was named, else the running cluster's, else the default."""
-    from localcluster.state import StateDirectory
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Is the gateway that a command asks."""
 
-    if given:
-        return given
-    status = StateDirectory(state_path(state_dir)).running()
-    return DEFAULT_SERVER if status is None else status.grpc
+    address: str
+    cluster: "ClusterStatus | None"
+    """The cluster on this machine that it belongs to, where that is known."""
+    flag: str
+    """What commands about that cluster need to find it."""
+
+    def absent(self) -> str:
+        """Says what to do when nobody answers."""
+        if self.cluster is None:
+            return f"Start a cluster with `triptych up{self.flag}`, or name one with --server."
+        busy = [f"{each.title} {each.state}" for each in self.cluster.processes if each.state != "ready"]
+        why = f" ({', '.join(busy)})" if busy else ""
+        return f"The cluster is not ready{why}: see `triptych status{self.flag}`."
+
+
+def find_gateway(given: str | None, state_dir: Path | None) -> Gateway:
+    """Returns the gateway to ask: the one that was named, else the running cluster's, else the default.
+
+    Raises:
+        ValueError: what was named is no address.
+        StateError: the state directory cannot be read.
+    """
+    from localcluster.environment import state_flag
+    from localcluster.state import StateDirectory
+    from triptych.client.requests import gateway_address
+
+    state = StateDirectory(state_path(state_dir))
+    cluster = state.running()
+    address = gateway_address(given) if given else cluster.grpc if cluster else DEFAULT_SERVER
+    own = cluster if cluster is not None and cluster.grpc == address else None
+    return Gateway(address, own, state_flag(state.path))
+
+
+def gateway_or_fail(given: str | None, state_dir: Path | None) -> Gateway:
+    """Does what `find_gateway` does and ends the command where that raises."""
+    from localcluster.state import StateError
+    from triptych.cli.output import fail
+
+    try:
+        return find_gateway(given, state_dir)
+    except ValueError as error:
+        fail(f"--server: {error}", code=2)
+    except StateError as error:
+        fail(str(error))

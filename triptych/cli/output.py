@@ -22,9 +22,14 @@ def print_json(data: Any) -> None:
     typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
 
 
+def complain(message: str) -> None:
+    """Tells of a fault that does not end the command."""
+    err().print(f"[red]error:[/red] {_plain(message)}", soft_wrap=True)
+
+
 def fail(message: str, *, code: int = 1) -> NoReturn:
     """Ends the command with a message: code 1 for a failure, 2 for wrong usage."""
-    err().print(f"[red]error:[/red] {_plain(message)}", soft_wrap=True)
+    complain(message)
     raise typer.Exit(code)
 
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import grpc
 
 from triptych.classification.v1.classification_service_pb2 import (
-    ClassifyStreamRequest,
     GetModelRequest,
     ListModelsRequest,
 )
 from triptych.classification.v1.classification_service_pb2_grpc import ClassificationServiceStub
-from triptych.client.calls import CHANNEL_OPTIONS, PAGE_SIZE, SERVICE, Attempts
-from triptych.client.requests import ImageSource, Query, read_image, split, target_name
+from triptych.client.calls import CHANNEL_OPTIONS, PAGE_SIZE, SERVICE, Attempts, closed_error
+from triptych.client.requests import FrameSource, ImageSource, Query, gateway_address, read_image, split, target_name
 from triptych.client.results import Classification, Frame, Model
 from triptych.client.retry import Retry
 
@@ -27,12 +26,17 @@ A = TypeVar("A")
 
 
 class AsyncClient:
-    """Does what `Client` does, for asyncio, and classifies video streams. Use it in one event loop."""
+    """Does what `Client` does, for asyncio. Use it in one event loop."""
 
     def __init__(self, target: str = "localhost:8081") -> None:
-        """Prepares a client for a gateway: `host:port` or any gRPC name. Connects on the first call."""
-        self._target = target
+        """Prepares a client for a gateway: `host`, `host:port` or any gRPC name. Connects on the first call.
+
+        Raises:
+            ValueError: `target` is no such thing.
+        """
+        self._target = gateway_address(target)
         self._retry = Retry()
+        self._closed = False
 
     async def classify(
         self,
@@ -67,7 +71,7 @@ class AsyncClient:
 
     async def classify_stream(
         self,
-        frames: AsyncIterable[ImageSource],
+        frames: AsyncIterable[ImageSource] | Iterable[ImageSource],
         *,
         model: str = "",
         version: str = "",
@@ -79,21 +83,26 @@ class AsyncClient:
         """Classifies a video while it comes. The gateway drops frames that would be late in favour of newer ones.
 
         A frame at fault is answered with its error and the stream goes on. A stream that breaks is not tried again.
+        What `frames` raises is raised here, after the answers to what it gave; plain iterables are read in threads.
 
         Raises:
             ClassifyError: the stream as a whole failed.
+            OSError: a file cannot be read.
+            TypeError: a frame is no image.
         """
-        query = Query(model, version, top_k, min_score)
+        self._require_open()
+        source = FrameSource(frames, Query(model, version, top_k, min_score))
         attempts = Attempts(self._retry, self._target, timeout_s, request_id)
-        requests = _number(frames, query)
-        call = self._stub.ClassifyStream(requests, timeout=attempts.remaining_s, metadata=attempts.metadata)
+        call = self._stub.ClassifyStream(source.aio(), timeout=attempts.remaining_s, metadata=attempts.metadata)
         try:
             async for response in call:
                 yield Frame.from_proto(response)
         except grpc.aio.AioRpcError as failure:
-            raise attempts.error(failure) from None
+            raise source.error or attempts.error(failure) from None
         finally:
             call.cancel()  # the caller may have had enough
+        if source.error is not None:
+            raise source.error
 
     async def models(self, *, timeout_s: float = 10.0) -> list[Model]:
         """Returns the models that can be named in a call; errors are those of `Client.models`."""
@@ -114,6 +123,7 @@ class AsyncClient:
         """Says whether the gateway and everything behind it takes requests."""
         from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415 (few callers ask)
 
+        self._require_open()
         request = health_pb2.HealthCheckRequest(service=SERVICE)
         try:
             reply = await health_pb2_grpc.HealthStub(self._channel).Check(request, timeout=timeout_s)
@@ -122,7 +132,8 @@ class AsyncClient:
         return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
 
     async def close(self) -> None:
-        """Ends the connections."""
+        """Ends the connections; calls after this raise RuntimeError."""
+        self._closed = True
         if "_channel" in self.__dict__:
             await self._channel.close()
 
@@ -144,7 +155,12 @@ class AsyncClient:
 
     @cached_property
     def _stub(self) -> "ClassificationServiceAsyncStub":
+        self._require_open()  # to make a stub on a closed channel crashes the interpreter (grpcio 1.85)
         return ClassificationServiceStub(self._channel)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise closed_error()
 
     async def _classify(
         self, images: Sequence[bytes], query: Query, timeout_s: float, request_id: str | None
@@ -159,16 +175,10 @@ class AsyncClient:
         timeout_s: float,
         request_id: str | None = None,
     ) -> A:
+        self._require_open()
         attempts = Attempts(self._retry, self._target, timeout_s, request_id)
         while True:
             try:
                 return await method(request, timeout=attempts.remaining_s, metadata=attempts.metadata)
             except grpc.aio.AioRpcError as failure:
                 await asyncio.sleep(attempts.pause_s(failure))
-
-
-async def _number(frames: AsyncIterable[ImageSource], query: Query) -> AsyncIterator[ClassifyStreamRequest]:
-    number = 0
-    async for frame in frames:
-        yield query.frame(number, await asyncio.to_thread(read_image, frame))
-        number += 1

@@ -42,6 +42,7 @@ class Attempts:
     def __init__(self, retry: Retry, target: str, timeout_s: float | None, request_id: str | None) -> None:
         self._retry = retry
         self._target = target
+        self._timeout_s = timeout_s
         self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
         self._request_id = request_id or new_request_id()
         self._failed = False
@@ -60,9 +61,12 @@ class Attempts:
     def error(self, failure: FailedCall) -> ClassifyError:
         """Returns the error to raise for a failed call."""
         trailers = _trailers(failure.trailing_metadata())
-        return ClassifyError.from_call(
+        error = ClassifyError.from_call(
             failure.code(), failure.details() or "", trailers, self._request_id, self._target
         )
+        if error.code == "DEADLINE_EXCEEDED" and not error.reason and self._timeout_s is not None:
+            error.message = f"No answer within {self._timeout_s:g} s."
+        return error
 
     def pause_s(self, failure: FailedCall) -> float:
         """Returns how long to wait before the next attempt.
@@ -77,6 +81,11 @@ class Attempts:
             raise error from None
         self._failed = True
         return pause_s
+
+
+def closed_error() -> RuntimeError:
+    """Returns the error of calls on a client that was closed."""
+    return RuntimeError("This client is closed; make a new one.")
 
 
 def _trailers(metadata: object) -> Trailers:

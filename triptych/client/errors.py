@@ -58,8 +58,8 @@ class ClassifyError(Exception):
         error = cls.from_status(code.name, status, request_id)
         if error.retry_after_s is None:
             error.retry_after_s = _pushback_s(trailers)
-        if not error.reason and code is grpc.StatusCode.UNAVAILABLE:
-            error.message = f"Nothing answers at {target}: {details}"
+        if not error.reason:
+            error.message = _in_words(code, details, target) or error.message
         return error
 
     @classmethod
@@ -81,6 +81,30 @@ class ClassifyError(Exception):
     def from_frame(cls, error: classification_service_pb2.FrameError) -> Self:
         """Reads the error of one frame."""
         return cls(code_pb2.Code.Name(error.code), error.message, reason=error.reason, field=error.field)
+
+
+# What gRPC itself reports is written for its developers. These parts of it tell the cases apart.
+_CONNECTION = (
+    ("http1.x server", "{target} speaks HTTP, not gRPC. Name the gateway's gRPC port (8081 unless chosen otherwise)."),
+    ("lookup", "The host of {target} cannot be found: its name is unknown here."),
+    ("resolving", "The host of {target} cannot be found: its name is unknown here."),
+    ("resolution", "The host of {target} cannot be found: its name is unknown here."),
+    ("refused", "Nothing answers at {target}: the connection was refused."),
+    ("timed out", "Nothing answers at {target}: connecting took too long."),
+    ("unreachable", "Nothing answers at {target}: there is no way to this network or host."),
+)
+
+
+def _in_words(code: grpc.StatusCode, details: str, target: str) -> str:
+    """Returns a sentence for a failure that gRPC reports by itself; empty where its own text will do."""
+    if code is grpc.StatusCode.UNAVAILABLE:
+        sentences = (sentence for mark, sentence in _CONNECTION if mark in details.lower())
+        return next(sentences, "The connection to {target} broke.").format(target=target)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in details:
+        return "The images are too large for one message, which holds 64 MiB."
+    if code is grpc.StatusCode.CANCELLED:
+        return "The call was cancelled."
+    return ""
 
 
 def _unpack(

@@ -1,7 +1,8 @@
 """What the client sends: images from wherever they are, in calls of a size that the gateway takes."""
 
+import asyncio
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BufferedIOBase, RawIOBase
 from pathlib import Path
@@ -16,6 +17,8 @@ ImageSource = bytes | bytearray | memoryview | str | Path | BinaryIO | BufferedI
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 IMAGES_PER_CALL = 32
 BYTES_PER_CALL = 32 * 1024 * 1024
+DEFAULT_PORT = 8081
+_SCHEMES = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "vsock:", "xds:", "passthrough:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,88 @@ def split(images: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
         yield images[start:]
 
 
-def target_name(target: str) -> str:
-    """Returns the gRPC name of `host:port`; full names, such as `dns:///...` or `unix:...`, stay as they are."""
-    return target if "://" in target or target.startswith(("unix:", "ipv4:", "ipv6:", "dns:")) else f"dns:///{target}"
+class FrameSource:
+    """Numbers the frames of a video and reads them, in the thread or the task where gRPC sends.
+
+    What goes wrong there would reach the caller as a cancelled call, so it is kept and the sending ends; whoever
+    reads the answers raises it after the last one.
+    """
+
+    def __init__(self, frames: AsyncIterable[ImageSource] | Iterable[ImageSource], query: Query) -> None:
+        self.error: Exception | None = None
+        self._frames = frames
+        self._query = query
+
+    def sync(self) -> Iterator[ClassifyStreamRequest]:
+        """Yields the messages to send, for the blocking client."""
+        try:
+            for number, frame in enumerate(_checked(self._frames)):
+                yield self._query.frame(number, read_image(frame))
+        except Exception as error:  # noqa: BLE001 (it is the caller's, who gets it back)
+            self.error = error
+
+    async def aio(self) -> AsyncIterator[ClassifyStreamRequest]:
+        """Yields the messages to send, for asyncio."""
+        number = 0
+        try:
+            async for frame in _asynchronous(self._frames):
+                yield self._query.frame(number, await asyncio.to_thread(read_image, frame))
+                number += 1
+        except Exception as error:  # noqa: BLE001 (it is the caller's, who gets it back)
+            self.error = error
+
+
+def _checked(frames: object) -> Iterable[ImageSource]:
+    if isinstance(frames, str | bytes | bytearray | memoryview) or not isinstance(frames, Iterable):
+        raise TypeError(f"Frames are an iterable of images, not {type(frames).__name__}.")
+    return frames
+
+
+async def _asynchronous(frames: AsyncIterable[ImageSource] | Iterable[ImageSource]) -> AsyncIterator[ImageSource]:
+    if isinstance(frames, AsyncIterable):
+        async for frame in frames:
+            yield frame
+        return
+    plain, end = iter(_checked(frames)), object()
+    # The next frame may wait for a camera: never in the event loop's thread.
+    while (found := await asyncio.to_thread(next, plain, end)) is not end:
+        yield found  # type: ignore[misc] # the sentinel is excluded above
+
+
+def gateway_address(target: str) -> str:
+    """Returns `host:port` with the default port where none is named; full gRPC names, such as `unix:...`, as they are.
+
+    Raises:
+        ValueError: this is no address of a gRPC server.
+    """
+    if target.startswith(("http://", "https://")):
+        raise ValueError(
+            f"{target!r} is a web address; name the gateway's gRPC port instead, such as 'localhost:{DEFAULT_PORT}'."
+        )
+    if target.startswith(_SCHEMES):
+        return target
+    host, colon, port = _host_and_port(target)
+    if not host or any(mark in host for mark in "/ ") or (colon and not _is_port(port)):
+        raise ValueError(f"{target!r} is not like 'localhost:{DEFAULT_PORT}': a host and a port from 1 to 65535.")
+    return f"{host}:{port or DEFAULT_PORT}"
+
+
+def _host_and_port(target: str) -> tuple[str, str, str]:
+    if target.startswith("["):
+        host, _, rest = target.partition("]")
+        return f"{host}]", rest[:1], rest[1:]
+    if target.count(":") > 1:  # an IPv6 address without a port
+        return f"[{target}]", "", ""
+    return target.partition(":")
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535
+
+
+def target_name(address: str) -> str:
+    """Returns the gRPC name of what `gateway_address` returned."""
+    return address if address.startswith(_SCHEMES) else f"dns:///{address}"
 
 
 def new_request_id() -> str:

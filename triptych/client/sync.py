@@ -1,7 +1,7 @@
 """The client for ordinary code."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -9,9 +9,9 @@ import grpc
 
 from triptych.classification.v1.classification_service_pb2 import GetModelRequest, ListModelsRequest
 from triptych.classification.v1.classification_service_pb2_grpc import ClassificationServiceStub
-from triptych.client.calls import CHANNEL_OPTIONS, PAGE_SIZE, SERVICE, Attempts
-from triptych.client.requests import ImageSource, Query, read_image, split, target_name
-from triptych.client.results import Classification, Model
+from triptych.client.calls import CHANNEL_OPTIONS, PAGE_SIZE, SERVICE, Attempts, closed_error
+from triptych.client.requests import FrameSource, ImageSource, Query, gateway_address, read_image, split, target_name
+from triptych.client.results import Classification, Frame, Model
 from triptych.client.retry import Retry
 
 Q = TypeVar("Q")
@@ -26,9 +26,14 @@ class Client:
     """
 
     def __init__(self, target: str = "localhost:8081") -> None:
-        """Prepares a client for a gateway: `host:port` or any gRPC name. Connects on the first call."""
-        self._target = target
-        self._channel = grpc.insecure_channel(target_name(target), options=CHANNEL_OPTIONS)
+        """Prepares a client for a gateway: `host`, `host:port` or any gRPC name. Connects on the first call.
+
+        Raises:
+            ValueError: `target` is no such thing.
+        """
+        self._target = gateway_address(target)
+        self._channel = grpc.insecure_channel(target_name(self._target), options=CHANNEL_OPTIONS)
+        self._closed = False
         self._stub = ClassificationServiceStub(self._channel)
         self._retry = Retry()
 
@@ -57,6 +62,7 @@ class Client:
         Raises:
             ClassifyError: the call failed.
             OSError: the file cannot be read.
+            RuntimeError: the client is closed; so does every other call.
         """
         query = Query(model, version, top_k, min_score)
         return self._classify([read_image(image)], query, timeout_s, request_id)[0]
@@ -80,6 +86,41 @@ class Client:
         query = Query(model, version, top_k, min_score)
         runs = split([read_image(image) for image in images])
         return [result for run in runs for result in self._classify(run, query, timeout_s, request_id)]
+
+    def classify_stream(
+        self,
+        frames: Iterable[ImageSource],
+        *,
+        model: str = "",
+        version: str = "",
+        top_k: int | None = None,
+        min_score: float | None = None,
+        timeout_s: float | None = None,
+        request_id: str | None = None,
+    ) -> Iterator[Frame]:
+        """Classifies a video while it comes. The gateway drops frames that would be late in favour of newer ones.
+
+        A frame at fault is answered with its error and the stream goes on. A stream that breaks is not tried again.
+        `frames` is read in a thread of its own; what it raises is raised here after the answers to what it gave.
+
+        Raises:
+            ClassifyError: the stream as a whole failed.
+            OSError: a file cannot be read.
+            TypeError: a frame is no image.
+        """
+        self._require_open()
+        source = FrameSource(frames, Query(model, version, top_k, min_score))
+        attempts = Attempts(self._retry, self._target, timeout_s, request_id)
+        call = self._stub.ClassifyStream(source.sync(), timeout=attempts.remaining_s, metadata=attempts.metadata)
+        try:
+            for response in call:
+                yield Frame.from_proto(response)
+        except grpc.RpcError as failure:
+            raise source.error or attempts.error(failure) from None
+        finally:
+            call.cancel()  # the caller may have had enough
+        if source.error is not None:
+            raise source.error
 
     def models(self, *, timeout_s: float = 10.0) -> list[Model]:
         """Returns the models that can be named in a call, sorted by name.
@@ -108,6 +149,7 @@ class Client:
         """Says whether the gateway and everything behind it takes requests."""
         from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415 (few callers ask)
 
+        self._require_open()
         request = health_pb2.HealthCheckRequest(service=SERVICE)
         try:
             reply = health_pb2_grpc.HealthStub(self._channel).Check(request, timeout=timeout_s)
@@ -116,7 +158,8 @@ class Client:
         return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
 
     def close(self) -> None:
-        """Ends the connections."""
+        """Ends the connections; calls after this raise RuntimeError."""
+        self._closed = True
         self._channel.close()
 
     def __enter__(self) -> Self:
@@ -130,6 +173,10 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({self._target!r})"
 
+    def _require_open(self) -> None:
+        if self._closed:
+            raise closed_error()
+
     def _classify(
         self, images: Sequence[bytes], query: Query, timeout_s: float, request_id: str | None
     ) -> list[Classification]:
@@ -139,6 +186,7 @@ class Client:
     def _call(
         self, method: "grpc.UnaryUnaryMultiCallable[Q, A]", request: Q, timeout_s: float, request_id: str | None = None
     ) -> A:
+        self._require_open()
         attempts = Attempts(self._retry, self._target, timeout_s, request_id)
         while True:
             try:

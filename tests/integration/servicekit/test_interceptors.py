@@ -1,6 +1,7 @@
 """What every RPC gets around its handler, over a real server."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
@@ -299,7 +300,7 @@ async def test_the_edge_echoes_with_an_error() -> None:
     async with _calling(_raising(RuntimeError()), edge=True) as channel:
         got = await _failure(_classify(channel, metadata=(("x-request-id", "order-7"),)))
 
-    assert "order-7" == dict(got.initial_metadata())["x-request-id"]
+    assert "order-7" == dict(got.trailing_metadata())["x-request-id"]
 
 
 async def test_the_handler_knows_who_asks() -> None:
@@ -410,3 +411,41 @@ async def test_a_failure_is_logged_without_the_request(capsys: pytest.CaptureFix
     lines = [line for line in capsys.readouterr().out.splitlines() if CLASSIFY in line]
 
     assert 1 == len([line for line in lines if "INVALID_ARGUMENT" in line])
+
+
+async def test_the_clients_own_retry_works() -> None:
+    """A call that was shed is repeated by a client's gRPC retry policy, after the pushback that it was told."""
+    attempts = 0
+
+    async def script(_request: pb.ClassifyRequest, _context: Context) -> pb.ClassifyResponse:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            raise ResourceExhausted("Full.", retry_after_s=0.01)
+        return pb.ClassifyResponse()
+
+    retry = {
+        "maxAttempts": 3,
+        "initialBackoff": "1s",
+        "maxBackoff": "1s",
+        "backoffMultiplier": 1,
+        "retryableStatusCodes": ["RESOURCE_EXHAUSTED"],
+    }
+    config = {"methodConfig": [{"name": [{}], "retryPolicy": retry}]}
+    async with running_server(ScriptedService(script).register, [SERVICE], edge=True) as server:
+        address = f"127.0.0.1:{server.port}"
+        async with grpc.aio.insecure_channel(address, [("grpc.service_config", json.dumps(config))]) as channel:
+            await _classify(channel, timeout=5)
+
+    assert 2 == attempts
+
+
+async def test_messages_are_counted() -> None:
+    """Messages received and sent have the names of go-grpc-prometheus; a failed call sends none."""
+    registry = CollectorRegistry()
+    async with _calling(_raising(RuntimeError()), metrics=RpcMetrics("server", registry)) as channel:
+        await _failure(_classify(channel))
+    labels = {"grpc_type": "unary", "grpc_service": SERVICE, "grpc_method": "Classify"}
+    names = ("grpc_server_msg_received_total", "grpc_server_msg_sent_total")
+
+    assert [1, 0] == [registry.get_sample_value(name, labels) for name in names]

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -14,21 +15,29 @@ from fakes.repository import CLASSES, HEIGHT, ROW_BYTES, WIDTH, manifest
 from fakes.scripted import field_of, reason_of
 from fakes.servers import connected, eventually, running_server
 from fakes.triton import (
+    DEAD_STUB,
+    NO_VERSIONS,
+    NOT_AT_READY,
     QUEUE_FULL,
     QUEUE_TIMEOUT,
     RESTRICTED,
     STOPPING,
     UNKNOWN_MODEL,
+    Answer,
     FakeTriton,
     changed,
+    honest,
     nan_row,
     refusing,
     slow,
 )
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from servicekit.health import Readiness
 from servicekit.manifest import Manifest
 from servicekit.tensors import decode, encode
+from services.inference.failures import RowOutcomes
 from services.inference.pool import CONDITION, TritonPool
 from services.inference.servicer import InferenceServicer
 from services.inference.triton import Triton
@@ -47,6 +56,12 @@ class Service:
     channel: grpc.aio.Channel
     readiness: Readiness
     pool: TritonPool
+    registry: CollectorRegistry
+
+    def rows(self, outcome: str) -> float:
+        """Returns how many rows of the newest version ended so."""
+        labels = {"model": "tiny", "version": "2", "outcome": outcome}
+        return self.registry.get_sample_value("triptych_inference_rows_total", labels) or 0.0
 
     async def predict(self, rows: int = 1, *, timeout_s: float = 5, **values: Any) -> pb.PredictLogitsResponse:
         """Asks for the logits of rows that begin with 0, 1, 2, ..."""
@@ -63,9 +78,9 @@ class Service:
 
 @asynccontextmanager
 async def _serving(*tritons: FakeTriton, interval_s: float = 0.05, ready: bool = True) -> AsyncIterator[Service]:
-    readiness, manifests = Readiness(CONDITION), {"tiny": TINY}
+    readiness, manifests, registry = Readiness(CONDITION), {"tiny": TINY}, CollectorRegistry()
     pool = TritonPool([Triton(each.target, 2**24) for each in tritons], manifests, readiness, interval_s)
-    servicer = InferenceServicer(manifests, pool, max_rows=16)
+    servicer = InferenceServicer(manifests, pool, max_rows=16, outcomes=RowOutcomes(registry))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(pool.running())
         server = await stack.enter_async_context(
@@ -74,7 +89,7 @@ async def _serving(*tritons: FakeTriton, interval_s: float = 0.05, ready: bool =
             )
         )
         channel = await stack.enter_async_context(connected(server.port))
-        service = Service(channel, readiness, pool)
+        service = Service(channel, readiness, pool, registry)
         if ready:
             await service.becomes(ready=True)
         yield service
@@ -187,6 +202,9 @@ FAULTS = [
     ("INTERNAL", "INTERNAL", refusing(UNAVAILABLE, RESTRICTED)),
     ("UNAVAILABLE", "DEPENDENCY_UNAVAILABLE", refusing(UNAVAILABLE, STOPPING)),
     ("UNAVAILABLE", "MODEL_NOT_READY", refusing(grpc.StatusCode.NOT_FOUND, UNKNOWN_MODEL)),
+    ("UNAVAILABLE", "MODEL_NOT_READY", refusing(grpc.StatusCode.NOT_FOUND, NO_VERSIONS)),
+    ("UNAVAILABLE", "MODEL_NOT_READY", refusing(UNAVAILABLE, NOT_AT_READY)),
+    ("UNAVAILABLE", "MODEL_NOT_READY", refusing(grpc.StatusCode.INTERNAL, DEAD_STUB)),
     ("INTERNAL", "INTERNAL", refusing(grpc.StatusCode.INTERNAL, "out of memory at 0x7f")),
     ("INTERNAL", "INTERNAL", refusing(grpc.StatusCode.INVALID_ARGUMENT, "unexpected shape for input 'image'")),
     ("INTERNAL", "LOGITS_NOT_FINITE", nan_row(0)),
@@ -199,8 +217,9 @@ FAULTS = [
     ("INTERNAL", "INTERNAL", changed(lambda response: setattr(response, "model_version", "1"))),
 ]
 NAMES = [
-    "queue full", "queue timeout", "restricted", "stopping", "unknown model", "internal", "invalid", "nan", "shape",
-    "type", "short", "no data", "no output", "other model", "other version",
+    "queue full", "queue timeout", "restricted", "stopping", "unknown model", "no versions", "not at ready",
+    "dead stub", "internal", "invalid", "nan", "shape", "type", "short", "no data", "no output",
+    "other model", "other version",
 ]  # fmt: skip
 
 
@@ -437,3 +456,169 @@ async def test_a_full_queue_gets_no_second_request(service: Service, triton: Fak
     await service.predict()
 
     assert 1 == len(triton.requests)
+
+
+def _version_refuses(version: str, code: grpc.StatusCode, text: str) -> Answer:
+    """Refuses requests to one version, and answers the others."""
+    refuse = refusing(code, text)
+
+    async def answer(request: Any, response: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        return await (refuse if request.model_version == version else honest)(request, response, context)
+
+    return answer
+
+
+async def test_a_version_whose_process_died_is_not_ready(service: Service, triton: FakeTriton) -> None:
+    """Triton goes on calling it ready, but no test inference passes: it refuses at once until one does."""
+    triton.answer = refusing(grpc.StatusCode.INTERNAL, DEAD_STUB)
+    await service.predict()
+    await service.becomes(ready=False)
+    sent = len(triton.requests)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await service.predict()
+
+    assert ("MODEL_NOT_READY", sent) == (reason_of(caught.value), len(triton.requests))
+    assert "process has died" in service.readiness.failing()[CONDITION]
+
+
+async def test_a_version_whose_process_is_back_answers(service: Service, triton: FakeTriton) -> None:
+    """A test inference that passes is all it takes."""
+    triton.answer = refusing(grpc.StatusCode.INTERNAL, DEAD_STUB)
+    await service.predict()
+    await service.becomes(ready=False)
+    triton.answer = honest
+
+    await service.becomes(ready=True)
+    assert [""] == _reasons(await service.predict(version="1"))
+
+
+async def test_a_model_that_is_broken_from_the_start_is_never_ready() -> None:
+    """At first sight too, `ready` has to be proved by an answer."""
+    triton = FakeTriton(TINY)
+    triton.answer = refusing(grpc.StatusCode.INTERNAL, "out of memory")
+    async with triton.running(), _serving(triton, ready=False) as service:
+        await eventually(lambda: "test inference" in service.readiness.failing().get(CONDITION, ""))
+
+    assert [] == triton.requests
+
+
+async def test_every_instance_is_examined() -> None:
+    """One dead process of several must not hide behind a living one: there are more tries than instances."""
+    triton = FakeTriton(TINY)
+    triton.instances = 3
+    async with triton.running(), _serving(triton):
+        assert {"1": 6, "2": 6} == Counter(request.model_version for request in triton.examinations)
+
+
+async def test_failures_that_others_met_start_an_examination(service: Service, triton: FakeTriton) -> None:
+    """Statistics of a Triton whose requests only fail are enough; no request has to fail here."""
+    triton.answer = refusing(grpc.StatusCode.INTERNAL, DEAD_STUB)
+    triton.fails_others = True
+
+    await service.becomes(ready=False)
+    assert [] == triton.requests
+
+
+async def test_a_suspect_answers_until_it_is_convicted(service: Service, triton: FakeTriton) -> None:
+    """While an examination runs, a version that was usable stays so."""
+    triton.answer = slow(0.3)
+    before = len(triton.examinations)
+    triton.fails_others = True
+    await eventually(lambda: len(triton.examinations) > before)
+
+    assert {("tiny", "1"), ("tiny", "2")} == service.pool.loaded().keys()
+
+
+async def test_a_slow_model_becomes_ready() -> None:
+    """An examination may take longer than a round of the prober: the next one finds it done."""
+    triton = FakeTriton(TINY)
+    triton.answer = slow(0.7)
+    async with triton.running(), _serving(triton, ready=False) as service:
+        await service.becomes(ready=True, within_s=5)
+
+
+async def test_an_examination_of_what_was_lost_does_not_count(triton: FakeTriton) -> None:
+    """What began before the loss proves nothing after it."""
+    triton.answer = slow(0.2)
+    server = Triton(triton.target, 2**24)
+    await server.refresh({"tiny": TINY}, 0.1)
+    triton.loaded.clear()
+    await server.refresh({"tiny": TINY}, 5)
+
+    assert {} == server.versions
+    await server.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (UNAVAILABLE, NOT_AT_READY),
+        (grpc.StatusCode.NOT_FOUND, NO_VERSIONS),
+        (grpc.StatusCode.INTERNAL, DEAD_STUB),
+    ],
+    ids=["swapped", "unloading", "dead stub"],
+)
+async def test_losing_one_version_leaves_the_others(
+    service: Service, triton: FakeTriton, code: grpc.StatusCode, text: str
+) -> None:
+    """What Triton says about one version takes that one away, and no other."""
+    triton.answer = _version_refuses("2", code, text)
+    await service.predict(version="2")
+
+    assert ("1", True) == ((await service.predict()).version, service.readiness.ready)
+
+
+async def test_statistics_that_hang_leave_the_server_ready(service: Service, triton: FakeTriton) -> None:
+    """A refresh goes by what is ready; statistics never make it fail."""
+    triton.without_statistics = True
+    began = len(triton.examinations)
+    triton.loaded.discard(("tiny", "2"))
+    await eventually(lambda: ("tiny", "2") not in service.pool.loaded())
+    triton.loaded.add(("tiny", "2"))
+    await eventually(lambda: ("tiny", "2") in service.pool.loaded())
+
+    assert service.readiness.ready
+    assert len(triton.examinations) > began
+
+
+async def test_a_server_that_exceeds_its_time_is_forgotten(triton: FakeTriton, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round that is given up leaves no old version behind, whatever hung in it."""
+    async with _serving(triton) as service:
+        monkeypatch.setattr("services.inference.pool.SERVER_TIMEOUT_S", 0.1)
+        triton.unready_s = 0.3
+
+        await eventually(lambda: not service.pool.loaded(), within_s=2)
+        await service.becomes(ready=False)
+
+
+async def test_tritons_words_are_logged(service: Service, triton: FakeTriton) -> None:
+    """The caller gets our sentence; the log gets Triton's, with server, model and version."""
+    triton.answer = refusing(grpc.StatusCode.INTERNAL, "out of memory at 0x7f")
+    with capture_logs() as lines:
+        await service.predict()
+    line = next(line for line in lines if line["event"] == "triton refused")
+
+    assert (triton.target, "tiny", "2", "INTERNAL", "out of memory at 0x7f") == (
+        line["server"],
+        line["model"],
+        line["version"],
+        line["code"],
+        line["text"],
+    )
+
+
+async def test_outcomes_of_rows_are_counted_and_logged(service: Service, triton: FakeTriton) -> None:
+    """An RPC that is OK may hold rows that are not: each counts by its reason, and failures are logged."""
+    triton.answer = nan_row(1)
+    with capture_logs() as lines:
+        await service.predict(3)
+    line = next(line for line in lines if line["event"] == "rows failed")
+
+    assert (2.0, 1.0) == (service.rows("OK"), service.rows("LOGITS_NOT_FINITE"))
+    assert ("tiny", "2", "LOGITS_NOT_FINITE", 1, 3) == (
+        line["model"],
+        line["version"],
+        line["reason"],
+        line["rows"],
+        line["of"],
+    )

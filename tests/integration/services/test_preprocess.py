@@ -20,6 +20,7 @@ from servicekit.tensors import decode
 from services.preprocess.decoder import Decoder
 from services.preprocess.formats.header import Format
 from services.preprocess.headers import Limits
+from services.preprocess.memory import MemoryBudget
 from services.preprocess.servicer import PreprocessServicer
 from services.preprocess.transforms import Decoded
 from triptych.preprocess.v1 import preprocess_service_pb2 as pb
@@ -36,7 +37,7 @@ def _picture(color: int, width: int = WIDTH, height: int = HEIGHT) -> bytes:
 
 @asynccontextmanager
 async def _serving(decoder: Decoder, limits: Limits | None = None) -> AsyncIterator[grpc.aio.Channel]:
-    servicer = PreprocessServicer(MANIFESTS, decoder, limits or Limits(), max_images=4)
+    servicer = PreprocessServicer(MANIFESTS, decoder, MemoryBudget(2**30), limits or Limits(), max_images=4)
     async with (
         running_server(lambda server: pb_grpc.add_PreprocessServiceServicer_to_server(servicer, server)) as server,
         connected(server.port) as channel,

@@ -24,7 +24,9 @@ GOOD = Machine(
     triton_installed=True,
     gpu="NVIDIA L4, 580.1",
     taken_ports=(),
-    tools=frozenset({"podman", "buf"}),
+    tools=frozenset({"buf"}),
+    libpython=True,
+    own_ports=frozenset(),
 )
 
 
@@ -54,8 +56,8 @@ def test_a_good_machine_has_no_complaints() -> None:
         ({"triton_installed": False}, "triton", Verdict.WARN),
         ({"gpu": ""}, "gpu", Verdict.WARN),
         ({"taken_ports": (8080,)}, "ports", Verdict.WARN),
-        ({"tools": frozenset({"buf"})}, "containers", Verdict.WARN),
-        ({"tools": frozenset({"docker"})}, "buf", Verdict.WARN),
+        ({"tools": frozenset()}, "buf", Verdict.WARN),
+        ({"libpython": False}, "libpython", Verdict.MISSING),
     ],
 )
 def test_each_lack_is_told(change: dict[str, Any], name: str, verdict: Verdict) -> None:
@@ -67,6 +69,13 @@ def test_each_complaint_comes_with_advice() -> None:
     """Whatever is not ok says what to do."""
     poor = replace(GOOD, system="Darwin", glibc=(), cores=1, gpu="", tools=frozenset(), taken_ports=(8080, 8081))
     assert all(check.advice for check in examine(poor) if check.verdict is not Verdict.OK)
+
+
+def test_ports_of_the_own_cluster_are_fine() -> None:
+    """A port that the user's cluster listens on is no complaint; another's is."""
+    machine = replace(GOOD, taken_ports=(8080, 8081), own_ports=frozenset({8080, 8081}))
+    assert ["8080 and 8081 used by your cluster"] == [each.detail for each in examine(machine) if each.name == "ports"]
+    assert {"ports": Verdict.WARN} == verdicts(replace(machine, own_ports=frozenset({8080})))
 
 
 @pytest.mark.parametrize(("text", "cores"), [("150000 100000\n", 1.5), ("max 100000\n", None), ("", None)])

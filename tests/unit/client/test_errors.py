@@ -56,9 +56,28 @@ def test_the_pause_is_read(trailers: Trailers, expected: float | None) -> None:
     assert expected == parse(grpc.StatusCode.RESOURCE_EXHAUSTED, trailers).retry_after_s
 
 
-def test_an_absent_server_is_named() -> None:
-    """A connection that fails is told with the address that was tried."""
-    assert "Nothing answers at host:1: refused" == parse(grpc.StatusCode.UNAVAILABLE, {}, "refused").message
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [
+        ("...last error: UNKNOWN: ipv6:%5B::1%5D:1: Failed to connect to remote host: Connection refused", "refused"),
+        ("errors resolving no.such:1: [field:hostname lookup error: Domain name not found]", "cannot be found"),
+        ("Failed parsing HTTP/2 (...) (Trying to connect an http1.x server (HTTP status 400))", "speaks HTTP"),
+        ("ipv4:10.0.0.1:1: connection attempt timed out before receiving SETTINGS frame", "took too long"),
+        ("Socket closed", "The connection to host:1 broke."),
+    ],
+)
+def test_failures_of_the_connection_are_told_in_words(details: str, expected: str) -> None:
+    """A connection that fails is told with the address that was tried, and without gRPC's own text."""
+    message = parse(grpc.StatusCode.UNAVAILABLE, {}, details).message
+    assert expected in message
+    assert "host:1" in message
+    assert details not in message
+
+
+def test_messages_that_are_too_large_are_told_in_words() -> None:
+    """What gRPC itself refuses to send is told with the limit."""
+    error = parse(grpc.StatusCode.RESOURCE_EXHAUSTED, {}, "CLIENT: Sent message larger than max (7 vs. 6)")
+    assert "The images are too large for one message, which holds 64 MiB." == error.message
 
 
 def test_frames_have_the_same_errors() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from triptych.client import requests
-from triptych.client.requests import ImageSource, Query, read_image, split, target_name
+from triptych.client.requests import ImageSource, Query, gateway_address, read_image, split, target_name
 
 
 def test_images_come_from_anywhere(tmp_path: Path) -> None:
@@ -72,3 +72,39 @@ def test_no_images_take_no_call() -> None:
 def test_host_and_port_are_resolved_by_dns(target: str, name: str) -> None:
     """A plain address is looked up again and again; gRPC's own names stay as they are."""
     assert name == target_name(target)
+
+
+@pytest.mark.parametrize(
+    ("target", "address"),
+    [
+        ("localhost", "localhost:8081"),
+        ("gateway:1", "gateway:1"),
+        ("::1", "[::1]:8081"),
+        ("[::1]", "[::1]:8081"),
+        ("[::1]:9", "[::1]:9"),
+        ("unix:/run/gateway", "unix:/run/gateway"),
+    ],
+)
+def test_the_port_may_be_left_out(target: str, address: str) -> None:
+    """An address without a port means the gateway's usual one."""
+    assert address == gateway_address(target)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("http://localhost:8080", "web address"),
+        ("https://a", "web address"),
+        ("", "host and a port"),
+        (":8081", "host and a port"),
+        ("a:", "host and a port"),
+        ("a:b", "host and a port"),
+        ("a:65536", "host and a port"),
+        ("localhost/x", "host and a port"),
+    ],
+)
+def test_what_is_no_address_is_refused(target: str, said: str) -> None:
+    """A target that cannot be a gRPC address is refused before anything connects, with an example."""
+    with pytest.raises(ValueError, match=rf"{said}.*") as caught:
+        gateway_address(target)
+    assert "localhost:8081" in str(caught.value)

@@ -1,10 +1,11 @@
 """Public requests, checked: every fault has a field, a reason and a sentence that tells the limit."""
 
 import math
+import time
 
 import pytest
 
-from gateway.requests import Limits, check_frame, check_request, refuse_unknown_fields
+from gateway.requests import Limits, check_frame, check_request, readable, refuse_unknown_fields
 from servicekit.errors import InvalidArgument, Reason
 from triptych.classification.v1 import classification_service_pb2 as pb
 from triptych.classification.v1.classification_pb2 import Image
@@ -19,20 +20,20 @@ def _request(**values: object) -> pb.ClassifyRequest:
 
 
 BAD = [
-    (Reason.IMAGES_MISSING, "images", "may have 3", pb.ClassifyRequest()),
-    (Reason.IMAGES_TOO_MANY, "images", "may have 3 images; this one has 4", _request(images=ONE * 4)),
+    (Reason.IMAGES_MISSING, "images", "may have at most 3", pb.ClassifyRequest()),
+    (Reason.IMAGES_TOO_MANY, "images", "may have at most 3 images; this one has 4", _request(images=ONE * 4)),
     (Reason.IMAGE_EMPTY, "images[0].content", "empty", _request(images=[Image()])),
     (Reason.IMAGE_EMPTY, "images[2].content", "empty", _request(images=[*ONE, *ONE, Image()])),
     (
         Reason.IMAGE_TOO_LARGE,
         "images[1].content",
-        "may have 10 bytes; this one has 11",
+        "may have at most 10 bytes; this one has 11",
         _request(images=[*ONE, Image(content=bytes(11))]),
     ),
     (
         Reason.REQUEST_TOO_LARGE,
         "images",
-        "may have 15 bytes together; these have 16",
+        "may have at most 15 bytes together; these have 16",
         _request(images=[Image(content=bytes(8))] * 2),
     ),
     (Reason.FIELD_INVALID, "top_k", "must be 1 to 1000; it is 0", _request(top_k=0)),
@@ -121,3 +122,48 @@ def test_a_frame_is_a_call_of_one() -> None:
 def test_a_known_message_passes() -> None:
     """A message without unknown fields is not refused."""
     refuse_unknown_fields(_request(), "")
+
+
+@pytest.mark.parametrize("number", [6, 99, 2**29 - 1])
+def test_a_flood_of_unknown_fields_is_cheap(number: int) -> None:
+    """However many unknown fields a message has, the first is named in a moment and no object is made of each."""
+    tag = _varint(number << 3) + b"\x01"
+    data = _request().SerializeToString() + tag * (10 * 2**20 // len(tag))
+    message = pb.ClassifyRequest.FromString(data)
+    start = time.perf_counter()
+    with pytest.raises(InvalidArgument) as caught:
+        check_request(message, LIMITS)
+
+    assert str(number) == caught.value.field
+    assert time.perf_counter() - start < 1
+
+
+def _varint(value: int) -> bytes:
+    low, rest = value & 0x7F, value >> 7
+    return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])
+
+
+def test_too_many_images_are_counted_before_they_are_read() -> None:
+    """A request with too many images keeps them: none was taken out to be copied."""
+    request = _request(images=ONE * 4)
+    with pytest.raises(InvalidArgument):
+        check_request(request, LIMITS)
+
+    assert 4 == len(request.images)
+
+
+def test_contents_are_taken_out_of_the_message() -> None:
+    """After the check only the call holds the images' bytes."""
+    request = _request()
+    check_request(request, LIMITS)
+
+    assert 0 == request.ByteSize()
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("16 MiB (16777216 bytes)", 2**24), ("2 KiB (2048 bytes)", 2048), ("10 bytes", 10), ("1048577 bytes", 2**20 + 1)],
+)
+def test_sizes_are_readable_and_exact(text: str, size: int) -> None:
+    """A limit is told in the unit that people use, and in bytes."""
+    assert text == readable(size)

@@ -1,4 +1,4 @@
-"""Times inside Triton, from the growth of its totals."""
+"""Times and troubles inside Triton, from the growth of its totals."""
 
 from services.inference.statistics import Statistics, Times, Totals
 
@@ -35,3 +35,14 @@ def test_a_restarted_server_counts_anew() -> None:
     statistics.update("tiny", "1", Totals(100, 50 * SECOND_NS, 100 * SECOND_NS))
     statistics.update("tiny", "1", Totals(2, 2 * MILLISECOND_NS, 8 * MILLISECOND_NS))
     assert Times(queue_s=0.001, compute_s=0.004) == statistics.times("tiny", "1")
+
+
+def test_requests_that_only_fail_are_told() -> None:
+    """More failures and no success since the last look is suspect; either one alone is not."""
+    statistics = Statistics()
+    statistics.update("tiny", "1", Totals(requests=5, failures=2))
+
+    assert [False, True, False, False] == [
+        statistics.update("tiny", "1", Totals(requests, failures=failures))
+        for requests, failures in [(5, 2), (5, 3), (6, 4), (7, 4)]
+    ]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from localcluster.layout import Plan, ProcessSpec, grpc_target, lay_out, parse_replicas, servable_models
+from localcluster.layout import Plan, ProcessSpec, grpc_target, lay_out, parse_replicas, reachable, servable_models
 
 TRITON = ProcessSpec(
     "triton", 1, ("tritonserver",), {}, {"grpc": 9000, "metrics": 9999}, "", drain_rank=2, inherits=False
@@ -61,6 +61,27 @@ def test_the_gateway_drains_first_and_triton_last() -> None:
 def test_default_model_is_passed_only_when_chosen(model: str, expected: str | None) -> None:
     """Without a choice the gateway keeps its own default."""
     assert expected == specs(model=model)["gateway-1"].env.get("TRIPTYCH_DEFAULT_MODEL")
+
+
+def test_log_files_are_json_unless_told_otherwise() -> None:
+    """The services are told the format of their logs, JSON by default."""
+    found = [specs(), specs(log_format="console")]
+    assert ["json", "console"] == [each["gateway-1"].env["TRIPTYCH_LOG_FORMAT"] for each in found]
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", "127.0.0.1:1"),
+        ("0.0.0.0", "127.0.0.1:1"),  # noqa: S104 (not listened on)
+        ("::", "[::1]:1"),
+        ("::1", "[::1]:1"),
+        ("box", "box:1"),
+    ],
+)
+def test_advertised_addresses_can_be_reached(host: str, expected: str) -> None:
+    """Who listens everywhere is found on this machine's own address; IPv6 addresses stand in brackets."""
+    assert expected == reachable(host, 1)
 
 
 def test_replicas_are_read() -> None:

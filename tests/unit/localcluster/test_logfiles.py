@@ -47,3 +47,14 @@ def test_reader_returns_whole_new_lines(tmp_path: Path) -> None:
         seen.append(reader.read())
     path.write_text("four\n")
     assert [[], ["one"], ["two", "three"], ["four"]] == [*seen, reader.read()]
+
+
+def test_reader_goes_on_with_a_new_log_of_the_same_length(tmp_path: Path) -> None:
+    """A log that was begun anew is read from its start, however long it already is."""
+    path = tmp_path / "a.log"
+    path.write_text("old\n")
+    reader = logfiles.LogReader(path)
+    reader.read()
+    logfiles.begin(path)
+    path.write_text("new line\n")
+    assert ["new line"] == reader.read()

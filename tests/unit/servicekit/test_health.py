@@ -1,8 +1,10 @@
 """Readiness and the prober that feeds it."""
 
 import asyncio
+import time
 
 import pytest
+from fakes.servers import eventually
 
 from servicekit.health import Prober, Readiness
 
@@ -187,3 +189,51 @@ async def test_a_repeated_problem_wakes_nobody(problem: str) -> None:
     await readiness.set("a", problem)
 
     assert before == readiness.conditions()
+
+
+async def test_an_ordinary_answer_excuses_a_late_check() -> None:
+    """A dependency that answers calls is there, even while its checks come too late."""
+    readiness, dependency = Readiness("a"), Dependency()
+    prober = Prober(readiness, "a", dependency.check, timeout_s=0.02, failures=1)
+    await prober.probe()
+    dependency.hangs = True
+    asyncio.get_running_loop().call_later(0.01, prober.answered)
+    await prober.probe()
+    excused = readiness.ready
+    await prober.probe()
+
+    assert (True, False) == (excused, readiness.ready)
+
+
+async def test_a_busy_loop_blames_nobody() -> None:
+    """A check whose time ran out because this process itself was stuck says nothing about the dependency."""
+    readiness, dependency = Readiness("a"), Dependency()
+    prober = Prober(readiness, "a", dependency.check, timeout_s=0.02, failures=1)
+    await prober.probe()
+    dependency.hangs = True
+    asyncio.get_running_loop().call_soon(time.sleep, 0.3)
+    await prober.probe()
+
+    assert readiness.ready
+
+
+async def test_a_refusal_is_never_excused() -> None:
+    """A dependency that says no is lost, whatever it answered before."""
+    readiness, dependency = Readiness("a"), Dependency()
+    prober = Prober(readiness, "a", dependency.check, failures=1)
+    await prober.probe()
+    dependency.problem = "Stopping."
+    prober.answered()
+    await prober.probe()
+
+    assert {"a": "Stopping."} == readiness.failing()
+
+
+async def test_a_hurried_check_begins_at_once() -> None:
+    """Whoever waits for news does not wait for the interval."""
+    readiness, dependency = Readiness("a"), Dependency()
+    prober = Prober(readiness, "a", dependency.check, interval_s=60)
+    async with prober.running():
+        await eventually(lambda: readiness.ready)
+        prober.hurry()
+        await eventually(lambda: 2 == dependency.asked, within_s=5)

@@ -1,0 +1,82 @@
+"""What every server interceptor is: something about a handler, wrapped once, at the method's first call.
+
+Only the kinds of RPC that the contract has are known: unary and bidirectional streams.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Handle = Callable[[], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """Names the method that is called."""
+
+    method: str
+    """`/package.Service/Method`."""
+    streaming: bool
+    """Whether it is a bidirectional stream; otherwise it is unary."""
+
+
+class Around(grpc.aio.ServerInterceptor):
+    """Runs `around` about every RPC; subclasses say what happens before and after."""
+
+    def __init__(self) -> None:
+        self._wrapped: dict[str, Any] = {}
+
+    async def around(self, rpc: Rpc, context: Context, handle: Handle) -> Any:
+        """Awaits `handle`, and whatever else the subclass is for."""
+        raise NotImplementedError
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """Returns the wrapped handler of the method, wrapping it the first time."""
+        method = handler_call_details.method
+        if method not in self._wrapped:
+            handler = await continuation(handler_call_details)
+            if handler is None:
+                return None  # unknown method: gRPC answers UNIMPLEMENTED; not kept, since callers choose the names
+            self._wrapped[method] = self._wrap(method, handler)
+        return self._wrapped[method]
+
+    def _wrap(self, method: str, handler: Any) -> Any:
+        codec = {
+            "request_deserializer": self._deserializer(handler.request_deserializer),
+            "response_serializer": handler.response_serializer,
+        }
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(
+                self._unary(Rpc(method, streaming=False), handler.unary_unary), **codec
+            )
+        if handler.stream_stream:
+            return grpc.stream_stream_rpc_method_handler(
+                self._stream(Rpc(method, streaming=True), handler.stream_stream), **codec
+            )
+        return handler  # health's Watch and the like bring no error or timing of ours
+
+    def _deserializer(self, inner: Any) -> Any:
+        return inner
+
+    def _unary(self, rpc: Rpc, inner: Any) -> Any:
+        async def call(request: Any, context: Context) -> Any:
+            return await self.around(rpc, context, lambda: inner(request, context))
+
+        return call
+
+    def _stream(self, rpc: Rpc, inner: Any) -> Any:
+        async def call(requests: AsyncIterator[Any], context: Context) -> None:
+            async def handle() -> None:
+                responses = inner(requests, context)
+                if not isinstance(responses, AsyncIterator):
+                    await responses  # a handler that an interceptor further in has wrapped, and that writes by itself
+                    return
+                async for response in responses:
+                    await context.write(response)
+
+            await self.around(rpc, context, handle)
+
+        return call
