@@ -75,7 +75,7 @@ async def _supervise(
     supervisor = Supervisor(specs, state.logs, guard, changed, Pace(start_timeout_s=options.timeout_s))
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, partial(_on_signal, number, stop, supervisor))
+        asyncio.get_running_loop().add_signal_handler(number, partial(on_signal, number, stop, supervisor))
     try:
         await supervisor.run(stop)
     except StartError as error:
@@ -84,7 +84,8 @@ async def _supervise(
     publish(replace(status, phase=Phase.STOPPED))
 
 
-def _on_signal(number: signal.Signals, stop: asyncio.Event, supervisor: Supervisor) -> None:
+def on_signal(number: signal.Signals, stop: asyncio.Event, supervisor: Supervisor) -> None:
+    """Lets the cluster drain, or ends it now for somebody impatient."""
     # A terminal that closes hangs up twice, once by its shell and once by the kernel: that is no impatience.
     if stop.is_set() and number is not signal.SIGHUP:
         supervisor.kill()

@@ -96,7 +96,6 @@ def _common(plan: Plan, host: str, port: int) -> dict[str, str]:
         "TRIPTYCH_HOST": host,
         "TRIPTYCH_PORT": str(port),
         "TRIPTYCH_LOG_FORMAT": plan.log_format,
-        "TRIPTYCH_REFLECTION": "true",
     }
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from localcluster.backoff import Backoff
+from localcluster.cluster import on_signal
 from localcluster.guard import Guard, guarding
 from localcluster.health import Answer
 from localcluster.layout import ProcessSpec
@@ -303,3 +304,25 @@ async def test_nobody_outlives_a_killed_supervisor(tmp_path: Path) -> None:
     supervisor.kill()
     await supervisor.wait()
     await until(lambda: not any(alive(pid_in(file)) for file in files))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "killed"),
+    [
+        ([signal.SIGHUP], False),
+        ([signal.SIGHUP, signal.SIGHUP], False),
+        ([signal.SIGINT, signal.SIGHUP], False),
+        ([signal.SIGHUP, signal.SIGTERM], True),
+        ([signal.SIGINT, signal.SIGINT], True),
+    ],
+)
+async def test_a_closed_terminal_drains(
+    tmp_path: Path, guard: Guard, numbers: list[signal.Signals], killed: bool
+) -> None:
+    """A terminal that closes hangs up, perhaps twice, and the cluster drains; only a second Ctrl-C or SIGTERM kills."""
+    kills: list[signal.Signals] = []
+    supervisor, stop = Supervisor([], tmp_path, guard, Recorder(), PACE, ready_file), asyncio.Event()
+    supervisor.kill = lambda: kills.append(signal.SIGKILL)  # type: ignore[method-assign] # only to be counted
+    for number in numbers:
+        on_signal(number, stop, supervisor)
+    assert (True, killed) == (stop.is_set(), bool(kills))

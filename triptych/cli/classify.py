@@ -11,6 +11,7 @@ from triptych.cli.output import complain, fail, out, print_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.text import Text
 
     from triptych import Classification, ClassifyError, Client
     from triptych.cli.photographs import Photograph, Photographs
@@ -113,7 +114,8 @@ class Answers:
             self._found += [{"file": name, **asdict(result)} for name, result in answers]
             return
         for name, result in answers:
-            out().print(view(name, result, timed=len(answers) == 1))
+            out().print(heading(name, result, timed=len(answers) == 1), soft_wrap=True)
+            out().print(view(result))
         if len(answers) > 1:  # the gateway's time is that of the whole call
             slowest = max(result.timing.total_ms for _, result in answers)
             out().print(f"{len(answers)} images in {slowest:.1f} ms", style="dim")
@@ -144,15 +146,20 @@ def told(error: "ClassifyError") -> str:
     return f"{error.message} ({error.reason or error.code}, request {error.request_id})"
 
 
-def view(title: str, result: "Classification", *, timed: bool = True) -> "RenderableType":
+def heading(title: str, result: "Classification", *, timed: bool) -> "Text":
+    """Returns the line above a result: the image, who answered and, for a single image, how long it took."""
+    from rich.text import Text
+
+    time = f", {result.timing.total_ms:.1f} ms" if timed else ""
+    return Text.assemble((title, "bold"), f"  {result.model} version {result.version}{time}")
+
+
+def view(result: "Classification") -> "RenderableType":
     """Returns a result as a table with bars."""
     from rich.console import Group
     from rich.markup import escape
     from rich.table import Table
-    from rich.text import Text
 
-    time = f", {result.timing.total_ms:.1f} ms" if timed else ""
-    heading = Text.assemble((title, "bold"), f"  {result.model} version {result.version}{time}")
     table = Table(box=None, pad_edge=False, show_header=False)
     for prediction in result.predictions:
         table.add_row(
@@ -163,7 +170,7 @@ def view(title: str, result: "Classification", *, timed: bool = True) -> "Render
         )
     if not result.predictions:
         table.add_row("[dim]no label reaches --min-score[/dim]")
-    return Group(heading, table, "")
+    return Group(table, "")
 
 
 def bar(score: float) -> str:

@@ -118,10 +118,11 @@ def _up(options: "UpOptions", given: list[str], *, detach: bool, logs: bool) -> 
 def _join(options: "UpOptions", running: "ClusterStatus", given: list[str]) -> None:
     from localcluster import screen
     from localcluster.environment import state_flag
+    from localcluster.state import AlreadyRunningError
 
-    if differences := options.differences(running.settings, given):
+    if differences := "; ".join(options.differences(running.settings, given)):
         stop = f"triptych down{state_flag(options.state_dir)}"
-        fail(f"A cluster is already running with other settings ({'; '.join(differences)}): `{stop}` first.")
+        raise AlreadyRunningError(f"A cluster is already running with other settings ({differences}): `{stop}` first.")
     err().print(f"A cluster is already running (supervisor {running.supervisor.pid}).")
     screen.join(options.state_dir, running, err(), options.timeout_s)
 

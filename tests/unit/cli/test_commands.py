@@ -146,7 +146,8 @@ def test_up_refuses_a_cluster_that_runs_otherwise(tmp_path: Path, words: tuple[s
     running(tmp_path / "state")
     result = run("up", *words)
     assert 1 == result.exit_code
-    assert f"A cluster is already running with other settings ({said}): `triptych down" in result.stderr
+    stop = f"`triptych down --state-dir {tmp_path / 'state'}` first."
+    assert f"error: A cluster is already running with other settings ({said}): {stop}\n" == result.stderr
 
 
 def test_a_variable_counts_as_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
