@@ -53,7 +53,7 @@ check: setup ## Lint, types, import walls, protos, generated code
 	$(BIN)/python tools/check_breaking.py
 
 test: setup ## Run every test but the slow ones; the end-to-end tier starts the real cluster
-	$(BIN)/pytest --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest tests/unit tests/contract tests/integration tests/e2e --cov --cov-report=term $(ARGS)
 
 unit: setup ## Run the unit tests only (seconds)
 	$(BIN)/pytest tests/unit $(ARGS)
