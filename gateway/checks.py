@@ -35,30 +35,34 @@ def health_check(service: str, tier: Tier) -> Check:
 
 def models_check(directory: ModelDirectory, readiness: Readiness, tier: Tier) -> Check:
     """Returns a check of the inference service that also learns its models and whether Triton stands behind it."""
-    # Replicas can differ in what they see of Triton. Those that are ready are asked first, so that the others' opinion
-    # counts only when there is none better.
-    stubs = [inference_grpc.InferenceServiceStub(channel) for channel in (tier.channel, tier.probe_channel)]
+    ready, any_replica = (inference_grpc.InferenceServiceStub(each) for each in (tier.channel, tier.probe_channel))
 
-    async def ask() -> inference_pb.ListModelsResponse:
-        try:
-            return await stubs[0].ListModels(inference_pb.ListModelsRequest(), timeout=TIMEOUT_S)
-        except grpc.aio.AioRpcError as error:
-            if error.code() is not grpc.StatusCode.UNAVAILABLE:
-                raise
-            return await stubs[1].ListModels(inference_pb.ListModelsRequest(), timeout=TIMEOUT_S)
-
-    async def check() -> None:
-        try:
-            response = await ask()
-        except grpc.aio.AioRpcError as error:
-            if tier.name in readiness.failing():  # one missed answer is not news, of Triton either
-                directory.lose("The inference service does not answer.")
-                show_models(directory.describe())
-                await readiness.set(TRITON, "Unknown, since the inference service does not answer.")
-            raise _away(error) from None
+    async def learn(stub: "inference_grpc.InferenceServiceAsyncStub") -> None:
+        response = await stub.ListModels(inference_pb.ListModelsRequest(), timeout=TIMEOUT_S)
         directory.update(response.models)
         show_models(directory.describe())
         await readiness.set(TRITON, directory.problem())
+
+    async def forget() -> None:
+        if tier.name in readiness.failing():  # one missed answer is not news, of Triton either
+            directory.lose("The inference service does not answer.")
+            show_models(directory.describe())
+            await readiness.set(TRITON, "Unknown, since the inference service does not answer.")
+
+    async def check() -> None:
+        # Replicas can differ in what they see of Triton. Only one that is ready makes the service so, over the very
+        # channel that calls take; what the others say explains, and no more.
+        try:
+            await learn(ready)
+        except grpc.aio.AioRpcError as error:
+            try:
+                if error.code() is grpc.StatusCode.UNAVAILABLE:
+                    await learn(any_replica)
+                else:
+                    await forget()
+            except grpc.aio.AioRpcError:
+                await forget()
+            raise _away(error) from None
 
     return check
 

@@ -64,8 +64,8 @@ def ensure_runtime(root: Path, backend: Path = OPENVINO_BACKEND) -> TritonRuntim
     """
     if not backend.is_file():
         raise TritonInstallError(
-            "Triton's OpenVINO backend is not beside this installation: `triptych up` runs from a clone of the repository, "
-            "as `make up` or `pip install --editable '.[cluster]'` sets it up"
+            "Triton's OpenVINO backend is not beside this installation: `triptych up` runs from a clone of the "
+            "repository, as `make up` or `pip install --editable '.[cluster]'` sets it up"
         )
     home = root / _fingerprint(REQUIREMENTS.read_bytes(), sys.version_info[:2], sys.base_prefix)
     backends = home / f"backends-{_fingerprint(backend.read_bytes())}"
