@@ -1,5 +1,6 @@
 """What the gateway checks of each service, several times a second."""
 
+from contextlib import suppress
 from functools import partial
 
 import grpc
@@ -43,7 +44,12 @@ def models_check(directory: ModelDirectory, readiness: Readiness, tier: Tier) ->
         show_models(directory.describe())
         await readiness.set(TRITON, directory.problem())
 
-    async def forget() -> None:
+    async def explain(code: grpc.StatusCode) -> None:
+        """Learns what a replica that is not ready knows; when none answers, nothing is known any more."""
+        if code is grpc.StatusCode.UNAVAILABLE:
+            with suppress(grpc.aio.AioRpcError):
+                await learn(any_replica)
+                return
         if tier.name in readiness.failing():  # one missed answer is not news, of Triton either
             directory.lose("The inference service does not answer.")
             show_models(directory.describe())
@@ -55,13 +61,7 @@ def models_check(directory: ModelDirectory, readiness: Readiness, tier: Tier) ->
         try:
             await learn(ready)
         except grpc.aio.AioRpcError as error:
-            try:
-                if error.code() is grpc.StatusCode.UNAVAILABLE:
-                    await learn(any_replica)
-                else:
-                    await forget()
-            except grpc.aio.AioRpcError:
-                await forget()
+            await explain(error.code())
             raise _away(error) from None
 
     return check

@@ -57,12 +57,12 @@ class Pipeline:
         ranked = await self._rank(inferred, call)
         ended = time.perf_counter()
         shared = classification_pb2.Timing(
-            total_ms=_ms(ended - start),
-            preprocess_ms=_ms(decoded - start),
-            inference_ms=_ms(predicted - decoded),
-            queue_ms=_ms(inferred.queue_ms / 1e3),
-            compute_ms=_ms(inferred.compute_ms / 1e3),
-            postprocess_ms=_ms(ended - predicted),
+            total_ms=_rounded((ended - start) * 1e3),
+            preprocess_ms=_rounded((decoded - start) * 1e3),
+            inference_ms=_rounded((predicted - decoded) * 1e3),
+            queue_ms=_rounded(inferred.queue_ms),
+            compute_ms=_rounded(inferred.compute_ms),
+            postprocess_ms=_rounded((ended - predicted) * 1e3),
         )
         results = [
             _result(inferred, ranking.ranking, shared, image.image.compute_ms)
@@ -99,8 +99,8 @@ class Pipeline:
         return await self._tiers.postprocess.call(self._postprocess, request, _check(len(call.images)))
 
 
-def _ms(seconds: float) -> float:
-    return round(seconds * 1e3, 3)  # more digits would be noise, to the clock and to the reader
+def _rounded(ms: float) -> float:
+    return round(ms, 3)  # more digits would be noise, to the clock and to the reader
 
 
 def _check(expected: int) -> Callable[[Any], None]:
@@ -137,5 +137,5 @@ def _result(
             for item in ranking.predictions
         ],
     )
-    result.timing.decode_ms = _ms(decode_ms / 1e3)
+    result.timing.decode_ms = _rounded(decode_ms)
     return result

@@ -38,7 +38,6 @@ class Logits:
 
     data: bytes
     """fp32, little-endian, row-major, `[rows, classes]`."""
-    version: str
     times: Times
     """What requests to this version take inside Triton at the moment."""
 
@@ -81,7 +80,7 @@ class Triton:
             answer = await self._infer(manifest, version, request, timeout_s)
         finally:
             self.in_flight -= 1
-        return Logits(answer, version, await self._times(manifest.name, version))
+        return Logits(answer, await self._times(manifest.name, version))
 
     async def _infer(self, manifest: Manifest, version: str, request: Any, timeout_s: float) -> bytes:
         try:
