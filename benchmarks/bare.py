@@ -54,7 +54,9 @@ class Bare:
     def infer(self, batch: Pixels) -> Logits:
         """Returns fp32 `[n, classes]` of uint8 `[n, 224, 224, 3]`; n is one of `batches`."""
         request = self._requests[len(batch)]
-        request.infer({0: openvino.Tensor(np.require(batch, requirements="CW"), shared_memory=True)}, share_inputs=True)
+        request.infer(
+            {0: openvino.Tensor(np.require(batch, requirements=["C", "W"]), shared_memory=True)}, share_inputs=True
+        )
         logits: Logits = request.get_output_tensor(0).data.copy()
         return logits
 
