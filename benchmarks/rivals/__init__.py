@@ -1,0 +1,1 @@
+"""Servers made with other frameworks that compute what Triptych computes: see README.md in this folder."""

@@ -1,0 +1,1 @@
+"""The rival made with FastAPI and uvicorn."""

@@ -1,0 +1,1 @@
+"""The rival made with LitServe."""
