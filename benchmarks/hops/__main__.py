@@ -55,7 +55,7 @@ def measure(shape: Shape, in_flight: int, seconds: float) -> list[dict[str, Any]
         CalledProcessError: the client failed; it has said why.
         TimeoutExpired: it did not end.
     """
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as name, _server(shape, Path(name)) as (pid, address):  # noqa: S108
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name, _server(shape, Path(name)) as (pid, address):
         command = [sys.executable, "-m", "benchmarks.hops.client", "--shape", shape.name, "--directory", name]
         command += ["--address", address, "--server", str(pid)]
         command += ["--in-flight", str(in_flight), "--seconds", str(seconds)]

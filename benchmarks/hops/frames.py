@@ -41,7 +41,7 @@ class Frames(asyncio.BufferedProtocol):
         if self._body is None:
             if self._filled == HEAD.size:
                 size, self._hop = HEAD.unpack(self._head)
-                self._body, self._filled = memoryview(np.empty(size, np.uint8)), 0
+                self._body, self._filled = np.empty(size, np.uint8).data, 0
         elif self._filled == len(self._body):
             body, self._body, self._filled = self._body, None, 0
             self._received(self, self._hop, body)

@@ -48,7 +48,7 @@ async def serve_kit(shape: Shape, codecs: Mapping[str, Codec]) -> tuple[GrpcServ
 
 def _handlers(codecs: Mapping[str, Codec], *, streaming: bool) -> tuple[Any, ...]:
     make = _stream_handler if streaming else _unary_handler
-    services = [HOPS[name].method.split("/")[1:] + [make(codec)] for name, codec in codecs.items()]
+    services = [(*HOPS[name].method.split("/")[1:], make(codec)) for name, codec in codecs.items()]
     return tuple(
         grpc.method_handlers_generic_handler(service, {method: handler}) for service, method, handler in services
     )
@@ -113,7 +113,7 @@ class Streams:
     """Keeps long-lived streams, each with one message in flight at a time."""
 
     def __init__(self, channel: grpc.aio.Channel, method: str) -> None:
-        self._open = channel.stream_stream(method)
+        self._open: Any = channel.stream_stream(method)
         self._idle: list[Any] = []
 
     async def __call__(self, request: Any) -> Any:

@@ -54,6 +54,12 @@ def _tuned(name: str, options: Options = (), env: Mapping[str, str] | None = Non
 
 
 _MIB = 1024 * 1024
+_CHUNKS = (
+    ("grpc.experimental.tcp_read_chunk_size", _MIB),
+    ("grpc.experimental.tcp_min_read_chunk_size", _MIB),
+    ("grpc.experimental.tcp_max_read_chunk_size", 4 * _MIB),
+)
+_KEPT = {"MALLOC_MMAP_THRESHOLD_": str(64 * _MIB), "MALLOC_TRIM_THRESHOLD_": str(512 * _MIB)}
 TUNED = (
     _tuned("nothing"),
     _tuned("lookahead 4 MiB", (("grpc.http2.lookahead_bytes", 4 * _MIB),)),
@@ -63,17 +69,27 @@ TUNED = (
     _tuned("write buffer 2 MiB", (("grpc.http2.write_buffer_size", 2 * _MIB),)),
     _tuned(
         "read chunks of 1 to 4 MiB",
-        (
-            ("grpc.experimental.tcp_read_chunk_size", _MIB),
-            ("grpc.experimental.tcp_min_read_chunk_size", _MIB),
-            ("grpc.experimental.tcp_max_read_chunk_size", 4 * _MIB),
-        ),
+        _CHUNKS,
     ),
     _tuned("no retries", (("grpc.enable_retries", 0),)),
     _tuned("minimal stack", (("grpc.minimal_stack", 1),)),
     _tuned(
         "malloc keeps memory",
-        env={"MALLOC_MMAP_THRESHOLD_": str(64 * _MIB), "MALLOC_TRIM_THRESHOLD_": str(512 * _MIB)},
+        env=_KEPT,
+    ),
+    _tuned("malloc, one arena", env={**_KEPT, "MALLOC_ARENA_MAX": "1"}),
+    _tuned(
+        "malloc, one arena, huge pages",
+        env={**_KEPT, "MALLOC_ARENA_MAX": "1", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"},
+    ),
+    _tuned("malloc, lookahead 4 MiB", (("grpc.http2.lookahead_bytes", 4 * _MIB),), _KEPT),
+    _tuned("malloc, write buffer 2 MiB", (("grpc.http2.write_buffer_size", 2 * _MIB),), _KEPT),
+    _tuned("malloc, frames of 1 MiB", (("grpc.http2.max_frame_size", _MIB),), _KEPT),
+    _tuned("malloc, read chunks of 1 to 4 MiB", _CHUNKS, _KEPT),
+    _tuned(
+        "malloc, window, buffer, chunks",
+        (*_CHUNKS, ("grpc.http2.lookahead_bytes", 4 * _MIB), ("grpc.http2.write_buffer_size", 2 * _MIB)),
+        _KEPT,
     ),
     _tuned("experiment tcp_rcv_lowat", env={"GRPC_EXPERIMENTS": "tcp_rcv_lowat"}),
     _tuned("experiment tcp_frame_size_tuning", env={"GRPC_EXPERIMENTS": "tcp_frame_size_tuning"}),
