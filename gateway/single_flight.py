@@ -56,9 +56,7 @@ class SingleFlight(Generic[Value]):
             try:
                 value = flight.task.result()
             finally:
-                del (
-                    flight
-                )  # an error's traceback holds this frame: with the task in it, error and images would be a cycle
+                del flight  # an error's traceback holds this frame, which would hold the error through its task
             if joined:
                 _SHARED.inc()
             return value
