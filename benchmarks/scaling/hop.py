@@ -57,8 +57,10 @@ def _measure(kind: int, images: int, jpeg_bytes: int, tensor_bytes: int, message
 
 def _messages(kind: int, images: int, jpeg_bytes: int, tensor_bytes: int) -> tuple[Any, Any]:
     """Returns the question and the answer of preprocess (0), inference (1) or postprocess (2)."""
-    tensor = tensor_pb2.Tensor(data_type=1, shape=[images, 224, 224, 3], data=bytes(images * tensor_bytes))
-    logits = tensor_pb2.Tensor(data_type=4, shape=[images, 1000], data=bytes(images * 4000))
+    tensor = tensor_pb2.Tensor(
+        data_type=tensor_pb2.DATA_TYPE_UINT8, shape=[images, 224, 224, 3], data=bytes(images * tensor_bytes)
+    )
+    logits = tensor_pb2.Tensor(data_type=tensor_pb2.DATA_TYPE_FP32, shape=[images, 1000], data=bytes(images * 4000))
     ranking = postprocess_pb.Ranking(
         predictions=[postprocess_pb.Prediction(index=i, label="a label", score=0.5) for i in range(5)]
     )
