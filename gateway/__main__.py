@@ -6,6 +6,7 @@ from functools import partial
 
 from gateway.checks import TRITON, show_readiness
 from gateway.classifier import Classifier
+from gateway.hops import open_hops
 from gateway.http.app import create_app
 from gateway.http.server import HttpServer
 from gateway.models import ModelDirectory
@@ -26,7 +27,7 @@ async def run(settings: GatewaySettings) -> None:
     show_readiness(readiness)
     directory = ModelDirectory(settings.default_model)
     async with open_tiers(settings, directory, readiness) as tiers:
-        pipeline = Pipeline(tiers, directory, RpcMetrics("client"))
+        pipeline = Pipeline(tiers, open_hops(tiers, RpcMetrics("client"), settings.bounds), directory)
         classifier = Classifier(pipeline, settings.limits, settings.max_in_flight)
         draining = asyncio.Event()
         servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining)

@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from gateway.coalescer import Bounds
 from gateway.requests import Limits
 from servicekit.settings import MIB, ProcessSettings
 
@@ -37,6 +38,10 @@ class GatewaySettings(ProcessSettings):
     """Predictions per image when a caller does not say."""
     max_in_flight: int = Field(default=512, ge=1)
     """Images in work at the same time; a request above that is refused at once."""
+    max_message_images: int = Field(default=8, ge=1, le=64)
+    """Images that share a message to a service, once they have to wait for one."""
+    max_messages: int = Field(default=2, ge=1)
+    """Messages under way to a service before images wait, so that they go together."""
     max_body_bytes_in_flight: int = Field(default=512 * MIB, ge=MIB)
     """Bytes of all HTTP bodies that are held at the same time; a request that would exceed them is refused."""
     max_connections: int = Field(default=4096, ge=1)
@@ -55,6 +60,11 @@ class GatewaySettings(ProcessSettings):
         if self.default_top_k > self.max_top_k:
             raise ValueError(f"default_top_k ({self.default_top_k}) is above max_top_k ({self.max_top_k})")
         return self
+
+    @property
+    def bounds(self) -> Bounds:
+        """Returns how messages to the services are filled."""
+        return Bounds(self.max_message_images, MIB, lambda: self.max_messages)
 
     @property
     def limits(self) -> Limits:

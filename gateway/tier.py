@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -15,10 +15,8 @@ from servicekit import context
 from servicekit.channel import open_channel
 from servicekit.errors import Unavailable
 from servicekit.health import Check, Prober, Readiness
-from servicekit.remote import RemoteMethod
 
-Request = TypeVar("Request")
-Response = TypeVar("Response")
+Result = TypeVar("Result")
 
 RETRIES = Counter("triptych_gateway_retries", "Second attempts at a hop, by how they ended.", ("tier", "outcome"))
 
@@ -80,22 +78,19 @@ class Tier:
         if not self.available:
             raise Unavailable(f"The {self.name} service is away at the moment.", retry_after_s=1.0)
 
-    async def call(
-        self,
-        method: RemoteMethod[Request, Response],
-        request: Request,
-        check: Callable[[Response], None],
-        able: Callable[[], bool] = lambda: True,
-    ) -> Response:
+    def answered(self) -> None:
+        """Takes note that the service answered: it is there, however slow its checks are."""
+        self._prober.answered()
+
+    async def call(self, attempt: Callable[[], Awaitable[Result]], able: Callable[[], bool] = lambda: True) -> Result:
         """Calls the service for a request that the gateway has accepted.
 
         Should it go away meanwhile, the call waits for it to come back and is made once more: every hop only computes,
         so doing it twice harms nobody, and a request once accepted survives a restart.
 
         Args:
-            method: what to call.
-            request: what to send.
-            check: raises what the answer says of the request's items, such as that Triton went away.
+            attempt: calls the service, and raises also what the answer says of the request's items, such as that
+                Triton went away.
             able: says whether the service, being there, can do this call too, such as run this model.
 
         Raises:
@@ -103,25 +98,17 @@ class Tier:
         """
         self._budget.earn()
         try:
-            return await self._attempt(method, request, check)
+            return await attempt()
         except Unavailable:
             if not self._budget.spend() or not await self._back(able):
                 raise
         outcome = "failed"
         try:
-            response = await self._attempt(method, request, check)
+            result = await attempt()
             outcome = "succeeded"
         finally:
             RETRIES.labels(self.name, outcome).inc()
-        return response
-
-    async def _attempt(
-        self, method: RemoteMethod[Request, Response], request: Request, check: Callable[[Response], None]
-    ) -> Response:
-        response = await method(request, context.time_left_s())
-        self._prober.answered()
-        check(response)
-        return response
+        return result
 
     async def _back(self, able: Callable[[], bool]) -> bool:
         """Waits until a check that began after this moment has passed; False when that takes too long."""

@@ -1,9 +1,9 @@
-"""What every server interceptor is: something about a handler, wrapped once, at the method's first call.
+"""What happens about every handler: layers, each wrapped once, at the method's first call.
 
 Only the kinds of RPC that the contract has are known: unary and bidirectional streams.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,30 +23,18 @@ class Rpc:
     """Whether it is a bidirectional stream; otherwise it is unary."""
 
 
-class Around(grpc.aio.ServerInterceptor):
+class Around:
     """Runs `around` about every RPC; subclasses say what happens before and after."""
-
-    def __init__(self) -> None:
-        self._wrapped: dict[str, Any] = {}
 
     async def around(self, rpc: Rpc, context: Context, handle: Handle) -> Any:
         """Awaits `handle`, and whatever else the subclass is for."""
         raise NotImplementedError
 
-    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
-        """Returns the wrapped handler of the method, wrapping it the first time."""
-        method = handler_call_details.method
-        if method not in self._wrapped:
-            handler = await continuation(handler_call_details)
-            if handler is None:
-                return None  # unknown method: gRPC answers UNIMPLEMENTED; not kept, since callers choose the names
-            self._wrapped[method] = self._wrap(method, handler)
-        return self._wrapped[method]
-
-    def _wrap(self, method: str, handler: Any) -> Any:
+    def wrap(self, method: str, handler: Any) -> Any:
+        """Returns the handler of a method with this layer about it."""
         codec = {
             "request_deserializer": self._deserializer(handler.request_deserializer),
-            "response_serializer": handler.response_serializer,
+            "response_serializer": self._serializer(handler.response_serializer),
         }
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
@@ -59,6 +47,9 @@ class Around(grpc.aio.ServerInterceptor):
         return handler  # health's Watch and the like bring no error or timing of ours
 
     def _deserializer(self, inner: Any) -> Any:
+        return inner
+
+    def _serializer(self, inner: Any) -> Any:
         return inner
 
     def _unary(self, rpc: Rpc, inner: Any) -> Any:
@@ -80,3 +71,25 @@ class Around(grpc.aio.ServerInterceptor):
             await self.around(rpc, context, handle)
 
         return call
+
+
+class Layers(grpc.aio.ServerInterceptor):
+    """Is all layers as one interceptor: a call looks its method up once, and then runs plain nested coroutines."""
+
+    def __init__(self, layers: Sequence[Around]) -> None:
+        """Takes the layers, the outermost first."""
+        self._layers = layers
+        self._wrapped: dict[str, Any] = {}
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """Returns the wrapped handler of the method, wrapping it the first time."""
+        method = handler_call_details.method
+        wrapped = self._wrapped.get(method)
+        if wrapped is None:
+            wrapped = await continuation(handler_call_details)
+            if wrapped is None:
+                return None  # unknown method: gRPC answers UNIMPLEMENTED; not kept, since callers choose the names
+            for layer in reversed(self._layers):
+                wrapped = layer.wrap(method, wrapped)
+            self._wrapped[method] = wrapped
+        return wrapped

@@ -4,13 +4,19 @@ import math
 import re
 import secrets
 import time
+from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 REQUEST_ID = "x-request-id"
 TRACEPARENT = "traceparent"
 
-_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+LONGEST_ID = 128
+"""Characters of a caller's request id."""
+LONGEST_IDS = 2048
+"""Characters of the ids of all callers that share a message between the services."""
+
+_REQUEST_ID = re.compile(r"[\x21-\x7e]+")
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -35,16 +41,33 @@ _current: ContextVar[RequestContext | None] = ContextVar("request_context", defa
 _deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
 
 
-def accept(request_id: str | None, traceparent: str | None) -> RequestContext:
-    """Builds the context of an incoming request; what is missing or malformed is replaced by a fresh id."""
-    if request_id is None or not _REQUEST_ID.fullmatch(request_id):
+def accept(request_id: str | None, traceparent: str | None, *, longest: int = LONGEST_ID) -> RequestContext:
+    """Builds the context of an incoming request; what is missing, malformed or too long is replaced by a fresh id."""
+    if request_id is None or len(request_id) > longest or not _REQUEST_ID.fullmatch(request_id):
         request_id = secrets.token_hex(16)
     if traceparent is None or not _TRACEPARENT.fullmatch(traceparent):
         traceparent = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
     return RequestContext(request_id, traceparent)
 
 
-def enter(context: RequestContext) -> None:
+def shared(contexts: Iterable[RequestContext | None]) -> RequestContext | None:
+    """Returns the context of a message that several callers share: all their ids, and the trace of the first.
+
+    Ids that would make the metadata too long are left out.
+    """
+    callers = {caller.request_id: caller for caller in contexts if caller is not None}
+    if not callers:
+        return None
+    first, *others = callers.values()
+    joined = first.request_id
+    for other in others:
+        if len(joined) + 1 + len(other.request_id) > LONGEST_IDS:
+            break
+        joined += f",{other.request_id}"
+    return RequestContext(joined, first.traceparent)
+
+
+def enter(context: RequestContext | None) -> None:
     """Makes `context` the current task's."""
     _current.set(context)
 
@@ -57,6 +80,11 @@ def current() -> RequestContext | None:
 def set_deadline(timeout_s: float) -> None:
     """Says that the current task's request is worth `timeout_s` seconds from now."""
     _deadline.set(time.monotonic() + timeout_s)
+
+
+def deadline_s() -> float:
+    """Returns when the request in work is worth nothing any more, monotonic; infinite without a deadline."""
+    return _deadline.get()
 
 
 def time_left_s() -> float:

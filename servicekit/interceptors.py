@@ -1,7 +1,6 @@
-"""Server interceptors, outermost first: context, log, metrics, errors, deadline, malformed, messages.
+"""The layers about every handler.
 
-Each wraps a handler once, at its first call; a call then runs plain nested coroutines. Only the kinds of RPC that the
-contract has are known: unary and bidirectional streams.
+The outermost first: context, log, metrics, errors, deadline, malformed, messages, parcels.
 """
 
 import asyncio
@@ -14,9 +13,10 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from servicekit import context as request_context
-from servicekit.around import Around, Context, Handle, Rpc
+from servicekit.around import Around, Context, Handle, Layers, Rpc
 from servicekit.errors import Code, DeadlineExceeded, Internal, InvalidArgument, Reason, TriptychError, Unavailable
-from servicekit.metrics import RpcMetrics, method_labels
+from servicekit.metrics import MethodMetrics, RpcMetrics, method_labels
+from servicekit.parcel import method_codecs
 from servicekit.settings import ProcessSettings
 from servicekit.status import abort
 
@@ -29,17 +29,17 @@ class ContextInterceptor(Around):
     """Takes over the caller's request id and trace, and, at the edge, tells the request id back."""
 
     def __init__(self, *, echo: bool) -> None:
-        super().__init__()
         self._echo = echo
 
     async def around(self, rpc: Rpc, context: Context, handle: Handle) -> Any:
         """Enters the request's context for logs and for the calls made on its behalf."""
         metadata = dict(context.invocation_metadata() or ())
         asked = request_context.accept(
-            _text(metadata, request_context.REQUEST_ID), _text(metadata, request_context.TRACEPARENT)
+            _text(metadata, request_context.REQUEST_ID),
+            _text(metadata, request_context.TRACEPARENT),
+            longest=request_context.LONGEST_ID if self._echo else request_context.LONGEST_IDS,
         )
         request_context.enter(asked)
-        structlog.contextvars.bind_contextvars(request_id=asked.request_id, trace_id=asked.trace_id)
         if not self._echo:
             return await handle()
         told = ((request_context.REQUEST_ID, asked.request_id),)
@@ -62,7 +62,6 @@ class LogInterceptor(Around):
     """Writes one line per RPC that failed, and, where wanted, per RPC that did not; `quiet` methods are probes."""
 
     def __init__(self, *, every: bool, quiet: Collection[str]) -> None:
-        super().__init__()
         self._every = every
         self._quiet = quiet
 
@@ -82,18 +81,25 @@ class MetricsInterceptor(Around):
     """Counts and times every RPC under the code it really ended with."""
 
     def __init__(self, metrics: RpcMetrics) -> None:
-        super().__init__()
         self._metrics = metrics
+        self._methods: dict[Rpc, MethodMetrics] = {}
+
+    def wrap(self, method: str, handler: Any) -> Any:
+        """Looks the method's labels up, once."""
+        streaming = bool(handler.stream_stream)
+        labels = method_labels(method, streaming=streaming)
+        self._methods[Rpc(method, streaming)] = self._metrics.method(labels)
+        return super().wrap(method, handler)
 
     async def around(self, rpc: Rpc, context: Context, handle: Handle) -> Any:
         """Measures after the await, in a `finally`."""
-        labels = method_labels(rpc.method, streaming=rpc.streaming)
-        self._metrics.begin(labels)
+        metrics = self._methods[rpc]
+        metrics.begin()
         start = time.perf_counter()
         try:
             return await handle()
         finally:
-            self._metrics.end(labels, _code(context), time.perf_counter() - start)
+            metrics.end(_code(context), time.perf_counter() - start)
 
 
 def _caller_left() -> bool:
@@ -176,37 +182,49 @@ class MalformedInterceptor(Around):
 
 
 class MessagesInterceptor(Around):
-    """Counts the messages that go through the handlers themselves: the innermost of all."""
+    """Counts the messages that go through the handlers themselves."""
 
     def __init__(self, metrics: RpcMetrics) -> None:
-        super().__init__()
         self._metrics = metrics
 
     def _unary(self, rpc: Rpc, inner: Any) -> Any:
-        received, sent = self._metrics.messages(method_labels(rpc.method))
+        metrics = self._metrics.method(method_labels(rpc.method))
 
         async def call(request: Any, context: Context) -> Any:
-            received.inc()
+            metrics.received.inc()
             response = await inner(request, context)
-            sent.inc()
+            metrics.sent.inc()
             return response
 
         return call
 
     def _stream(self, rpc: Rpc, inner: Any) -> Any:
-        received, sent = self._metrics.messages(method_labels(rpc.method, streaming=True))
+        metrics = self._metrics.method(method_labels(rpc.method, streaming=True))
 
         async def counted(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
             async for request in requests:
-                received.inc()
+                metrics.received.inc()
                 yield request
 
         async def call(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
             async for response in inner(counted(requests), context):
                 yield response
-                sent.inc()
+                metrics.sent.inc()
 
         return call
+
+
+class ParcelsInterceptor(Around):
+    """Has handlers take and return parcels where a message holds a tensor; the bytes on the wire are the same."""
+
+    def wrap(self, method: str, handler: Any) -> Any:
+        """Replaces the codecs of the method's messages."""
+        if not handler.unary_unary or method.startswith("/grpc."):
+            return handler
+        request, response = method_codecs(method)
+        return grpc.unary_unary_rpc_method_handler(
+            handler.unary_unary, request_deserializer=request.decode, response_serializer=response.encode
+        )
 
 
 def _malformed(rpc: Rpc) -> InvalidArgument:
@@ -217,7 +235,6 @@ class DeadlineInterceptor(Around):
     """Gives every RPC a deadline: the caller's, shortened to the longest allowed, or the default."""
 
     def __init__(self, settings: ProcessSettings) -> None:
-        super().__init__()
         self._default_s = settings.default_timeout_s
         self._max_s = settings.max_timeout_s
 
@@ -236,17 +253,18 @@ class DeadlineInterceptor(Around):
 
 
 def interceptors(
-    settings: ProcessSettings, metrics: RpcMetrics, *, edge: bool, probes: Collection[str]
+    settings: ProcessSettings, metrics: RpcMetrics, *, edge: bool, probes: Collection[str], parcels: bool
 ) -> list[grpc.aio.ServerInterceptor]:
-    """Returns all of them in their order.
+    """Returns all layers in their order, as one interceptor.
 
     Args:
         settings: the process's.
         metrics: where RPCs are counted.
         edge: whether outside callers talk to this server.
         probes: methods called so often, to see whether the process is well, that logging them would hide the rest.
+        parcels: whether the handlers take and return parcels.
     """
-    return [
+    layers: list[Around] = [
         ContextInterceptor(echo=edge),
         LogInterceptor(every=settings.request_log, quiet={"/grpc.health.v1.Health/Check", *probes}),
         MetricsInterceptor(metrics),
@@ -255,3 +273,4 @@ def interceptors(
         MalformedInterceptor(),
         MessagesInterceptor(metrics),
     ]
+    return [Layers([*layers, ParcelsInterceptor()] if parcels else layers)]

@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from servicekit import context
 from servicekit.settings import ProcessSettings
 
 
@@ -17,7 +18,7 @@ def configure_logging(settings: ProcessSettings, service: str) -> None:
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
+        _add_ids,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _named(service),
@@ -41,6 +42,15 @@ def configure_logging(settings: ProcessSettings, service: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+
+
+def _add_ids(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Adds whose request is in work: asked for only when something is logged, so that others cost nothing."""
+    asking = context.current()
+    if asking is not None:
+        event.setdefault("request_id", asking.request_id)
+        event.setdefault("trace_id", asking.trace_id)
+    return event
 
 
 def _named(service: str) -> Any:

@@ -9,6 +9,8 @@ BUCKETS_S = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 
 
 _METHOD = ("grpc_type", "grpc_service", "grpc_method")
 
+MethodLabels = tuple[str, str, str]
+
 
 @dataclass
 class RpcMetrics:
@@ -32,21 +34,37 @@ class RpcMetrics:
         text = "Time from begin to end of an RPC."
         self.seconds = Histogram(f"{name}_handling_seconds", text, _METHOD, buckets=BUCKETS_S, registry=self.registry)
 
-    def begin(self, labels: tuple[str, str, str]) -> None:
+    def method(self, labels: MethodLabels) -> "MethodMetrics":
+        """Returns the metrics of one method."""
+        return MethodMetrics(self, labels)
+
+
+class MethodMetrics:
+    """Counts and times the RPCs of one method, its labels looked up once."""
+
+    def __init__(self, metrics: RpcMetrics, labels: MethodLabels) -> None:
+        self._handled = metrics.handled
+        self._labels = labels
+        self._by_code: dict[str, Counter] = {}
+        self._started = metrics.started.labels(*labels)
+        self._seconds = metrics.seconds.labels(*labels)
+        self.received = metrics.received.labels(*labels)
+        self.sent = metrics.sent.labels(*labels)
+
+    def begin(self) -> None:
         """Counts an RPC that begins."""
-        self.started.labels(*labels).inc()
+        self._started.inc()
 
-    def messages(self, labels: tuple[str, str, str]) -> tuple[Counter, Counter]:
-        """Returns the counters of messages received and sent by a method."""
-        return self.received.labels(*labels), self.sent.labels(*labels)
-
-    def end(self, labels: tuple[str, str, str], code: str, seconds: float) -> None:
+    def end(self, code: str, seconds: float) -> None:
         """Counts and times an RPC that ended with `code`."""
-        self.handled.labels(*labels, code).inc()
-        self.seconds.labels(*labels).observe(seconds)
+        counter = self._by_code.get(code)
+        if counter is None:
+            counter = self._by_code[code] = self._handled.labels(*self._labels, code)
+        counter.inc()
+        self._seconds.observe(seconds)
 
 
-def method_labels(full_method: str, *, streaming: bool = False) -> tuple[str, str, str]:
+def method_labels(full_method: str, *, streaming: bool = False) -> MethodLabels:
     """Splits `/package.Service/Method` into the labels of a metric."""
     _, service, method = full_method.split("/")
     return ("bidi_stream" if streaming else "unary", service, method)

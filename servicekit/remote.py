@@ -6,8 +6,9 @@ from typing import Any, Generic, TypeVar
 import grpc
 
 from servicekit import context
-from servicekit.errors import Code, DeadlineExceeded
+from servicekit.errors import Code, DeadlineExceeded, TriptychError
 from servicekit.metrics import RpcMetrics, method_labels
+from servicekit.parcel import method_codecs
 from servicekit.status import from_rpc_error
 
 Request = TypeVar("Request")
@@ -15,21 +16,23 @@ Response = TypeVar("Response")
 
 
 class RemoteMethod(Generic[Request, Response]):
-    """Is one unary method of one neighbour."""
+    """Is one unary method of one neighbour; messages that hold a tensor are parcels (`servicekit.parcel`)."""
 
-    def __init__(
-        self,
-        neighbour: str,
-        full_method: str,
-        stub: "grpc.aio.UnaryUnaryMultiCallable[Request, Response]",
-        metrics: RpcMetrics,
-    ) -> None:
-        """Binds the stub's method; `neighbour` is the word that errors use for the service."""
+    def __init__(self, neighbour: str, full_method: str, channel: grpc.aio.Channel, metrics: RpcMetrics) -> None:
+        """Binds the method.
+
+        Args:
+            neighbour: the word that errors use for the service.
+            full_method: `/package.Service/Method`, whose generated module has been imported.
+            channel: leads to the service.
+            metrics: where calls are counted.
+        """
         self._neighbour = neighbour
-        self._labels = method_labels(full_method)
-        self._stub = stub
-        self._metrics = metrics
-        self._received, self._sent = metrics.messages(self._labels)
+        self._metrics = metrics.method(method_labels(full_method))
+        request, response = method_codecs(full_method)
+        self._call: Any = channel.unary_unary(
+            full_method, request_serializer=request.encode, response_deserializer=response.decode
+        )
 
     async def __call__(self, request: Request, timeout_s: float) -> Response:
         """Calls the method.
@@ -40,19 +43,22 @@ class RemoteMethod(Generic[Request, Response]):
         """
         if timeout_s <= 0:
             raise DeadlineExceeded(f"No time was left to call the {self._neighbour} service.")
-        self._metrics.begin(self._labels)
+        self._metrics.begin()
         start = time.perf_counter()
         code = Code.CANCELLED.name
         try:
-            self._sent.inc()
-            response = await self._stub(request, timeout=timeout_s, metadata=_metadata())
+            self._metrics.sent.inc()
+            response: Response = await self._call(request, timeout=timeout_s, metadata=_metadata())
             code = "OK"
-            self._received.inc()
+            self._metrics.received.inc()
         except grpc.aio.AioRpcError as error:
             code = error.code().name
             raise from_rpc_error(error, self._neighbour) from None
+        except TriptychError as error:  # of a neighbour in the same process
+            code = error.code.name
+            raise
         finally:
-            self._metrics.end(self._labels, code, time.perf_counter() - start)
+            self._metrics.end(code, time.perf_counter() - start)
         return response
 
 

@@ -42,6 +42,7 @@ class GrpcServer:
         edge: bool = False,
         metrics: RpcMetrics | None = None,
         probes: Collection[str] = (),
+        parcels: bool = False,
     ) -> None:
         """Prepares the server.
 
@@ -52,12 +53,15 @@ class GrpcServer:
             edge: whether outside callers talk to this server.
             metrics: replaces the process's own, of which there can be only one.
             probes: methods that others call only to see how the process is; they are not logged.
+            parcels: whether the servicers take and return parcels where a message holds a tensor.
         """
         self._settings = settings
         self._services = services
         self._health = HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=interceptors(settings, metrics or RpcMetrics("server"), edge=edge, probes=probes),
+            interceptors=interceptors(
+                settings, metrics or RpcMetrics("server"), edge=edge, probes=probes, parcels=parcels
+            ),
             options=server_options(settings.max_message_bytes, settings.max_connection_age_s),
         )
         register(self._server)
@@ -105,7 +109,7 @@ async def serve(
     settings: ProcessSettings, service: str, register: Register, readiness: Readiness, probes: Collection[str] = ()
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains; for the arguments see `GrpcServer`."""
-    server = GrpcServer(settings, [service], register, probes=probes)
+    server = GrpcServer(settings, [service], register, probes=probes, parcels=True)
     await server.start()
     metrics_port = start_metrics(settings)
     announce(settings.announce_file, {"grpc": server.port, "metrics": metrics_port})

@@ -1,76 +1,71 @@
-"""numpy arrays to and from `triptych.tensor.v1.Tensor`, without copies on the way in."""
+"""Tensors as the services exchange them: type and shape in the message, the data beside it (`servicekit.parcel`)."""
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from servicekit.errors import InvalidArgument, Reason
+from servicekit.parcel import Piece
 from triptych.tensor.v1 import tensor_pb2
 
 MAX_DIMENSIONS = 8
 
-_DTYPE: dict[int, np.dtype[Any]] = {
-    tensor_pb2.DATA_TYPE_UINT8: np.dtype("u1"),
-    tensor_pb2.DATA_TYPE_INT8: np.dtype("i1"),
-    tensor_pb2.DATA_TYPE_FP16: np.dtype("<f2"),
-    tensor_pb2.DATA_TYPE_FP32: np.dtype("<f4"),
-    tensor_pb2.DATA_TYPE_INT64: np.dtype("<i8"),
+_ITEM_BYTES: dict[int, int] = {
+    tensor_pb2.DATA_TYPE_UINT8: 1,
+    tensor_pb2.DATA_TYPE_INT8: 1,
+    tensor_pb2.DATA_TYPE_FP16: 2,
+    tensor_pb2.DATA_TYPE_FP32: 4,
+    tensor_pb2.DATA_TYPE_INT64: 8,
 }
-_DATA_TYPE: dict[np.dtype[Any], Any] = {dtype: data_type for data_type, dtype in _DTYPE.items()}
 
 
-def encode(array: npt.NDArray[np.generic]) -> tensor_pb2.Tensor:
-    """Packs an array; its one copy is the one into the message.
-
-    Raises:
-        TypeError: the array's type has no place in the contract.
-    """
-    data_type = _DATA_TYPE.get(array.dtype.newbyteorder("<") if array.dtype.itemsize > 1 else array.dtype)
-    if data_type is None:
-        raise TypeError(f"a tensor cannot hold {array.dtype}")
-    data = np.ascontiguousarray(array, dtype=_DTYPE[data_type]).tobytes()
-    return tensor_pb2.Tensor(data_type=data_type, shape=array.shape, data=data)
+def describe(shape: Sequence[int], data_type: tensor_pb2.DataType) -> tensor_pb2.Tensor:
+    """Returns a tensor without its data."""
+    return tensor_pb2.Tensor(data_type=data_type, shape=shape)
 
 
-def check(tensor: tensor_pb2.Tensor, field: str) -> bytes:
-    """Checks that a tensor is what its contract says, and returns its data: protobuf copies it at every access.
+def check(tensor: tensor_pb2.Tensor, pieces: Sequence[Piece], field: str) -> None:
+    """Checks that a tensor and its data are what the contract says.
 
     Raises:
         InvalidArgument: type, shape and length do not fit together; the message says which.
     """
-    dtype = _DTYPE.get(tensor.data_type)
-    if dtype is None:
+    item_bytes = _ITEM_BYTES.get(tensor.data_type)
+    if item_bytes is None:
         raise InvalidArgument(
             "The tensor has no known data type.", reason=Reason.TENSOR_INVALID, field=f"{field}.data_type"
         )
     if len(tensor.shape) > MAX_DIMENSIONS or any(size < 0 for size in tensor.shape):
         message = f"A tensor has at most {MAX_DIMENSIONS} dimensions, none negative."
         raise InvalidArgument(message, reason=Reason.TENSOR_INVALID, field=f"{field}.shape")
-    expected = math.prod(tensor.shape) * dtype.itemsize
-    data = tensor.data
-    if len(data) != expected:
-        message = f"The shape {list(tensor.shape)} asks for {expected} bytes of data; there are {len(data)}."
+    expected, found = math.prod(tensor.shape) * item_bytes, sum(map(len, pieces))
+    if found != expected:
+        message = f"The shape {list(tensor.shape)} asks for {expected} bytes of data; there are {found}."
         raise InvalidArgument(message, reason=Reason.TENSOR_INVALID, field=f"{field}.data")
-    return data
 
 
-def decode(tensor: tensor_pb2.Tensor, field: str) -> npt.NDArray[np.generic]:
-    """Returns a read-only view of a tensor's data.
-
-    Raises:
-        InvalidArgument: as for `check`.
-    """
-    data = check(tensor, field)
-    array: npt.NDArray[np.generic] = np.frombuffer(data, dtype=_DTYPE[tensor.data_type])
-    return array.reshape(tuple(tensor.shape))
+def whole(pieces: Sequence[Piece]) -> Piece:
+    """Joins pieces; a single one is not copied."""
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def encode_rows(
-    rows: Sequence[npt.NDArray[np.generic]], shape: tuple[int, ...], data_type: tensor_pb2.DataType
-) -> tensor_pb2.Tensor:
-    """Stacks arrays of one shape into `[len(rows), *shape]`, copying each once; no rows give an empty tensor."""
-    data = b"".join(np.ascontiguousarray(row, dtype=_DTYPE[data_type]).data for row in rows)
-    return tensor_pb2.Tensor(data_type=data_type, shape=(len(rows), *shape), data=data)
+def cut(pieces: Sequence[Piece], rows: int) -> list[Piece]:
+    """Returns data as one piece per row, without copying where it is so already, or in one piece."""
+    if len(pieces) == rows:
+        return list(pieces)
+    data = memoryview(whole(pieces))
+    size = len(data) // max(rows, 1)
+    return [data[row * size : (row + 1) * size] for row in range(rows)]
+
+
+def floats(pieces: Sequence[Piece], rows: int) -> npt.NDArray[np.float32]:
+    """Returns fp32 data as `[rows, n]`, read-only."""
+    return np.frombuffer(whole(pieces), dtype="<f4").reshape(rows, -1)
+
+
+def piece(array: npt.NDArray[np.generic]) -> memoryview:
+    """Returns an array's bytes, little-endian and without a copy where it is so already."""
+    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return little.data.cast("B") if little.size else memoryview(b"")

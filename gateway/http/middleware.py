@@ -62,11 +62,10 @@ class RequestFrame:
             answer.size += len(message.get("body", b""))
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=asked.request_id, trace_id=asked.trace_id):
-            try:
-                await self._limited(_get_for_head(scope), headers, receive, send_framed)
-            finally:
-                self._log(scope, answer)
+        try:
+            await self._limited(_get_for_head(scope), headers, receive, send_framed)
+        finally:
+            self._log(scope, answer)
 
     async def _limited(self, scope: Message, headers: dict[str, str], receive: Receive, send: Send) -> None:
         length = headers.get("content-length", "0")

@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 from servicekit.errors import InvalidArgument, Reason
 from servicekit.manifest import Recipe
+from servicekit.parcel import Piece
+from servicekit.tensors import cut, floats, piece
 from triptych.tensor.v1 import tensor_pb2
 
 
@@ -16,7 +18,7 @@ class Chunk:
     """Is what one request to Triton carries."""
 
     rows: int
-    data: bytes
+    pieces: Sequence[Piece]
 
 
 def check_input(tensor: tensor_pb2.Tensor, recipe: Recipe, max_rows: int) -> int:
@@ -37,23 +39,20 @@ def check_input(tensor: tensor_pb2.Tensor, recipe: Recipe, max_rows: int) -> int
     return shape[0]
 
 
-def cut(data: bytes, rows: int, wanted: Sequence[int], max_batch_size: int) -> list[Chunk]:
-    """Cuts the wanted rows into requests of at most `max_batch_size`; a whole batch that fits is not copied."""
+def cut_for(max_batch_size: int, pieces: Sequence[Piece], rows: int, wanted: Sequence[int]) -> list[Chunk]:
+    """Cuts the wanted rows into requests of at most `max_batch_size`, without copying them."""
     if len(wanted) == rows <= max_batch_size:
-        return [Chunk(rows, data)]
-    size = len(data) // rows
+        return [Chunk(rows, pieces)]
+    each = cut(pieces, rows)
     groups = [wanted[start : start + max_batch_size] for start in range(0, len(wanted), max_batch_size)]
-    return [Chunk(len(group), b"".join(data[row * size : (row + 1) * size] for row in group)) for group in groups]
+    return [Chunk(len(group), [each[row] for row in group]) for group in groups]
 
 
-def finite_rows(logits: bytes, rows: int) -> npt.NDArray[np.bool_]:
+def finite_rows(logits: Piece, rows: int) -> npt.NDArray[np.bool_]:
     """Tells which rows hold numbers only."""
-    finite: npt.NDArray[np.bool_] = np.isfinite(np.frombuffer(logits, dtype="<f4").reshape(rows, -1)).all(axis=1)
-    return finite
+    return np.asarray(np.isfinite(floats([logits], rows)).all(axis=1))
 
 
-def keep_rows(logits: bytes, kept: npt.NDArray[np.bool_]) -> bytes:
+def keep_rows(logits: Piece, kept: npt.NDArray[np.bool_]) -> Piece:
     """Returns the kept rows' bytes; nothing is copied when all are."""
-    if kept.all():
-        return logits
-    return np.frombuffer(logits, dtype="<f4").reshape(len(kept), -1)[kept].tobytes()
+    return logits if kept.all() else piece(floats([logits], len(kept))[kept])

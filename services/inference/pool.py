@@ -10,6 +10,7 @@ import grpc
 from servicekit.errors import Reason, Unavailable
 from servicekit.health import Prober, Readiness
 from servicekit.manifest import Manifest
+from servicekit.parcel import Piece
 from services.inference.catalog import Loaded, merge
 from services.inference.triton import Logits, Triton
 
@@ -70,7 +71,9 @@ class TritonPool:
         """Returns what the servers have loaded, together."""
         return merge(server.versions for server in self._servers)
 
-    async def infer(self, manifest: Manifest, version: str, rows: int, data: bytes, timeout_s: float) -> Logits:
+    async def infer(
+        self, manifest: Manifest, version: str, rows: int, pieces: Sequence[Piece], timeout_s: float
+    ) -> Logits:
         """Runs a model, as `Triton.infer` does, and once more on another server when the first one is away.
 
         Raises:
@@ -80,13 +83,13 @@ class TritonPool:
         deadline = time.monotonic() + timeout_s
         first, *others = self._able(manifest.name, version)
         try:
-            return await first.infer(manifest, version, rows, data, timeout_s)
+            return await first.infer(manifest, version, rows, pieces, timeout_s)
         except Unavailable as error:
             await self._lost(first, manifest.name, version, error)
             if not others:
                 raise
         # It died or is stopping. Only this process knows its twins, and computing twice harms nobody.
-        return await others[0].infer(manifest, version, rows, data, deadline - time.monotonic())
+        return await others[0].infer(manifest, version, rows, pieces, deadline - time.monotonic())
 
     def _able(self, model: str, version: str) -> list[Triton]:
         """Returns the servers that have a version ready, the least busy one first."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from servicekit.errors import DeadlineExceeded, Internal, Reason, TriptychError
 from servicekit.manifest import Manifest
-from services.inference.batch import Chunk, cut, finite_rows, keep_rows
+from servicekit.parcel import Piece
+from services.inference.batch import Chunk, cut_for, finite_rows, keep_rows
 from services.inference.catalog import Loaded
 from services.inference.pool import TritonPool
 from services.inference.statistics import Times
@@ -18,7 +19,7 @@ from services.inference.triton import Logits
 class Prediction:
     """Is what became of a batch."""
 
-    logits: bytes
+    logits: list[Piece]
     """fp32 `[m, classes]` of the m rows without an error."""
     errors: list[TriptychError | None]
     """One per row."""
@@ -27,7 +28,12 @@ class Prediction:
 
 
 async def predict(
-    pool: TritonPool, manifest: Manifest, version: str, loaded: Loaded, data: bytes, time_left_s: Sequence[float]
+    pool: TritonPool,
+    manifest: Manifest,
+    version: str,
+    loaded: Loaded,
+    pieces: Sequence[Piece],
+    time_left_s: Sequence[float],
 ) -> Prediction:
     """Runs `version` of a model on one row per entry of `time_left_s`; no row's trouble touches another's."""
     start = time.perf_counter()
@@ -36,7 +42,7 @@ async def predict(
         for left in time_left_s
     ]
     wanted = [row for row, error in enumerate(errors) if error is None]
-    chunks = cut(data, len(errors), wanted, loaded.max_batch_size) if wanted else []
+    chunks = cut_for(loaded.max_batch_size, pieces, len(errors), wanted) if wanted else []
     timeout_s = max((time_left_s[row] for row in wanted), default=0.0)
     answers = await asyncio.gather(*(_ask(pool, manifest, version, chunk, timeout_s) for chunk in chunks))
     outcome = _join(errors, wanted, chunks, answers)
@@ -54,7 +60,7 @@ async def _ask(
     pool: TritonPool, manifest: Manifest, version: str, chunk: Chunk, timeout_s: float
 ) -> Logits | TriptychError:
     try:
-        return await pool.infer(manifest, version, chunk.rows, chunk.data, timeout_s)
+        return await pool.infer(manifest, version, chunk.rows, chunk.pieces, timeout_s)
     except TriptychError as error:
         return error
 
@@ -64,9 +70,9 @@ def _join(
     wanted: list[int],
     chunks: list[Chunk],
     answers: Sequence[Logits | TriptychError],
-) -> bytes:
+) -> list[Piece]:
     """Collects the logits that can be trusted, and writes down in `errors` what happened to the other rows."""
-    parts: list[bytes] = []
+    parts: list[Piece] = []
     rows = iter(wanted)
     for chunk, answer in zip(chunks, answers, strict=True):
         if isinstance(answer, TriptychError):
@@ -81,4 +87,4 @@ def _join(
                     "The model answered with values that are not numbers.", reason=Reason.LOGITS_NOT_FINITE
                 )
         parts.append(keep_rows(answer.data, kept))
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    return parts

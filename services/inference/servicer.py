@@ -8,8 +8,9 @@ import grpc
 from servicekit import context as request_context
 from servicekit.errors import InvalidArgument, TriptychError
 from servicekit.manifest import Manifest
+from servicekit.parcel import Parcel
 from servicekit.status import to_item
-from servicekit.tensors import check
+from servicekit.tensors import check, describe
 from services.inference.batch import check_input
 from services.inference.catalog import LoadedVersions, ascending, choose_version, find_model, state_of
 from services.inference.failures import RowOutcomes
@@ -32,15 +33,16 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
         self._max_rows = max_rows
         self._outcomes = outcomes
 
-    async def PredictLogits(
-        self, request: pb.PredictLogitsRequest, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> pb.PredictLogitsResponse:
+    async def PredictLogits(  # type: ignore[override]  # messages with a tensor come and go as parcels
+        self, parcel: Parcel[pb.PredictLogitsRequest], context: grpc.aio.ServicerContext[Any, Any]
+    ) -> Parcel[pb.PredictLogitsResponse]:
         """Answers with one stacked tensor and an outcome per row."""
+        request = parcel.message
         manifest = find_model(self._manifests, request.model)
         version, loaded = choose_version(manifest, request.version, self._pool.loaded())
-        data = check(request.tensor, "tensor")
+        check(request.tensor, parcel.pieces, "tensor")
         rows = check_input(request.tensor, manifest.input, self._max_rows)
-        result = await predict(self._pool, manifest, version, loaded, data, _time_left_s(request, rows))
+        result = await predict(self._pool, manifest, version, loaded, parcel.pieces, _time_left_s(request, rows))
         self._outcomes.record(manifest.name, version, result.errors)
         return _response(manifest, version, result)
 
@@ -68,18 +70,17 @@ def _time_left_s(request: pb.PredictLogitsRequest, rows: int) -> list[float]:
     return [min(left_ms / 1e3, rpc_left_s) for left_ms in request.time_left_ms]
 
 
-def _response(manifest: Manifest, version: str, result: Prediction) -> pb.PredictLogitsResponse:
+def _response(manifest: Manifest, version: str, result: Prediction) -> Parcel[pb.PredictLogitsResponse]:
     rows = sum(error is None for error in result.errors)
-    return pb.PredictLogitsResponse(
-        logits=tensor_pb2.Tensor(
-            data_type=tensor_pb2.DATA_TYPE_FP32, shape=(rows, manifest.output.classes), data=result.logits
-        ),
+    response = pb.PredictLogitsResponse(
+        logits=describe((rows, manifest.output.classes), tensor_pb2.DATA_TYPE_FP32),
         outcomes=[_outcome(error) for error in result.errors],
         model=manifest.name,
         version=version,
         queue_ms=result.queue_s * 1e3,
         compute_ms=result.compute_s * 1e3,
     )
+    return Parcel(response, result.logits)
 
 
 def _outcome(error: TriptychError | None) -> pb.PredictOutcome:

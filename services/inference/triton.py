@@ -1,7 +1,6 @@
 """One Triton server, over one asyncio channel, in the Open Inference Protocol. The only module that speaks it."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 from servicekit.channel import open_channel
 from servicekit.errors import Code, Internal, ResourceExhausted, TriptychError
 from servicekit.manifest import Manifest
+from servicekit.parcel import Parcel, ParcelCodec, Piece
+from servicekit.tensors import whole
 from services.inference.catalog import READY, Loaded
 from services.inference.failures import Throttle
 from services.inference.statistics import Statistics, Times, Totals
@@ -29,6 +30,11 @@ EXAMINATION_TIMEOUT_S = 10.0
 """For a configuration, and for each test inference; Triton tells a dead stub after one second."""
 EXAMINATION_ID = "examination"
 """Tells test inferences apart in Triton's log."""
+_MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
+_INPUTS = ParcelCodec(service_pb2.ModelInferRequest, (service_pb2.ModelInferRequest.RAW_INPUT_CONTENTS_FIELD_NUMBER,))
+_OUTPUTS = ParcelCodec(
+    service_pb2.ModelInferResponse, (service_pb2.ModelInferResponse.RAW_OUTPUT_CONTENTS_FIELD_NUMBER,)
+)
 STATISTICS_TIMEOUT_S = 0.05  # an answer never waits longer for a figure about it
 
 
@@ -36,7 +42,7 @@ STATISTICS_TIMEOUT_S = 0.05  # an answer never waits longer for a figure about i
 class Logits:
     """Is Triton's answer to one request."""
 
-    data: bytes
+    data: Piece
     """fp32, little-endian, row-major, `[rows, classes]`."""
     times: Times
     """What requests to this version take inside Triton at the moment."""
@@ -55,26 +61,31 @@ class Triton:
         self.versions: dict[Key, Loaded] = {}
         self._channel = open_channel(target, max_message_bytes=max_message_bytes)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._model_infer: Any = self._channel.unary_unary(
+            _MODEL_INFER, request_serializer=_INPUTS.encode, response_deserializer=_OUTPUTS.decode
+        )
 
     async def close(self) -> None:
         """Closes the channel."""
         self.forget_all()
         await self._channel.close()
 
-    async def infer(self, manifest: Manifest, version: str, rows: int, data: bytes, timeout_s: float) -> Logits:
+    async def infer(
+        self, manifest: Manifest, version: str, rows: int, pieces: Sequence[Piece], timeout_s: float
+    ) -> Logits:
         """Runs a model on `rows` inputs.
 
         Args:
             manifest: the model's.
             version: the version to run.
             rows: first dimension of the input.
-            data: uint8, `[rows, height, width, 3]`.
+            pieces: uint8, `[rows, height, width, 3]` when joined.
             timeout_s: how long the caller waits; Triton drops the request from its queue after that.
 
         Raises:
             TriptychError: Triton refused or failed, or its answer is not what the manifest promises.
         """
-        request = _request(manifest, version, rows, data, timeout_s)
+        request = Parcel(_request(manifest, version, rows, timeout_s), pieces)
         self.in_flight += 1
         try:
             answer = await self._infer(manifest, version, request, timeout_s)
@@ -82,13 +93,13 @@ class Triton:
             self.in_flight -= 1
         return Logits(answer, await self._times(manifest.name, version))
 
-    async def _infer(self, manifest: Manifest, version: str, request: Any, timeout_s: float) -> bytes:
+    async def _infer(self, manifest: Manifest, version: str, request: Parcel[Any], timeout_s: float) -> Piece:
         try:
-            response = await self._stub.ModelInfer(request, timeout=timeout_s)
+            response = await self._model_infer(request, timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
             self._log_refusal(manifest.name, version, error)
             raise classify(Code(error.code().value[0]), error.details() or "") from None
-        return _checked_logits(response, manifest, version, request.inputs[0].shape[0])
+        return _checked_logits(response, manifest, version, request.message.inputs[0].shape[0])
 
     def _log_refusal(self, model: str, version: str, error: grpc.aio.AioRpcError) -> None:
         """Keeps Triton's own words, which callers never see, for whoever has to find the cause."""
@@ -207,8 +218,8 @@ class Triton:
     async def _try(self, manifest: Manifest, version: str, times: int) -> str:
         """Has a version infer an empty picture, and says what is wrong: Triton calls one ready whose stub has died."""
         empty = bytes(manifest.input.height * manifest.input.width * 3)
-        request = _request(manifest, version, 1, empty, EXAMINATION_TIMEOUT_S)
-        request.id = EXAMINATION_ID
+        request = Parcel(_request(manifest, version, 1, EXAMINATION_TIMEOUT_S), [empty])
+        request.message.id = EXAMINATION_ID
         try:
             for _ in range(times):
                 await self._infer(manifest, version, request, EXAMINATION_TIMEOUT_S)
@@ -225,7 +236,7 @@ def _tries(config: Any) -> int:
     return 2 * max(1, instances)
 
 
-def _request(manifest: Manifest, version: str, rows: int, data: bytes, timeout_s: float) -> Any:
+def _request(manifest: Manifest, version: str, rows: int, timeout_s: float) -> Any:
     recipe = manifest.input
     tensor = service_pb2.ModelInferRequest.InferInputTensor(
         name=recipe.tensor, datatype="UINT8", shape=[rows, recipe.height, recipe.width, 3]
@@ -235,20 +246,19 @@ def _request(manifest: Manifest, version: str, rows: int, data: bytes, timeout_s
         model_version=version,
         inputs=[tensor],
         outputs=[service_pb2.ModelInferRequest.InferRequestedOutputTensor(name=manifest.output.tensor)],
-        raw_input_contents=[data],
     )
     request.parameters["timeout"].int64_param = max(MIN_QUEUE_TIMEOUT_US, round(timeout_s * 1e6))
     return request
 
 
-def _checked_logits(response: Any, manifest: Manifest, version: str, rows: int) -> bytes:
+def _checked_logits(answer: Parcel[Any], manifest: Manifest, version: str, rows: int) -> Piece:
     expected = [rows, manifest.output.classes]
-    data = b""
-    with contextlib.suppress(IndexError):
-        data = response.raw_output_contents[0]
+    response = answer.message
+    data = whole(answer.pieces)
     outputs = response.outputs
     if (
         len(outputs) != 1
+        or len(answer.pieces) != 1
         or outputs[0].datatype != "FP32"
         or list(outputs[0].shape) != expected
         or len(data) != 4 * rows * expected[1]

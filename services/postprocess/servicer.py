@@ -7,12 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from servicekit.errors import Internal, InvalidArgument, Reason, TriptychError
+from servicekit.parcel import Parcel
 from servicekit.status import to_item
-from servicekit.tensors import decode
+from servicekit.tensors import check, floats
 from services.postprocess.labels import Calibration, Calibrations
 from services.postprocess.ranking import Ranked, rank
 from triptych.postprocess.v1 import postprocess_service_pb2 as pb
 from triptych.postprocess.v1 import postprocess_service_pb2_grpc as pb_grpc
+from triptych.tensor.v1 import tensor_pb2
 
 
 class PostprocessServicer(pb_grpc.PostprocessServiceServicer):
@@ -23,12 +25,13 @@ class PostprocessServicer(pb_grpc.PostprocessServiceServicer):
         self._max_rows = max_rows
         self._max_top_k = max_top_k
 
-    async def RankLabels(
-        self, request: pb.RankLabelsRequest, context: grpc.aio.ServicerContext[Any, Any]
+    async def RankLabels(  # type: ignore[override]  # messages with a tensor come as parcels
+        self, parcel: Parcel[pb.RankLabelsRequest], context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.RankLabelsResponse:
         """Answers with an outcome per row."""
+        request = parcel.message
         calibration = self._calibrations.find(request.model, request.version)
-        logits = self._logits(request, len(calibration.labels))
+        logits = self._logits(parcel, len(calibration.labels))
         faults = [self._fault(row, options) for row, options in zip(logits, request.options, strict=True)]
         good = [index for index, fault in enumerate(faults) if fault is None]
         rankings = iter(_rank(logits[good], calibration, [request.options[index] for index in good]))
@@ -40,16 +43,20 @@ class PostprocessServicer(pb_grpc.PostprocessServiceServicer):
         )
         return pb.RankLabelsResponse(outcomes=outcomes)
 
-    def _logits(self, request: pb.RankLabelsRequest, classes: int) -> npt.NDArray[np.float32]:
-        logits = decode(request.logits, "logits")
-        if logits.ndim != 2 or logits.dtype != np.float32 or logits.shape[1] != classes:
-            message = f"Logits must be fp32 [n, {classes}]; these are {logits.dtype} {list(logits.shape)}."
+    def _logits(self, parcel: Parcel[pb.RankLabelsRequest], classes: int) -> npt.NDArray[np.float32]:
+        tensor, options = parcel.message.logits, parcel.message.options
+        check(tensor, parcel.pieces, "logits")
+        shape = list(tensor.shape)
+        if tensor.data_type != tensor_pb2.DATA_TYPE_FP32 or shape[1:] != [classes]:
+            got = f"{tensor_pb2.DataType.Name(tensor.data_type)} {shape}"
+            message = f"Logits must be fp32 [n, {classes}]; these are {got}."
             raise InvalidArgument(message, reason=Reason.TENSOR_INVALID, field="logits")
-        if not 1 <= len(logits) <= self._max_rows or len(logits) != len(request.options):
-            counts = f"{len(logits)} rows and {len(request.options)} options"
+        rows = shape[0]
+        if not 1 <= rows <= self._max_rows or rows != len(options):
+            counts = f"{rows} rows and {len(options)} options"
             message = f"A call carries 1 to {self._max_rows} rows with one `options` each; this one has {counts}."
             raise InvalidArgument(message, field="options")
-        return logits.astype(np.float32, copy=False)
+        return floats(parcel.pieces, rows)
 
     def _fault(self, row: npt.NDArray[np.float32], options: pb.RankOptions) -> TriptychError | None:
         if not 1 <= options.top_k <= self._max_top_k:

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -28,11 +29,20 @@ class Timed:
     compute_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Is an image to decode."""
+
+    decode: Callable[[], Decoded]
+    time_left_s: float
+
+
 class Decoder:
     """Runs decoding jobs on a fixed number of threads and refuses what would wait too long in line."""
 
     def __init__(self, threads: int, max_waiting: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._threads = threads
         self._limit = threads + max_waiting
         self._pending = 0
 
@@ -44,34 +54,55 @@ class Decoder:
     ) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    async def run(self, job: Callable[[], Decoded], time_left_s: float) -> Timed:
-        """Runs `job` on a free thread.
+    async def run(self, jobs: Sequence[Job]) -> list[Timed | Exception]:
+        """Runs jobs on free threads and returns, for each, what it made or what it raised.
 
-        Raises:
-            ResourceExhausted: too many images wait already; nothing was begun.
-            DeadlineExceeded: `time_left_s` was over before a thread was free; nothing was begun.
-            TriptychError: whatever the job raises.
+        The threads take one job after the other, so that a batch costs a few hand-overs and not one for each image.
+        A job is refused with ResourceExhausted when too many images wait already, and with DeadlineExceeded when its
+        time was up before its turn; then nothing of it was begun.
         """
-        if self._pending >= self._limit:
-            raise ResourceExhausted(
-                f"{self._pending} images already wait to be decoded, which is the limit.", retry_after_s=0.5
-            )
-        self._pending += 1
-        WAITING.inc()
+        room = max(0, self._limit - self._pending)
+        accepted = jobs[:room]
+        results: list[Timed | Exception] = [_full(self._pending)] * len(jobs)
+        self._pending += len(accepted)
+        WAITING.inc(len(accepted))
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._pool, _timed, job, time.perf_counter(), time_left_s
-            )
+            await self._share(accepted, results)
         finally:
-            self._pending -= 1
-            WAITING.dec()
+            self._pending -= len(accepted)
+            WAITING.dec(len(accepted))
+        return results
+
+    async def _share(self, jobs: Sequence[Job], results: list[Timed | Exception]) -> None:
+        turns = deque(enumerate(jobs))
+        asked = time.perf_counter()
+        loop = asyncio.get_running_loop()
+        hands = min(self._threads, len(jobs))
+        await asyncio.gather(*(loop.run_in_executor(self._pool, _work, turns, results, asked) for _ in range(hands)))
 
 
-def _timed(job: Callable[[], Decoded], asked: float, time_left_s: float) -> Timed:
+def _full(pending: int) -> ResourceExhausted:
+    message = f"{pending} images already wait to be decoded, which is the limit."
+    return ResourceExhausted(message, retry_after_s=0.5)
+
+
+def _work(turns: "deque[tuple[int, Job]]", results: list[Timed | Exception], asked: float) -> None:
+    while turns:
+        try:
+            index, job = turns.popleft()  # atomic: the other threads take from it too
+        except IndexError:
+            return
+        try:
+            results[index] = _timed(job, asked)
+        except Exception as error:  # noqa: BLE001 (each image has an outcome of its own)
+            results[index] = error
+
+
+def _timed(job: Job, asked: float) -> Timed:
     begun = time.perf_counter()
-    if begun - asked >= time_left_s:
+    if begun - asked >= job.time_left_s:
         raise DeadlineExceeded("The caller's time was up before the image could be decoded.")
-    decoded = job()
+    decoded = job.decode()
     ended = time.perf_counter()
     QUEUE_SECONDS.observe(begun - asked)
     SECONDS.observe(ended - begun)

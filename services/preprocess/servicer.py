@@ -1,6 +1,5 @@
 """gRPC adapter of the preprocess service."""
 
-import asyncio
 import functools
 from collections.abc import Mapping
 from typing import Any
@@ -11,9 +10,10 @@ import structlog
 from servicekit import context as request_context
 from servicekit.errors import Internal, InvalidArgument, Reason, TriptychError, unknown_model
 from servicekit.manifest import Manifest, Recipe
+from servicekit.parcel import Parcel
 from servicekit.status import to_item
-from servicekit.tensors import encode_rows
-from services.preprocess.decoder import Decoder, Timed
+from servicekit.tensors import describe, piece
+from services.preprocess.decoder import Decoder, Job, Timed
 from services.preprocess.headers import Limits
 from services.preprocess.memory import MemoryBudget, decode_within
 from triptych.preprocess.v1 import preprocess_service_pb2 as pb
@@ -40,16 +40,16 @@ class PreprocessServicer(pb_grpc.PreprocessServiceServicer):
         self._limits = limits
         self._max_images = max_images
 
-    async def PreprocessImages(
+    async def PreprocessImages(  # type: ignore[override]  # messages with a tensor come and go as parcels
         self, request: pb.PreprocessImagesRequest, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> pb.PreprocessImagesResponse:
+    ) -> Parcel[pb.PreprocessImagesResponse]:
         """Answers with one stacked tensor and an outcome per image."""
         recipe = self._recipe(request)
-        results = await asyncio.gather(*(self._decode(image, recipe) for image in request.images))
-        rows = [result.decoded.pixels for result in results if isinstance(result, Timed)]
-        return pb.PreprocessImagesResponse(
-            tensor=encode_rows(rows, (recipe.height, recipe.width, 3), tensor_pb2.DATA_TYPE_UINT8),
-            outcomes=[_outcome(result) for result in results],
+        results = await self._decoder.run([self._job(image, recipe) for image in request.images])
+        rows = [piece(result.decoded.pixels) for result in results if isinstance(result, Timed)]
+        tensor = describe((len(rows), recipe.height, recipe.width, 3), tensor_pb2.DATA_TYPE_UINT8)
+        return Parcel(
+            pb.PreprocessImagesResponse(tensor=tensor, outcomes=[_outcome(result) for result in results]), rows
         )
 
     def _recipe(self, request: pb.PreprocessImagesRequest) -> Recipe:
@@ -62,23 +62,14 @@ class PreprocessServicer(pb_grpc.PreprocessServiceServicer):
             raise unknown_model(request.model)
         return self._manifests[request.model].input
 
-    async def _decode(self, image: pb.EncodedImage, recipe: Recipe) -> Timed | TriptychError:
+    def _job(self, image: pb.EncodedImage, recipe: Recipe) -> Job:
         time_left_s = image.time_left_ms / 1e3 if image.HasField("time_left_ms") else request_context.time_left_s()
-        job = functools.partial(decode_within, self._budget, image.content, recipe, self._limits)
-        try:
-            return await self._decoder.run(job, time_left_s)
-        except InvalidArgument as error:
-            return error.at("content")
-        except TriptychError as error:
-            return error
-        except Exception:
-            log.exception("unexpected error while decoding")
-            return Internal("Something went wrong inside Triptych while this image was decoded.")
+        return Job(functools.partial(decode_within, self._budget, image.content, recipe, self._limits), time_left_s)
 
 
-def _outcome(result: Timed | TriptychError) -> pb.PreprocessOutcome:
-    if isinstance(result, TriptychError):
-        return pb.PreprocessOutcome(error=to_item(result))
+def _outcome(result: Timed | Exception) -> pb.PreprocessOutcome:
+    if isinstance(result, Exception):
+        return pb.PreprocessOutcome(error=to_item(_own(result)))
     image = pb.PreprocessedImage(
         width_px=result.decoded.width_px,
         height_px=result.decoded.height_px,
@@ -87,3 +78,12 @@ def _outcome(result: Timed | TriptychError) -> pb.PreprocessOutcome:
         compute_ms=result.compute_s * 1e3,
     )
     return pb.PreprocessOutcome(image=image)
+
+
+def _own(error: Exception) -> TriptychError:
+    if isinstance(error, InvalidArgument):
+        return error.at("content")
+    if isinstance(error, TriptychError):
+        return error
+    log.error("unexpected error while decoding", exc_info=error)
+    return Internal("Something went wrong inside Triptych while this image was decoded.")

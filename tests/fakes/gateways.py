@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.checks import TRITON
 from gateway.classifier import Classifier
+from gateway.hops import open_hops
 from gateway.http.app import create_app
 from gateway.http.server import HttpServer
 from gateway.models import ModelDirectory
@@ -75,7 +76,7 @@ async def running_gateway(
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         tiers = await enter(open_tiers(settings, directory, readiness))
-        pipeline = Pipeline(tiers, directory, RpcMetrics("client", registry))
+        pipeline = Pipeline(tiers, open_hops(tiers, RpcMetrics("client", registry), settings.bounds), directory)
         classifier = Classifier(pipeline, settings.limits, settings.max_in_flight)
         servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining)
         register = partial(add_ClassificationServiceServicer_to_server, servicer)

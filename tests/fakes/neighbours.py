@@ -51,9 +51,18 @@ def failing_item(index: int, error: TriptychError) -> Answer:
 
     async def answer(_request: Any, response: Any) -> Any:
         response.outcomes[index].error.CopyFrom(to_item(error))
+        for name in ("tensor", "logits"):
+            if name in response.DESCRIPTOR.fields_by_name:
+                _drop_row(getattr(response, name), index)
         return response
 
     return answer
+
+
+def _drop_row(tensor: tensor_pb2.Tensor, index: int) -> None:
+    size = len(tensor.data) // tensor.shape[0]
+    tensor.data = tensor.data[: index * size] + tensor.data[(index + 1) * size :]
+    tensor.shape[0] -= 1
 
 
 class Neighbour:

@@ -4,7 +4,7 @@ It carries the name of the native backend in NVIDIA's container and reads the sa
 serves on a laptop and there. It runs inside Triton's own environment: NumPy 1, OpenVINO, and Triton's stub.
 
 Parameters (config.pbtxt), both optional:
-    INFERENCE_NUM_THREADS: threads in total; by default every core that this process may use.
+    INFERENCE_NUM_THREADS: threads of one instance; by default the instances share the cores that this process may use.
     NUM_STREAMS: groups that share the threads, each inferring a piece of the batch; by default (`AUTO`) one for every
         four threads.
 """
@@ -42,7 +42,8 @@ class TritonPythonModel:
         self._batched = config.get("max_batch_size", 0) > 0
         parameters = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
         path = Path(args["model_repository"]) / args["model_version"] / filename
-        self._engine = Engine(path, cpu_settings(parameters), fixed_batches=self._batched)
+        instances = sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
+        self._engine = Engine(path, cpu_settings(parameters, instances), fixed_batches=self._batched)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answers each request, in order; what is wrong with one never touches another.
@@ -78,7 +79,7 @@ class TritonPythonModel:
 
 
 class Engine:
-    """Runs one model file on every core.
+    """Runs one model file.
 
     A batch of 13 runs as 8 + 4 + 1, each on the model compiled for that many images.
     """
@@ -135,9 +136,13 @@ class Engine:
             start += count * size
 
 
-def cpu_settings(parameters: dict[str, str]) -> dict[str, Any]:
-    """Turns a model's parameters into OpenVINO's settings."""
-    threads = int(parameters.get("INFERENCE_NUM_THREADS") or usable_cores())
+def cpu_settings(parameters: dict[str, str], instances: int = 1) -> dict[str, Any]:
+    """Turns a model's parameters into OpenVINO's settings.
+
+    Threads of one inference wait for each other, the more so when there are more of them than cores. So `instances`,
+    which infer at the same time, share the cores instead of each taking all.
+    """
+    threads = int(parameters.get("INFERENCE_NUM_THREADS") or max(1, usable_cores() // instances))
     streams = parameters.get("NUM_STREAMS", "AUTO").upper()
     return {
         "INFERENCE_NUM_THREADS": threads,

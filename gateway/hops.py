@@ -1,0 +1,111 @@
+"""The three hops of the chain: items in, results out, together with whatever else is on its way to the same service."""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from gateway import messages
+from gateway.coalescer import Bounds, Coalescer
+from gateway.messages import Decoded, Encoded, Inferred, Input, InputKey, Output, OutputKey
+from gateway.metrics import BATCH_IMAGES
+from gateway.tier import Tier
+from gateway.tiers import INFERENCE, POSTPROCESS, PREPROCESS, Tiers
+from servicekit.errors import TriptychError
+from servicekit.metrics import RpcMetrics
+from servicekit.remote import RemoteMethod
+from triptych.postprocess.v1 import postprocess_service_pb2 as postprocess_pb
+
+Key = TypeVar("Key", bound=Hashable)
+Item = TypeVar("Item", bound=tuple[Any, ...])
+Result = TypeVar("Result")
+
+
+class Hop(Generic[Key, Item, Result]):
+    """Is one service as the chain sees it."""
+
+    def __init__(
+        self,
+        tier: Tier,
+        method: RemoteMethod[Any, Any],
+        build: Callable[[Key, Sequence[Item]], Any],
+        read: Callable[[Any, Sequence[Item]], list[Result | TriptychError]],
+        bounds: Bounds,
+    ) -> None:
+        """Wires the hop.
+
+        Args:
+            tier: the service.
+            method: its method.
+            build: makes a request of items.
+            read: takes an answer apart, one result or error per item.
+            bounds: of the messages.
+        """
+        self._tier = tier
+        self._method = method
+        self._build = build
+        self._read = read
+        self._observe_size = BATCH_IMAGES.labels(tier.name).observe
+        self._coalescer: Coalescer[Key, Item, Result] = Coalescer(self._send, _weight, bounds)
+
+    async def run(self, key: Key, items: Sequence[Item], able: Callable[[], bool] = lambda: True) -> list[Result]:
+        """Returns a result per item, in order; when the service goes away, waits for it and tries once more.
+
+        Raises:
+            TriptychError: the first item's that has one, pointing at its image.
+        """
+
+        async def attempt() -> list[Result]:
+            return _all_or_nothing(await self._coalescer.run(key, items))
+
+        return await self._tier.call(attempt, able)
+
+    async def _send(self, key: Key, items: Sequence[Item], timeout_s: float) -> list[Result | TriptychError]:
+        self._observe_size(len(items))
+        response = await self._method(self._build(key, items), timeout_s)
+        self._tier.answered()
+        return self._read(response, items)
+
+
+def _weight(item: tuple[Any, ...]) -> int:
+    """Returns the bytes of an item: its data comes first."""
+    return len(item[0])
+
+
+def _all_or_nothing(results: Sequence[Result | TriptychError]) -> list[Result]:
+    good = []
+    for index, result in enumerate(results):
+        if isinstance(result, TriptychError):
+            # An image's own fault is told at its place in the request; other errors are about the whole call.
+            raise result.at(f"images[{index}].content") if result.field == "content" else result
+        good.append(result)
+    return good
+
+
+@dataclass(frozen=True, slots=True)
+class Hops:
+    """Are the hops, in the order of the chain."""
+
+    preprocess: Hop[str, Encoded, Decoded]
+    """Keyed by model."""
+    inference: Hop[InputKey, Input, Inferred]
+    postprocess: Hop[OutputKey, Output, postprocess_pb.Ranking]
+
+
+def open_hops(tiers: Tiers, metrics: RpcMetrics, bounds: Bounds) -> Hops:
+    """Wires the hops to their services."""
+
+    def method(tier: Tier, service: str, name: str) -> RemoteMethod[Any, Any]:
+        return RemoteMethod(tier.name, f"/{service}/{name}", tier.channel, metrics)
+
+    pre, inf, post = tiers.preprocess, tiers.inference, tiers.postprocess
+    return Hops(
+        Hop(
+            pre,
+            method(pre, PREPROCESS, "PreprocessImages"),
+            messages.preprocess_request,
+            messages.decoded,
+            bounds,
+        ),
+        Hop(inf, method(inf, INFERENCE, "PredictLogits"), messages.inference_request, messages.inferred, bounds),
+        Hop(post, method(post, POSTPROCESS, "RankLabels"), messages.postprocess_request, messages.ranked, bounds),
+    )
