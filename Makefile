@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 # The folder itself on the path, which type checkers understand; setuptools' import hook they do not.
 EDITABLE := --config-settings editable_mode=compat
 need_python = command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: apt install python3.11-venv libpython3.11, or make PYTHON=/path/to/python3.11" >&2; exit 1; }
-SOURCES := triptych servicekit services gateway modelkit localcluster tests tools benchmarks triton_backends
+SOURCES := triptych servicekit services gateway colocated modelkit localcluster tests tools benchmarks triton_backends
 
 help: ## Show this text
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'

@@ -12,11 +12,12 @@ from prometheus_client import Counter
 from gateway.retry import RetryBudget
 from gateway.settings import GatewaySettings
 from servicekit import context
-from servicekit.channel import open_channel
 from servicekit.errors import Unavailable
 from servicekit.health import Check, Prober, Readiness
 
 Result = TypeVar("Result")
+Connect = Callable[..., grpc.aio.Channel]
+"""Opens a channel, as `servicekit.channel.open_channel` does."""
 
 RETRIES = Counter("triptych_gateway_retries", "Second attempts at a hop, by how they ended.", ("tier", "outcome"))
 
@@ -32,6 +33,7 @@ class Tier:
         make_check: Callable[["Tier"], Check],
         readiness: Readiness,
         settings: GatewaySettings,
+        connect: Connect,
     ) -> None:
         """Opens the channels.
 
@@ -42,11 +44,12 @@ class Tier:
             make_check: builds the check that tells whether the service is there.
             readiness: where that is recorded, under `name`.
             settings: the gateway's.
+            connect: opens a channel.
         """
         limit = settings.max_message_bytes
         self.name = name
-        self.channel = open_channel(target, max_message_bytes=limit, health_service=health_service)
-        self.probe_channel = open_channel(target, max_message_bytes=limit)
+        self.channel = connect(target, max_message_bytes=limit, health_service=health_service)
+        self.probe_channel = connect(target, max_message_bytes=limit)
         """Also reaches replicas that say they are not ready."""
         self._readiness = readiness
         self._prober = Prober(readiness, name, make_check(self), interval_s=settings.probe_interval_s)

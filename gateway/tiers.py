@@ -8,7 +8,8 @@ from functools import partial
 from gateway.checks import health_check, models_check
 from gateway.models import ModelDirectory
 from gateway.settings import GatewaySettings
-from gateway.tier import Tier
+from gateway.tier import Connect, Tier
+from servicekit.channel import open_channel
 from servicekit.health import Check, Readiness
 
 PREPROCESS = "triptych.preprocess.v1.PreprocessService"
@@ -36,12 +37,12 @@ class Tiers:
 
 @asynccontextmanager
 async def open_tiers(
-    settings: GatewaySettings, directory: ModelDirectory, readiness: Readiness
+    settings: GatewaySettings, directory: ModelDirectory, readiness: Readiness, connect: Connect = open_channel
 ) -> AsyncIterator[Tiers]:
     """Opens the channels and keeps checking what is behind them while the context is open."""
 
     def tier(name: str, target: str, service: str, make_check: Callable[[Tier], Check]) -> Tier:
-        return Tier(name, target, service, make_check, readiness, settings)
+        return Tier(name, target, service, make_check, readiness, settings, connect)
 
     learn_models = partial(models_check, directory, readiness)
     tiers = Tiers(

@@ -100,6 +100,8 @@ def _specs(options: UpOptions, leases: PortLeases) -> list[ProcessSpec]:
         raise OptionError(
             f"There is no model {options.model!r} in {options.model_repository}; there is {', '.join(models)}."
         )
+    if options.colocated and options.replicas:
+        raise OptionError("Co-located services are one process with the gateway, so they have no replicas.")
     plan = Plan(
         host=options.host,
         http_port=leases.prefer(options.host, options.http_port, HTTP_PORT),
@@ -109,6 +111,7 @@ def _specs(options: UpOptions, leases: PortLeases) -> list[ProcessSpec]:
         replicas=options.replicas,
         model=options.model or (models[0] if len(models) == 1 else ""),
         log_format=options.log_format,
+        colocated=options.colocated,
     )
     return lay_out(plan, _triton(options, leases, models))
 
@@ -144,6 +147,7 @@ def _describe(options: UpOptions, specs: list[ProcessSpec]) -> ClusterStatus:
         "model_repository": str(options.model_repository),
         "model": gateway.env.get("TRIPTYCH_DEFAULT_MODEL", ""),
         "log_format": options.log_format,
+        "colocated": options.colocated,
     }
     return ClusterStatus(
         phase=Phase.STARTING,

@@ -41,4 +41,4 @@ async def serving(spec: ProcessSpec, *, timeout_s: float = 1.0) -> AsyncIterator
             except grpc.aio.AioRpcError as error:
                 answer = Answer.SILENT if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED else Answer.ABSENT
             yield answer
-            await asyncio.sleep(0.5 if answer is Answer.SERVING else 0.1)
+            await asyncio.sleep(1.0 if answer is Answer.SERVING else 0.1)

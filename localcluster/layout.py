@@ -56,11 +56,15 @@ class Plan:
     replicas: Mapping[str, int] = field(default_factory=dict)
     model: str = ""
     log_format: str = "json"
+    colocated: bool = False
+    """Whether the gateway has the services inside."""
     python: str = sys.executable
 
 
 def lay_out(plan: Plan, triton: ProcessSpec) -> list[ProcessSpec]:
     """Returns every process of the cluster, the ones that others need first."""
+    if plan.colocated:
+        return [triton, _colocated(plan, triton)]
     extra = {"inference": {"TRIPTYCH_TRITON_TARGETS": f"{HOST}:{triton.ports['grpc']}"}}
     services = {stage: _replicas(plan, stage, extra.get(stage, {})) for stage in STAGES}
     targets = {stage: grpc_target([spec.ports["grpc"] for spec in specs]) for stage, specs in services.items()}
@@ -82,12 +86,24 @@ def _service(plan: Plan, stage: str, replica: int, extra: Mapping[str, str]) -> 
 
 
 def _gateway(plan: Plan, targets: Mapping[str, str]) -> ProcessSpec:
+    return _edge(plan, "gateway", {f"TRIPTYCH_{stage.upper()}_TARGET": target for stage, target in targets.items()})
+
+
+def _colocated(plan: Plan, triton: ProcessSpec) -> ProcessSpec:
+    extra = {
+        "TRIPTYCH_TRITON_TARGETS": f"{HOST}:{triton.ports['grpc']}",
+        "TRIPTYCH_MODEL_REPOSITORY": str(plan.model_repository),
+    }
+    return _edge(plan, "colocated", extra)
+
+
+def _edge(plan: Plan, module: str, extra: Mapping[str, str]) -> ProcessSpec:
+    """Returns the process that users talk to."""
     ports = {"http": plan.http_port, "grpc": plan.grpc_port}
-    env = _common(plan, plan.host, plan.grpc_port) | {"TRIPTYCH_HTTP_PORT": str(plan.http_port)}
-    env |= {f"TRIPTYCH_{stage.upper()}_TARGET": target for stage, target in targets.items()}
+    env = _common(plan, plan.host, plan.grpc_port) | {"TRIPTYCH_HTTP_PORT": str(plan.http_port), **extra}
     if plan.model:
         env["TRIPTYCH_DEFAULT_MODEL"] = plan.model
-    argv = (*python_module(plan.python), "gateway")
+    argv = (*python_module(plan.python), module)
     return ProcessSpec("gateway", 1, argv, env, ports, GATEWAY_SERVICE, host=plan.host, drain_rank=0)
 
 

@@ -26,6 +26,8 @@ class UpOptions:
     timeout_s: float = 120.0
     log_format: str = "json"
     """How the services write their log files: `json` or `console`."""
+    colocated: bool = False
+    """Whether gateway and services are one process."""
 
     def differences(self, running: Mapping[str, Any], given: Collection[str]) -> list[str]:
         """Says in which of the options that the user gave a running cluster is otherwise.

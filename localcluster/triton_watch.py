@@ -10,7 +10,7 @@ from pathlib import Path
 
 STUB = "triton_python_backend_stub"[:15]  # the kernel keeps that much of a name
 PROC = Path("/proc")
-INTERVAL_S = 0.25
+INTERVAL_S = 0.5
 
 
 def stubs(pid: int, proc: Path = PROC) -> set[int]:

@@ -4,7 +4,8 @@ import math
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -80,6 +81,16 @@ def current() -> RequestContext | None:
 def set_deadline(timeout_s: float) -> None:
     """Says that the current task's request is worth `timeout_s` seconds from now."""
     _deadline.set(time.monotonic() + timeout_s)
+
+
+@contextmanager
+def deadline(timeout_s: float) -> Iterator[None]:
+    """Does what `set_deadline` does, while the context is open."""
+    token = _deadline.set(time.monotonic() + timeout_s)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
 
 
 def deadline_s() -> float:

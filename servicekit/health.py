@@ -13,6 +13,9 @@ log = structlog.get_logger()
 LATE_LOOP_S = 0.1
 """A timer that fires later than this tells of an overloaded event loop, not of whom it waited for."""
 
+BUSY_INTERVAL_S = 1.0
+"""Longest pause between two checks of what answers ordinary calls meanwhile."""
+
 Check = Callable[[], Awaitable[None]]
 
 
@@ -65,7 +68,8 @@ class Readiness:
 class Prober:
     """Checks one condition again and again, since a connection that is up proves nothing about who holds it.
 
-    A dependency counts as lost after `failures` failed checks in a row, and as back after one that succeeds.
+    A dependency counts as lost after `failures` failed checks in a row, and as back after one that succeeds. While it
+    answers ordinary calls, it is checked once in `BUSY_INTERVAL_S` only.
     """
 
     def __init__(
@@ -135,7 +139,22 @@ class Prober:
     async def _run(self) -> None:
         while True:
             await self.probe()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._interval_s):
-                    await self._hurry.wait()
+            checked_at = time.monotonic()
+            while await self._paused() and self._busy(checked_at):
+                pass
             self._hurry.clear()
+
+    async def _paused(self) -> bool:
+        """Waits one interval; False when somebody is in a hurry."""
+        try:
+            async with asyncio.timeout(self._interval_s):
+                await self._hurry.wait()
+        except TimeoutError:
+            return True
+        return False
+
+    def _busy(self, checked_at: float) -> bool:
+        """Says whether ordinary calls were answered within the last interval, and the last check is not long ago."""
+        now = time.monotonic()
+        well = now - self._answered_at < self._interval_s and not self._failed
+        return well and now - checked_at < BUSY_INTERVAL_S

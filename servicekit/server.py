@@ -22,11 +22,11 @@ from servicekit.health import Readiness
 from servicekit.interceptors import interceptors
 from servicekit.logging import configure_logging
 from servicekit.metrics import RpcMetrics
+from servicekit.service import Register, Service
 from servicekit.settings import ProcessSettings, SettingsError
 
 log = structlog.get_logger()
 
-Register = Callable[[grpc.aio.Server], None]
 S = TypeVar("S", bound=ProcessSettings)
 
 
@@ -105,16 +105,14 @@ class GrpcServer:
         await self._server.stop(self._settings.drain_timeout_s)
 
 
-async def serve(
-    settings: ProcessSettings, service: str, register: Register, readiness: Readiness, probes: Collection[str] = ()
-) -> None:
-    """Serves until SIGTERM or SIGINT, then drains; for the arguments see `GrpcServer`."""
-    server = GrpcServer(settings, [service], register, probes=probes, parcels=True)
+async def serve(settings: ProcessSettings, service: Service) -> None:
+    """Serves until SIGTERM or SIGINT, then drains."""
+    server = GrpcServer(settings, [service.name], service.register, probes=service.probes, parcels=True)
     await server.start()
     metrics_port = start_metrics(settings)
     announce(settings.announce_file, {"grpc": server.port, "metrics": metrics_port})
     log.info("listening", host=settings.host, port=server.port, metrics_port=metrics_port)
-    async with background(server.follow(readiness)):
+    async with background(server.follow(service.readiness)):
         await stop_signal()
         log.info("draining")
         await server.drain()

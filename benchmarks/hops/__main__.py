@@ -14,11 +14,12 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.hops.payload import HOPS
-from benchmarks.hops.shapes import SHAPES, Shape
+from benchmarks.hops.shapes import KEPT, SHAPES, Shape
 
 ROOT = Path(__file__).parents[2]
 FIGURES = ("client_cpu_ms", "server_cpu_ms", "p50_ms", "images_per_s")
@@ -102,6 +103,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=0.9, help="for each cell; a third of it with one in flight")
     parser.add_argument("--in-flight", type=int, default=4, help="messages on the way while CPU is measured")
+    parser.add_argument("--keep-memory", action="store_true", help="have malloc keep what is freed, in both processes")
     parser.add_argument("--json", type=Path, help="also write the medians and every round here")
     return parser.parse_args(arguments)
 
@@ -116,7 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in range(options.rounds):
         for name in options.shape:
             sys.stderr.write(f"round {number + 1} of {options.rounds}: {name}\n")
-            cells += measure(SHAPES[name], options.in_flight, options.seconds)
+            shape = replace(SHAPES[name], env=KEPT) if options.keep_memory else SHAPES[name]
+            cells += measure(shape, options.in_flight, options.seconds)
     result = medians(cells)
     sys.stdout.write(table(result) + "\n")
     if options.json:

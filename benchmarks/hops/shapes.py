@@ -13,6 +13,9 @@ ONE_BY_ONE = (1,)
 BATCHES = (1, 4, 8)
 EIGHT = (8,)
 
+KEPT = {"MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024), "MALLOC_TRIM_THRESHOLD_": str(512 * 1024 * 1024)}
+"""Has the C library keep freed memory: otherwise every message of a megabyte is mapped, cleared and unmapped anew."""
+
 Options = tuple[tuple[str, int], ...]
 
 
@@ -59,7 +62,6 @@ _CHUNKS = (
     ("grpc.experimental.tcp_min_read_chunk_size", _MIB),
     ("grpc.experimental.tcp_max_read_chunk_size", 4 * _MIB),
 )
-_KEPT = {"MALLOC_MMAP_THRESHOLD_": str(64 * _MIB), "MALLOC_TRIM_THRESHOLD_": str(512 * _MIB)}
 TUNED = (
     _tuned("nothing"),
     _tuned("lookahead 4 MiB", (("grpc.http2.lookahead_bytes", 4 * _MIB),)),
@@ -75,21 +77,23 @@ TUNED = (
     _tuned("minimal stack", (("grpc.minimal_stack", 1),)),
     _tuned(
         "malloc keeps memory",
-        env=_KEPT,
+        env=KEPT,
     ),
-    _tuned("malloc, one arena", env={**_KEPT, "MALLOC_ARENA_MAX": "1"}),
+    _tuned("malloc trims above 64 MiB", env={"MALLOC_TRIM_THRESHOLD_": str(64 * _MIB)}),
+    _tuned("malloc pads by 16 MiB", env={"MALLOC_TOP_PAD_": str(16 * _MIB)}),
+    _tuned("malloc, one arena", env={**KEPT, "MALLOC_ARENA_MAX": "1"}),
     _tuned(
         "malloc, one arena, huge pages",
-        env={**_KEPT, "MALLOC_ARENA_MAX": "1", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"},
+        env={**KEPT, "MALLOC_ARENA_MAX": "1", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"},
     ),
-    _tuned("malloc, lookahead 4 MiB", (("grpc.http2.lookahead_bytes", 4 * _MIB),), _KEPT),
-    _tuned("malloc, write buffer 2 MiB", (("grpc.http2.write_buffer_size", 2 * _MIB),), _KEPT),
-    _tuned("malloc, frames of 1 MiB", (("grpc.http2.max_frame_size", _MIB),), _KEPT),
-    _tuned("malloc, read chunks of 1 to 4 MiB", _CHUNKS, _KEPT),
+    _tuned("malloc, lookahead 4 MiB", (("grpc.http2.lookahead_bytes", 4 * _MIB),), KEPT),
+    _tuned("malloc, write buffer 2 MiB", (("grpc.http2.write_buffer_size", 2 * _MIB),), KEPT),
+    _tuned("malloc, frames of 1 MiB", (("grpc.http2.max_frame_size", _MIB),), KEPT),
+    _tuned("malloc, read chunks of 1 to 4 MiB", _CHUNKS, KEPT),
     _tuned(
         "malloc, window, buffer, chunks",
         (*_CHUNKS, ("grpc.http2.lookahead_bytes", 4 * _MIB), ("grpc.http2.write_buffer_size", 2 * _MIB)),
-        _KEPT,
+        KEPT,
     ),
     _tuned("experiment tcp_rcv_lowat", env={"GRPC_EXPERIMENTS": "tcp_rcv_lowat"}),
     _tuned("experiment tcp_frame_size_tuning", env={"GRPC_EXPERIMENTS": "tcp_frame_size_tuning"}),

@@ -27,6 +27,7 @@ HOST = "127.0.0.1"
 RIVALS: tuple[str, ...] = tuple(WIRES)
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 10.0
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StartError(RuntimeError):
@@ -173,7 +174,8 @@ def main() -> int:
             headers = " ".join(f"-H '{key}: {value}'" for key, value in rival.wire.headers.items())
             sys.stdout.write(f"{rival.url}\n  curl {headers} --data-binary @picture.jpg {rival.url}\n")
             sys.stdout.flush()
-            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+            signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # not before the start: children inherit it
+            signal.sigwait(STOP_SIGNALS)
     except (environment.InstallError, StartError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

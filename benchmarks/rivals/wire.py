@@ -15,9 +15,14 @@ def predictions_top1(body: bytes) -> int:
 
 
 def tensor_top1(body: bytes) -> int:
-    """Reads an answer of the Open Inference Protocol whose tensors are JSON; one is named `index`, best class first."""
-    tensors = {tensor["name"]: tensor for tensor in json.loads(body)["outputs"]}
-    return int(tensors["index"]["data"][0])
+    """Reads an answer of the Open Inference Protocol: JSON, then int32 and fp32 tensors; `index` has the best first."""
+    text = body.decode("latin-1")  # a character a byte, since what follows the JSON is no text
+    answer, start = json.JSONDecoder().raw_decode(text)
+    for tensor in answer["outputs"]:
+        if tensor["name"] == "index":
+            return int.from_bytes(body[start : start + 4], "little", signed=True)
+        start += tensor["parameters"]["binary_data_size"]
+    raise KeyError("index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,4 +40,8 @@ class Wire:
 
 WIRES = {
     "mosec": Wire("/inference", JPEG),
+    "fastapi": Wire("/classify", JPEG),
+    "litserve": Wire("/predict", JPEG),
+    "triton": Wire("/v2/models/ensemble/infer", JPEG | {"Inference-Header-Content-Length": "0"}, tensor_top1),
+    "kserve": Wire("/v1/models/model:predict", JPEG),
 }

@@ -10,7 +10,7 @@ from benchmarks.scaling.cell import Coalescing
 from benchmarks.scaling.compare import Measured, compare, comparison_text
 from benchmarks.scaling.costs import MEASURED, Costs, read_costs
 from benchmarks.scaling.layout import LAYOUTS, Layout, Tier, one_machine
-from benchmarks.scaling.plan import CPU_CELL_RATE, GPU_CELL_RATE, Target, doubled, make_plans, size_cell
+from benchmarks.scaling.plan import CELL_RATE, Target, doubled, make_plans, size_cell
 from benchmarks.scaling.plots import draw_latency
 from benchmarks.scaling.simulation import Load, simulate
 from benchmarks.scaling.tables import PLAN_HEADER, law_text, plan_row, result_text
@@ -51,11 +51,10 @@ def _plan(options: argparse.Namespace) -> int:
 def _law(options: argparse.Namespace) -> int:
     costs, coalescing = _costs(options), _coalescing(options)
     for layout in _layouts(options):
-        rate = _cell_rate(layout)
-        tiers, _ = size_cell(layout, costs, rate, _target(options), coalescing)
-        load = Load(rate, seconds=30_000 / rate, warm_up_s=0.5)
+        tiers, _ = size_cell(layout, costs, options.rate, _target(options), coalescing)
+        load = Load(options.rate, seconds=30_000 / options.rate, warm_up_s=0.5)
         once = simulate(layout, tiers, costs, load, coalescing)
-        twice = simulate(layout, doubled(tiers), costs, replace(load, rate=2 * rate), coalescing)
+        twice = simulate(layout, doubled(tiers), costs, replace(load, rate=2 * options.rate), coalescing)
         _write(layout.title, law_text([("k", once), ("2k", twice)]), "")
     return 0
 
@@ -64,9 +63,9 @@ def _plot(options: argparse.Namespace) -> int:
     costs, coalescing = _costs(options), _coalescing(options)
     curves = {}
     for layout in _layouts(options):
-        rate = _cell_rate(layout)
-        tiers, _ = size_cell(layout, costs, rate, _target(options), coalescing)
-        loads = [Load(rate * share, seconds=10_000 / rate, warm_up_s=0.5) for share in (0.1, 0.4, 0.7, 1, 1.2, 1.35)]
+        tiers, _ = size_cell(layout, costs, options.rate, _target(options), coalescing)
+        rates = [options.rate * share for share in (0.1, 0.4, 0.7, 1, 1.2, 1.3)]
+        loads = [Load(rate, seconds=max(0.5, 10_000 / rate), warm_up_s=0.5) for rate in rates]
         curves[layout.title] = [simulate(layout, tiers, costs, load, coalescing) for load in loads]
     draw_latency(curves, options.output)
     return 0
@@ -116,10 +115,6 @@ def _layouts(options: argparse.Namespace) -> list[Layout]:
     return [LAYOUTS[name] for name in options.layouts]
 
 
-def _cell_rate(layout: Layout) -> float:
-    return GPU_CELL_RATE if any(shape.gpu for shape in layout.shapes.values()) else CPU_CELL_RATE
-
-
 def _write(*texts: str) -> None:
     sys.stdout.write("\n".join(texts) + "\n")
     sys.stdout.flush()
@@ -144,6 +139,8 @@ def _parser() -> argparse.ArgumentParser:
     law = _command(commands, _law, "law", "a cell against one of twice the size at twice the rate")
     plot = _command(commands, _plot, "plot", "p99 over the rate, as SVG")
     plot.add_argument("--output", type=Path, default=Path("docs/scaling/latency.svg"))
+    law.add_argument("--rate", type=float, default=CELL_RATE, help="images/s of the smaller cell")
+    plot.add_argument("--rate", type=float, default=CELL_RATE / 4, help="images/s that the cells are sized for")
     for many in (plan, law, plot):
         many.add_argument("--layouts", choices=list(LAYOUTS), nargs="+", default=list(LAYOUTS))
     held = _command(commands, _compare, "compare", "the simulation against a measured cluster on one machine")

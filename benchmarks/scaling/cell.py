@@ -157,24 +157,14 @@ class Cell:
         self.network = Network(env, costs.link_ms, costs.zone_ms)
         self.nodes: dict[str, list[Node]] = {}
         self.replicas: dict[str, list[Replica]] = {}
-        shared: tuple[Node, Server] | None = None
+        shared_cpu = Server(env, next(iter(tiers.values())).shape.cores) if layout.shared_node else None
         for name, tier in tiers.items():
             gbit = costs.gpu_node_gbit if tier.shape.gpu else costs.cpu_node_gbit
             nodes = [Node(Server(env, 1), Server(env, 1), gbit, i % coalescing.zones) for i in range(tier.nodes)]
-            if layout.shared_node:
-                shared = shared or (nodes[0], Server(env, tier.shape.cores))
-                nodes = [shared[0]]
-            self.nodes[name] = nodes
+            self.nodes[name] = next(iter(self.nodes.values()), nodes) if layout.shared_node else nodes
             self.replicas[name] = [
-                Replica(
-                    env,
-                    costs,
-                    layout,
-                    tier.shape,
-                    nodes[i % len(nodes)],
-                    shared[1] if shared else Server(env, tier.shape.cores),
-                )
-                for i in range(tier.replicas)
+                Replica(env, costs, layout, tier.shape, node, shared_cpu or Server(env, tier.shape.cores))
+                for node in islice(cycle(self.nodes[name]), tier.replicas)
             ]
         self.gateways = [
             Gateway(env, costs, self.network, replica, self._neighbours(replica, index), coalescing)

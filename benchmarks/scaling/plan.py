@@ -9,9 +9,9 @@ from benchmarks.scaling.costs import Costs
 from benchmarks.scaling.layout import POD, Layout, Shape, Tier
 from benchmarks.scaling.simulation import Load, Result, Use, simulate
 
-CPU_CELL_RATE, GPU_CELL_RATE = 2_000.0, 20_000.0
-"""Images/s of a cell: a few nodes of each kind, and seconds to simulate."""
-CELL_IMAGES = 20_000
+CELL_RATE = 20_000.0
+"""Images/s of a cell: enough nodes of each kind that rounding up is cheap, and seconds to simulate."""
+_IMAGES = 20_000
 _TRIES = 12
 
 
@@ -70,11 +70,10 @@ def make_plans(
     Raises:
         ValueError: no number of replicas keeps the target.
     """
-    most = GPU_CELL_RATE if any(shape.gpu for shape in layout.shapes.values()) else CPU_CELL_RATE
     sized: dict[float, tuple[dict[str, Tier], Result]] = {}
     plans = []
     for rate in rates:
-        cell_rate = min(rate, most)
+        cell_rate = min(rate, CELL_RATE)
         if cell_rate not in sized:
             sized[cell_rate] = size_cell(layout, costs, cell_rate, target, coalescing)
         cell_tiers, cell = sized[cell_rate]
@@ -96,7 +95,7 @@ def size_cell(
         name: _tier(costs, shape, _guess(costs, layout, name, rate, target.use))
         for name, shape in layout.shapes.items()
     }
-    load = Load(rate, seconds=max(1.0, CELL_IMAGES / rate), warm_up_s=0.5)
+    load = Load(rate, seconds=max(1.0, _IMAGES / rate), warm_up_s=0.5)
     result = simulate(layout, tiers, costs, load, coalescing)
     tiers = {name: _corrected(costs, tier, result.use[name], target.use) for name, tier in tiers.items()}
     for _ in range(_TRIES):

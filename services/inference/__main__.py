@@ -1,38 +1,16 @@
 """Starts the inference service: `python -m services.inference`."""
 
 import sys
-from functools import partial
 
-from servicekit.health import Readiness
-from servicekit.manifest import read_repository
 from servicekit.server import main, serve
-from services.inference.failures import RowOutcomes
-from services.inference.pool import CONDITION, TritonPool
-from services.inference.servicer import InferenceServicer
+from services.inference.service import open_service
 from services.inference.settings import InferenceSettings
-from services.inference.triton import Triton
-from triptych.inference.v1.inference_service_pb2_grpc import add_InferenceServiceServicer_to_server
-
-SERVICE = "triptych.inference.v1.InferenceService"
-LIST_MODELS = f"/{SERVICE}/ListModels"
-"""The gateway asks for it several times a second."""
 
 
 async def run(settings: InferenceSettings) -> None:
-    """Wires the process and serves until it is told to stop."""
-    manifests = read_repository(settings.model_repository)
-    readiness = Readiness(CONDITION)
-    servers = [Triton(target, settings.max_message_bytes) for target in settings.triton_targets]
-    pool = TritonPool(servers, manifests, readiness, settings.probe_interval_s)
-    servicer = InferenceServicer(manifests, pool, settings.max_rows, RowOutcomes())
-    async with pool.running():
-        await serve(
-            settings,
-            SERVICE,
-            partial(add_InferenceServiceServicer_to_server, servicer),
-            readiness,
-            probes=[LIST_MODELS],
-        )
+    """Serves until the process is told to stop."""
+    async with open_service(settings) as service:
+        await serve(settings, service)
 
 
 if __name__ == "__main__":

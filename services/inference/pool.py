@@ -83,7 +83,9 @@ class TritonPool:
         deadline = time.monotonic() + timeout_s
         first, *others = self._able(manifest.name, version)
         try:
-            return await first.infer(manifest, version, rows, pieces, timeout_s)
+            logits = await first.infer(manifest, version, rows, pieces, timeout_s)
+            self._prober.answered()
+            return logits  # noqa: TRY300
         except Unavailable as error:
             await self._lost(first, manifest.name, version, error)
             if not others:

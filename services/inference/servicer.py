@@ -26,11 +26,11 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
     """Fronts a pool of Triton servers."""
 
     def __init__(
-        self, manifests: Mapping[str, Manifest], pool: TritonPool, max_rows: int, outcomes: RowOutcomes
+        self, manifests: Mapping[str, Manifest], pool: TritonPool, max_batch: int, outcomes: RowOutcomes
     ) -> None:
         self._manifests = manifests
         self._pool = pool
-        self._max_rows = max_rows
+        self._max_batch = max_batch
         self._outcomes = outcomes
 
     async def PredictLogits(  # type: ignore[override]  # messages with a tensor come and go as parcels
@@ -41,7 +41,7 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
         manifest = find_model(self._manifests, request.model)
         version, loaded = choose_version(manifest, request.version, self._pool.loaded())
         check(request.tensor, parcel.pieces, "tensor")
-        rows = check_input(request.tensor, manifest.input, self._max_rows)
+        rows = check_input(request.tensor, manifest.input, self._max_batch)
         result = await predict(self._pool, manifest, version, loaded, parcel.pieces, _time_left_s(request, rows))
         self._outcomes.record(manifest.name, version, result.errors)
         return _response(manifest, version, result)

@@ -16,8 +16,8 @@ class InferenceSettings(ProcessSettings):
     """Folder with one folder per model."""
     triton_targets: Annotated[tuple[str, ...], NoDecode]
     """gRPC names of the Triton servers, one per replica, separated by commas: `127.0.0.1:8001,127.0.0.1:8002`."""
-    max_rows: int = Field(default=64, ge=1)
-    """Rows per call."""
+    max_batch: int = Field(default=64, ge=1)
+    """Images per internal call."""
     probe_interval_s: float = Field(default=0.25, gt=0)
     """Pause between two checks of a Triton server."""
 

@@ -20,9 +20,9 @@ from triptych.tensor.v1 import tensor_pb2
 class PostprocessServicer(pb_grpc.PostprocessServiceServicer):
     """Ranks every row of a batch; a row at fault leaves the others alone."""
 
-    def __init__(self, calibrations: Calibrations, max_rows: int, max_top_k: int) -> None:
+    def __init__(self, calibrations: Calibrations, max_batch: int, max_top_k: int) -> None:
         self._calibrations = calibrations
-        self._max_rows = max_rows
+        self._max_batch = max_batch
         self._max_top_k = max_top_k
 
     async def RankLabels(  # type: ignore[override]  # messages with a tensor come as parcels
@@ -52,9 +52,9 @@ class PostprocessServicer(pb_grpc.PostprocessServiceServicer):
             message = f"Logits must be fp32 [n, {classes}]; these are {got}."
             raise InvalidArgument(message, reason=Reason.TENSOR_INVALID, field="logits")
         rows = shape[0]
-        if not 1 <= rows <= self._max_rows or rows != len(options):
+        if not 1 <= rows <= self._max_batch or rows != len(options):
             counts = f"{rows} rows and {len(options)} options"
-            message = f"A call carries 1 to {self._max_rows} rows with one `options` each; this one has {counts}."
+            message = f"A call carries 1 to {self._max_batch} rows with one `options` each; this one has {counts}."
             raise InvalidArgument(message, field="options")
         return floats(parcel.pieces, rows)
 

@@ -12,7 +12,7 @@ class PostprocessSettings(ProcessSettings):
 
     model_repository: Path
     """Folder with one folder per model."""
-    max_rows: int = Field(default=64, ge=1)
-    """Rows per call."""
+    max_batch: int = Field(default=64, ge=1)
+    """Images per internal call."""
     max_top_k: int = Field(default=1000, ge=1)
     """Most predictions per row that a caller may ask for."""

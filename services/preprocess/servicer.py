@@ -32,13 +32,13 @@ class PreprocessServicer(pb_grpc.PreprocessServiceServicer):
         decoder: Decoder,
         budget: MemoryBudget,
         limits: Limits,
-        max_images: int,
+        max_batch: int,
     ) -> None:
         self._budget = budget
         self._manifests = manifests
         self._decoder = decoder
         self._limits = limits
-        self._max_images = max_images
+        self._max_batch = max_batch
 
     async def PreprocessImages(  # type: ignore[override]  # messages with a tensor come and go as parcels
         self, request: pb.PreprocessImagesRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -53,8 +53,8 @@ class PreprocessServicer(pb_grpc.PreprocessServiceServicer):
         )
 
     def _recipe(self, request: pb.PreprocessImagesRequest) -> Recipe:
-        if not 1 <= len(request.images) <= self._max_images:
-            message = f"A call carries 1 to {self._max_images} images; this one has {len(request.images)}."
+        if not 1 <= len(request.images) <= self._max_batch:
+            message = f"A call carries 1 to {self._max_batch} images; this one has {len(request.images)}."
             raise InvalidArgument(
                 message, reason=Reason.IMAGES_TOO_MANY if request.images else Reason.IMAGES_MISSING, field="images"
             )

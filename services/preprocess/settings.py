@@ -19,8 +19,8 @@ class PreprocessSettings(ProcessSettings):
     """Images that may wait for a thread; more are refused at once."""
     max_decode_bytes: int = Field(default=1024 * MIB, ge=MIB)
     """Memory that pictures being decoded may take together; the others wait."""
-    max_images: int = Field(default=64, ge=1)
-    """Images per call."""
+    max_batch: int = Field(default=64, ge=1)
+    """Images per internal call."""
     max_image_bytes: int = Field(default=16 * MIB, ge=1)
     """Bytes of one encoded image."""
     max_image_pixels: int = Field(default=50_000_000, ge=1)

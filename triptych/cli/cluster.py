@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from localcluster.state import ClusterStatus, StateDirectory
 
 ANY_PORT = "0 takes any free one."
-COMPARED = ("host", "http_port", "grpc_port", "replicas", "model_repository", "model", "log_format")
+COMPARED = ("host", "http_port", "grpc_port", "replicas", "model_repository", "model", "log_format", "colocated")
 """Options that a running cluster may contradict."""
 
 
@@ -23,6 +23,10 @@ def up(  # noqa: PLR0917 (Typer's options)
     replicas: Annotated[
         list[str] | None, typer.Option(metavar="SERVICE=N", help="Replicas of preprocess, inference or postprocess.")
     ] = None,
+    colocated: Annotated[
+        bool,
+        typer.Option("--colocated", envvar="TRIPTYCH_COLOCATED", help="Run gateway and services as one process."),
+    ] = False,
     host: Annotated[
         str, typer.Option(envvar="TRIPTYCH_HOST", metavar="ADDRESS", help="Address the gateway listens on.")
     ] = "127.0.0.1",
@@ -83,6 +87,7 @@ def up(  # noqa: PLR0917 (Typer's options)
             model=model,
             timeout_s=timeout,
             log_format=log_format,
+            colocated=colocated,
         )
     except ValueError as error:
         fail(str(error), code=2)

@@ -80,7 +80,7 @@ class Service:
 async def _serving(*tritons: FakeTriton, interval_s: float = 0.05, ready: bool = True) -> AsyncIterator[Service]:
     readiness, manifests, registry = Readiness(CONDITION), {"tiny": TINY}, CollectorRegistry()
     pool = TritonPool([Triton(each.target, 2**24) for each in tritons], manifests, readiness, interval_s)
-    servicer = InferenceServicer(manifests, pool, max_rows=16, outcomes=RowOutcomes(registry))
+    servicer = InferenceServicer(manifests, pool, max_batch=16, outcomes=RowOutcomes(registry))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(pool.running())
         server = await stack.enter_async_context(

@@ -37,7 +37,7 @@ def _picture(color: int, width: int = WIDTH, height: int = HEIGHT) -> bytes:
 
 @asynccontextmanager
 async def _serving(decoder: Decoder, limits: Limits | None = None) -> AsyncIterator[grpc.aio.Channel]:
-    servicer = PreprocessServicer(MANIFESTS, decoder, MemoryBudget(2**30), limits or Limits(), max_images=4)
+    servicer = PreprocessServicer(MANIFESTS, decoder, MemoryBudget(2**30), limits or Limits(), max_batch=4)
     async with (
         running_server(lambda server: pb_grpc.add_PreprocessServiceServicer_to_server(servicer, server)) as server,
         connected(server.port) as channel,
