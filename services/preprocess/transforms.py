@@ -1,7 +1,7 @@
 """Encoded bytes to the model's input: the fast path that serves every request.
 
-Pure and thread safe: no state, no threads of its own, no settings of the libraries changed. The decoders and the
-resizer release the interpreter's lock, so a thread pool scales with the cores.
+Pure and thread safe: no state, no threads of its own, no settings of the libraries changed. The decoders release the
+interpreter's lock, and the resizer keeps it for a fraction of a millisecond, so a thread pool scales with the cores.
 """
 
 from collections.abc import Callable
@@ -21,8 +21,9 @@ from servicekit.manifest import Recipe
 from services.preprocess.colors import to_rgb
 from services.preprocess.formats import jpeg
 from services.preprocess.formats.header import Format, Header, corrupt
-from services.preprocess.geometry import RESAMPLING, Box, crop_box
+from services.preprocess.geometry import Box, crop_box
 from services.preprocess.headers import Limits, read_header
+from services.preprocess.resizing import Target, resize
 
 OVERSAMPLING = 2.0
 """JPEGs are decoded at no less than this many times the target's size: the recipe's own filter takes the last step."""
@@ -84,11 +85,16 @@ def header_to_array(header: Header, recipe: Recipe) -> Decoded:
     """
     stored = _stored(recipe, header)
     box = crop_box(header.width_px, header.height_px, stored)
-    image, factor = _decode(header, box, stored)
-    small = image.resize((stored.width, stored.height), RESAMPLING[recipe.interpolation], box=box.divided_by(factor))
-    upright = small.transpose(_UPRIGHT[header.orientation]) if header.orientation in _UPRIGHT else small
+    pixels, factor = _decode(header, box, stored)
+    small = resize(pixels, box.divided_by(factor), Target(stored.width, stored.height, recipe.interpolation))
     width_px, height_px = (header.width_px, header.height_px)[:: -1 if header.turned else 1]
-    return Decoded(np.asarray(upright), width_px, height_px, header.format)
+    return Decoded(_upright(small, header.orientation), width_px, height_px, header.format)
+
+
+def _upright(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+    if orientation not in _UPRIGHT:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).transpose(_UPRIGHT[orientation]))
 
 
 def _stored(recipe: Recipe, header: Header) -> Recipe:
@@ -96,13 +102,12 @@ def _stored(recipe: Recipe, header: Header) -> Recipe:
     return recipe.model_copy(update={"width": recipe.height, "height": recipe.width}) if header.turned else recipe
 
 
-def _decode(header: Header, box: Box, recipe: Recipe) -> tuple[Image.Image, int]:
+def _decode(header: Header, box: Box, recipe: Recipe) -> tuple[npt.NDArray[np.uint8], int]:
     """Returns the picture in RGB and how many times smaller than stored it is."""
     if header.format is not Format.JPEG:
-        return to_rgb(_decode_with_pillow(header)), 1
+        return np.asarray(to_rgb(_decode_with_pillow(header))), 1
     shrink = min(box.width_px / recipe.width, box.height_px / recipe.height) / OVERSAMPLING
-    pixels, factor = jpeg.decode(header, shrink)
-    return Image.fromarray(pixels), factor
+    return jpeg.decode(header, shrink)
 
 
 def _decode_with_pillow(header: Header) -> Image.Image:

@@ -1,0 +1,37 @@
+"""Wires the inference service."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from servicekit.health import Readiness
+from servicekit.manifest import read_repository
+from servicekit.service import Service
+from services.inference.failures import RowOutcomes
+from services.inference.pool import CONDITION, TritonPool
+from services.inference.servicer import InferenceServicer
+from services.inference.settings import InferenceSettings
+from services.inference.triton import Triton
+from triptych.inference.v1.inference_service_pb2_grpc import add_InferenceServiceServicer_to_server
+
+SERVICE = "triptych.inference.v1.InferenceService"
+LIST_MODELS = f"/{SERVICE}/ListModels"
+"""The gateway asks for it several times a second."""
+
+
+@asynccontextmanager
+async def open_service(settings: InferenceSettings) -> AsyncIterator[Service]:
+    """Opens the service's resources, and closes them with the context.
+
+    Raises:
+        ManifestError: the model repository cannot be used.
+    """
+    manifests = read_repository(settings.model_repository)
+    readiness = Readiness(CONDITION)
+    servers = [Triton(target, settings.max_message_bytes) for target in settings.triton_targets]
+    pool = TritonPool(servers, manifests, readiness, settings.probe_interval_s)
+    servicer = InferenceServicer(manifests, pool, settings.max_batch, RowOutcomes())
+    async with pool.running():
+        yield Service(
+            SERVICE, partial(add_InferenceServiceServicer_to_server, servicer), readiness, probes=(LIST_MODELS,)
+        )

@@ -1,0 +1,33 @@
+"""Wires the preprocess service."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from servicekit.health import Readiness
+from servicekit.manifest import read_repository
+from servicekit.service import Service
+from services.preprocess.decoder import Decoder
+from services.preprocess.headers import Limits
+from services.preprocess.memory import MemoryBudget
+from services.preprocess.servicer import PreprocessServicer
+from services.preprocess.settings import PreprocessSettings
+from triptych.preprocess.v1.preprocess_service_pb2_grpc import add_PreprocessServiceServicer_to_server
+
+SERVICE = "triptych.preprocess.v1.PreprocessService"
+
+
+@asynccontextmanager
+async def open_service(settings: PreprocessSettings) -> AsyncIterator[Service]:
+    """Opens the service's resources, and closes them with the context.
+
+    Raises:
+        ManifestError: the model repository cannot be used.
+    """
+    manifests = read_repository(settings.model_repository)
+    limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
+    with Decoder(settings.decode_threads, settings.max_waiting) as decoder:
+        servicer = PreprocessServicer(
+            manifests, decoder, MemoryBudget(settings.max_decode_bytes), limits, settings.max_batch
+        )
+        yield Service(SERVICE, partial(add_PreprocessServiceServicer_to_server, servicer), Readiness())
