@@ -1,12 +1,12 @@
-"""What both transports call: bounded work in front of the pipeline, counted by how it ended."""
+"""What both transports call: bounded work, counted by how it ended."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
+from gateway.answering import Answering
 from gateway.metrics import IN_FLIGHT, IN_FLIGHT_LIMIT, REQUEST_SECONDS, REQUESTS
-from gateway.pipeline import Pipeline
 from gateway.requests import Call, Limits
 from servicekit import context
 from servicekit.errors import Cancelled, Code, DeadlineExceeded, Internal, ResourceExhausted, TriptychError
@@ -18,11 +18,11 @@ Results = list[classification_pb2.Classification]
 
 
 class Classifier:
-    """Admits calls while there is room, and sends them down the chain."""
+    """Admits calls while there is room."""
 
-    def __init__(self, pipeline: Pipeline, limits: Limits, max_in_flight: int) -> None:
+    def __init__(self, answering: Answering, limits: Limits, max_in_flight: int) -> None:
         self.limits = limits
-        self._pipeline = pipeline
+        self._answering = answering
         self._max_in_flight = max_in_flight
         self._in_flight = 0
         IN_FLIGHT_LIMIT.set(max_in_flight)
@@ -39,7 +39,7 @@ class Classifier:
         try:
             call = await parse()
             with self._room(len(call.images)):
-                results = await self._pipeline.classify(call)
+                results = await self._answering.classify(call)
             code, reason = "OK", ""
         except TriptychError as error:
             code, reason = error.code.name, error.reason.value

@@ -1,10 +1,21 @@
 """What can be asked for: the models that the inference service told of last, and which of them is the default."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from servicekit.errors import InvalidArgument, Reason, Unavailable, unknown_model, unknown_version
 from triptych.classification.v1 import model_pb2
 from triptych.inference.v1 import model_pb2 as inference_model_pb2
+
+
+class Choice(NamedTuple):
+    """Is what a request will be answered by."""
+
+    model: str
+    version: str
+    """The one asked for, or the default one."""
+    fingerprint: str
+    """Of all else that decides the answer."""
 
 
 class ModelDirectory:
@@ -41,15 +52,16 @@ class ModelDirectory:
             for each in self._models[model].versions
         )
 
-    def resolve(self, model: str, version: str) -> str:
-        """Returns the name of the model to use.
+    def resolve(self, model: str, version: str) -> Choice:
+        """Returns the model and version to use.
 
         Raises:
             Unavailable: nothing is known yet, or no Triton has it ready.
             NotFound: there is no such model or version.
             InvalidArgument: the version is not a number.
         """
-        name = self._find(model or self.default).name
+        found = self._find(model or self.default)
+        name = found.name
         if version and not (version.isascii() and version.isdecimal()):
             raise InvalidArgument(
                 f"version must be a decimal number such as '1'; it is {version[:32]!r}.", field="version"
@@ -61,7 +73,7 @@ class ModelDirectory:
             what = f"Version {version} of the model" if version else "The model"
             message = f"{what} {name!r} is not ready at the moment."
             raise Unavailable(message, reason=Reason.MODEL_NOT_READY, retry_after_s=1.0)
-        return name
+        return Choice(name, version or found.default_version, found.fingerprint)
 
     def _find(self, name: str) -> inference_model_pb2.Model:
         if not self._models:

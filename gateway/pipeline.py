@@ -4,14 +4,11 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-import uuid_utils
-
 from gateway.hops import Hops
 from gateway.messages import Decoded, Encoded, Inferred, Input, InputKey, Output
 from gateway.metrics import observe_stages
 from gateway.models import ModelDirectory
 from gateway.requests import Call
-from gateway.tiers import Tiers
 from servicekit import context
 from triptych.classification.v1 import classification_pb2
 from triptych.postprocess.v1 import postprocess_service_pb2 as postprocess_pb
@@ -20,20 +17,17 @@ from triptych.postprocess.v1 import postprocess_service_pb2 as postprocess_pb
 class Pipeline:
     """Takes checked calls through the chain. All or nothing: one bad image fails its call, and is named."""
 
-    def __init__(self, tiers: Tiers, hops: Hops, directory: ModelDirectory) -> None:
-        self._tiers = tiers
+    def __init__(self, hops: Hops, directory: ModelDirectory) -> None:
         self._hops = hops
         self._directory = directory
 
-    async def classify(self, call: Call) -> list[classification_pb2.Classification]:
+    async def classify(self, model: str, call: Call) -> list[classification_pb2.Classification]:
         """Answers a call, one result per image, in order.
 
         Raises:
             TriptychError: whatever went wrong; for an image, with its field path `images[i].content`.
         """
         start = time.perf_counter()
-        self._tiers.require()
-        model = self._directory.resolve(call.model, call.version)
         inputs = await self._decode(model, call)
         decoded = time.perf_counter()
         outputs = await self._infer(model, call.version, inputs)
@@ -81,7 +75,6 @@ def _result(
     result = classification_pb2.Classification(
         model=inferred.key.model,
         version=inferred.key.version,
-        prediction_id=str(uuid_utils.uuid7()),
         timing=shared,
         predictions=[
             classification_pb2.Prediction(index=item.index, label=item.label, score=item.score)

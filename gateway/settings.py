@@ -42,6 +42,10 @@ class GatewaySettings(ProcessSettings):
     """Images that share a message to a service, once they have to wait for one."""
     max_messages: int = Field(default=2, ge=1)
     """Messages under way to a service before images wait, so that they go together."""
+    result_cache_bytes: int = Field(default=64 * MIB, ge=0)
+    """Memory for answers that equal images get again; 0 computes each image, also equal ones at the same time."""
+    result_cache_ttl_s: float = Field(default=300, gt=0)
+    """Age at which an answer is forgotten."""
     max_body_bytes_in_flight: int = Field(default=512 * MIB, ge=MIB)
     """Bytes of all HTTP bodies that are held at the same time; a request that would exceed them is refused."""
     max_connections: int = Field(default=4096, ge=1)

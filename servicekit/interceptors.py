@@ -40,17 +40,15 @@ class ContextInterceptor(Around):
             longest=request_context.LONGEST_ID if self._echo else request_context.LONGEST_IDS,
         )
         request_context.enter(asked)
-        if not self._echo:
-            return await handle()
-        told = ((request_context.REQUEST_ID, asked.request_id),)
-        if rpc.streaming:
-            await context.send_initial_metadata(told)
-            return await handle()
-        # Not before there is an answer: once headers were sent, the client's gRPC retries no more, whatever comes
-        # after them (gRFC A6). A failed call is told in the trailing metadata, see `status.abort`.
-        response = await handle()
-        await context.send_initial_metadata(told)
-        return response
+        if self._echo:
+            told = ((request_context.REQUEST_ID, asked.request_id),)
+            if rpc.streaming:
+                await context.send_initial_metadata(told)
+            else:
+                # With the answer's own end. Ahead of it, they would cost a message of their own, and once headers were
+                # sent, the client's gRPC retries no more, whatever comes after them (gRFC A6).
+                context.set_trailing_metadata(told)
+        return await handle()
 
 
 def _text(metadata: dict[str, Any], key: str) -> str | None:

@@ -53,7 +53,7 @@ def whole(pieces: Sequence[Piece]) -> Piece:
 
 def cut(pieces: Sequence[Piece], rows: int) -> list[Piece]:
     """Returns data as one piece per row, without copying where it is so already, or in one piece."""
-    if len(pieces) == rows:
+    if len(pieces) == rows and len(set(map(len, pieces))) <= 1:  # else as many by chance: one may hold several rows
         return list(pieces)
     data = memoryview(whole(pieces))
     size = len(data) // max(rows, 1)

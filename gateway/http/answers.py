@@ -35,6 +35,7 @@ def classification_json(result: Classification) -> dict[str, Any]:
         "timing": {name: getattr(timing, name) for name in _TIMES},
         "experiment": result.experiment,
         "arm": result.arm,
+        "cached": result.cached,
     }
 
 

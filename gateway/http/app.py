@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import prometheus_client
 from fastapi import FastAPI, Request, Response
@@ -23,8 +23,6 @@ from servicekit import context
 from servicekit.errors import Cancelled, DeadlineExceeded, InvalidArgument, TriptychError
 from servicekit.health import Readiness
 from servicekit.settings import ProcessSettings
-
-T = TypeVar("T")
 
 GONE = "The client closed the connection."
 
@@ -83,7 +81,7 @@ def create_app(
 
 async def _classify(request: Request, classifier: Classifier) -> tuple[Parsed, Results]:
     parsed: Parsed | None = None
-    read_whole = asyncio.Event()
+    caller = _Caller(request)
 
     async def read() -> Call:
         nonlocal parsed
@@ -91,38 +89,54 @@ async def _classify(request: Request, classifier: Classifier) -> tuple[Parsed, R
             parsed = await parse(request)
         except ClientDisconnect:
             raise Cancelled(GONE) from None
-        read_whole.set()
+        caller.watch()  # to look earlier would take parts of the body away from whoever reads it
         return check_request(parsed.request, classifier.limits)
 
     try:
-        results = await _until_gone(request, classifier.classify("http", read), read_whole)
+        async with caller.waiting():
+            results = await classifier.classify("http", read)
     except TriptychError as error:
         raise (parsed.rename(error) if parsed else error) from None
     assert parsed is not None  # noqa: S101 (read() has run, or classify() would have raised)
     return parsed, results
 
 
-async def _until_gone(request: Request, work: Awaitable[T], read_whole: asyncio.Event) -> T:
-    """Awaits `work`, and cancels it when the client hangs up: nobody waits for the answer any more."""
-    task = asyncio.ensure_future(work)
-    watch = asyncio.create_task(_gone(request, task, read_whole))
-    try:
-        return await task
-    except asyncio.CancelledError:
-        if watch.done():
-            raise Cancelled(GONE) from None
-        raise
-    finally:
-        task.cancel()
-        watch.cancel()
+class _Caller:
+    """Cancels the current task when the client hangs up: nobody waits for the answer any more."""
 
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._work = asyncio.current_task()
+        self._watch: asyncio.Task[None] | None = None
+        self._gone = False
 
-async def _gone(request: Request, task: "asyncio.Future[Any]", read_whole: asyncio.Event) -> None:
-    """Cancels `task` once the client has hung up."""
-    await read_whole.wait()  # to look earlier would take parts of the body away from whoever reads it
-    while not await request.is_disconnected():  # noqa: ASYNC110 (ASGI has no event for it)
-        await asyncio.sleep(0.1)
-    task.cancel()
+    def watch(self) -> None:
+        """Begins to look; the body must have been read."""
+        self._watch = asyncio.create_task(self._cancel_when_gone())
+
+    @asynccontextmanager
+    async def waiting(self) -> AsyncIterator[None]:
+        """Looks while the context is open.
+
+        Raises:
+            Cancelled: the client hung up.
+        """
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self._gone and self._work is not None and not self._work.uncancel():
+                raise Cancelled(GONE) from None
+            raise
+        finally:
+            if self._watch is not None:
+                self._watch.cancel()
+
+    async def _cancel_when_gone(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+        if self._work is not None:
+            self._work.cancel()
 
 
 def _timeout_s(header: str | None, settings: ProcessSettings) -> float:

@@ -58,6 +58,7 @@ class Classification(BaseModel):
     timing: Timing
     experiment: str = Field(description="Empty: no experiment chose the version.")
     arm: str = Field(description="Empty: as above.")
+    cached: bool = Field(description="Whether this is the answer that the same image got before.")
 
 
 class ModelVersion(BaseModel):

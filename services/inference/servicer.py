@@ -1,12 +1,13 @@
 """gRPC adapter of the inference service."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import grpc
 
 from servicekit import context as request_context
-from servicekit.errors import InvalidArgument, TriptychError
+from servicekit.errors import InvalidArgument, TriptychError, Unavailable
 from servicekit.manifest import Manifest
 from servicekit.parcel import Parcel
 from servicekit.status import to_item
@@ -32,6 +33,7 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
         self._pool = pool
         self._max_batch = max_batch
         self._outcomes = outcomes
+        self._fingerprints = {name: _fingerprint(manifest) for name, manifest in manifests.items()}
 
     async def PredictLogits(  # type: ignore[override]  # messages with a tensor come and go as parcels
         self, parcel: Parcel[pb.PredictLogitsRequest], context: grpc.aio.ServicerContext[Any, Any]
@@ -51,13 +53,20 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
     ) -> pb.ListModelsResponse:
         """Answers with every model of the repository."""
         loaded = self._pool.loaded()
-        return pb.ListModelsResponse(models=[_model(self._manifests[name], loaded) for name in sorted(self._manifests)])
+        return pb.ListModelsResponse(
+            models=[self._model(self._manifests[name], loaded) for name in sorted(self._manifests)]
+        )
 
     async def GetModel(
         self, request: pb.GetModelRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.GetModelResponse:
         """Answers with one model."""
-        return pb.GetModelResponse(model=_model(find_model(self._manifests, request.model), self._pool.loaded()))
+        return pb.GetModelResponse(model=self._model(find_model(self._manifests, request.model), self._pool.loaded()))
+
+    def _model(self, manifest: Manifest, loaded: LoadedVersions) -> model_pb2.Model:
+        model = _describe(manifest, loaded)
+        model.fingerprint = self._fingerprints[manifest.name]
+        return model
 
 
 def _time_left_s(request: pb.PredictLogitsRequest, rows: int) -> list[float]:
@@ -87,7 +96,7 @@ def _outcome(error: TriptychError | None) -> pb.PredictOutcome:
     return pb.PredictOutcome(error=to_item(error)) if error else pb.PredictOutcome(ok=pb.PredictedRow())
 
 
-def _model(manifest: Manifest, loaded: LoadedVersions) -> model_pb2.Model:
+def _describe(manifest: Manifest, loaded: LoadedVersions) -> model_pb2.Model:
     states = {version: state_of(manifest, version, loaded) for version in ascending(manifest.versions)}
     return model_pb2.Model(
         name=manifest.name,
@@ -96,6 +105,7 @@ def _model(manifest: Manifest, loaded: LoadedVersions) -> model_pb2.Model:
         input_height_px=manifest.input.height,
         class_count=manifest.output.classes,
         max_batch_size=max(state.max_batch_size for state in states.values()),
+        default_version=_default_version(manifest, loaded),
         versions=[
             model_pb2.ModelVersion(
                 version=version,
@@ -106,3 +116,14 @@ def _model(manifest: Manifest, loaded: LoadedVersions) -> model_pb2.Model:
             for version, state in states.items()
         ],
     )
+
+
+def _default_version(manifest: Manifest, loaded: LoadedVersions) -> str:
+    try:
+        return choose_version(manifest, "", loaded)[0]
+    except Unavailable:
+        return ""
+
+
+def _fingerprint(manifest: Manifest) -> str:
+    return hashlib.sha256(manifest.model_dump_json().encode()).hexdigest()

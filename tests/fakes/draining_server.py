@@ -7,6 +7,7 @@ from fakes.scripted import SERVICE, Context, ScriptedService
 
 from servicekit.health import Readiness
 from servicekit.server import main, serve
+from servicekit.service import Service
 from servicekit.settings import ProcessSettings
 from triptych.classification.v1 import classification_service_pb2 as pb
 
@@ -18,7 +19,7 @@ async def _slow(_request: pb.ClassifyRequest, _context: Context) -> pb.ClassifyR
 
 async def run(settings: ProcessSettings) -> None:
     """Serves until it is told to stop."""
-    await serve(settings, SERVICE, ScriptedService(_slow).register, Readiness())
+    await serve(settings, Service(SERVICE, ScriptedService(_slow).register, Readiness()))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from fakes.servers import connected, eventually
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from gateway.answering import Answering
 from gateway.checks import TRITON
 from gateway.classifier import Classifier
 from gateway.hops import open_hops
@@ -21,6 +22,7 @@ from gateway.http.app import create_app
 from gateway.http.server import HttpServer
 from gateway.models import ModelDirectory
 from gateway.pipeline import Pipeline
+from gateway.result_cache import ResultCache
 from gateway.servicer import SERVICE, ClassificationServicer
 from gateway.settings import GatewaySettings
 from gateway.tiers import open_tiers
@@ -57,6 +59,7 @@ def _settings(behind: Neighbours, values: dict[str, Any]) -> GatewaySettings:
         "default_model": "tiny",
         "probe_interval_s": 0.05,
         "request_log": False,
+        "result_cache_bytes": 0,  # most tests are about computing
         "drain_delay_s": 0,
         "drain_timeout_s": 1,
     }
@@ -76,8 +79,9 @@ async def running_gateway(
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         tiers = await enter(open_tiers(settings, directory, readiness))
-        pipeline = Pipeline(tiers, open_hops(tiers, RpcMetrics("client", registry), settings.bounds), directory)
-        classifier = Classifier(pipeline, settings.limits, settings.max_in_flight)
+        pipeline = Pipeline(open_hops(tiers, RpcMetrics("client", registry), settings.bounds), directory)
+        cache = ResultCache(settings.result_cache_bytes, 300) if settings.result_cache_bytes else None
+        classifier = Classifier(Answering(tiers, directory, pipeline, cache), settings.limits, settings.max_in_flight)
         servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining)
         register = partial(add_ClassificationServiceServicer_to_server, servicer)
         server = GrpcServer(settings, [SERVICE], register, edge=True, metrics=RpcMetrics("server", registry))

@@ -17,7 +17,8 @@ from gateway.tiers import INFERENCE, POSTPROCESS, PREPROCESS
 from servicekit.errors import TriptychError
 from servicekit.health import Readiness
 from servicekit.metrics import RpcMetrics
-from servicekit.server import GrpcServer, Register, background
+from servicekit.server import GrpcServer, background
+from servicekit.service import Register
 from servicekit.status import to_item
 from triptych.inference.v1 import inference_service_pb2 as inference_pb
 from triptych.inference.v1 import inference_service_pb2_grpc as inference_grpc

@@ -7,7 +7,7 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from servicekit.server import Register
+from servicekit.service import Register
 from triptych.classification.v1 import classification_service_pb2 as pb
 from triptych.classification.v1 import classification_service_pb2_grpc as pb_grpc
 

@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from servicekit.health import Readiness
 from servicekit.metrics import RpcMetrics
-from servicekit.server import GrpcServer, Register, background
+from servicekit.server import GrpcServer, background
+from servicekit.service import Register
 from servicekit.settings import ProcessSettings
 
 
@@ -28,11 +29,12 @@ async def running_server(
     readiness: Readiness | None = None,
     edge: bool = False,
     metrics: RpcMetrics | None = None,
+    parcels: bool = False,
     **values: Any,
 ) -> AsyncIterator[GrpcServer]:
     """Runs a server of servicekit while the context is open; further values are settings."""
     metrics = metrics or RpcMetrics("server", CollectorRegistry())
-    server = GrpcServer(settings(**values), services, register, edge=edge, metrics=metrics)
+    server = GrpcServer(settings(**values), services, register, edge=edge, metrics=metrics, parcels=parcels)
     await server.start()
     try:
         async with background(server.follow(readiness or Readiness())):

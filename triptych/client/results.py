@@ -44,6 +44,8 @@ class Classification:
     timing: Timing
     experiment: str = ""
     arm: str = ""
+    cached: bool = False
+    """Whether this is the answer that the same image got before."""
 
     @property
     def best(self) -> Prediction:
@@ -68,6 +70,7 @@ class Classification:
             timing=Timing(**{name: getattr(timing, name) for name in Timing.__dataclass_fields__}),
             experiment=message.experiment,
             arm=message.arm,
+            cached=message.cached,
         )
 
 

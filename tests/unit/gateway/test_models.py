@@ -19,7 +19,7 @@ def directory() -> ModelDirectory:
 @pytest.mark.parametrize(("name", "asked", "version"), [("tiny", "", ""), ("tiny", "", "2"), ("other", "other", "1")])
 def test_a_model_is_resolved(directory: ModelDirectory, name: str, asked: str, version: str) -> None:
     """No name means the default model."""
-    assert name == directory.resolve(asked, version)
+    assert name == directory.resolve(asked, version).model
 
 
 @pytest.mark.parametrize(

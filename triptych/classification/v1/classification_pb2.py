@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/triptych/classification/v1/classification.proto\x12\x1atriptych.classification.v1\"\x18\n\x05Image\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\"\xd9\x01\n\x0e\x43lassification\x12;\n\x0bpredictions\x18\x01 \x03(\x0b\x32&.triptych.classification.v1.Prediction\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x15\n\rprediction_id\x18\x04 \x01(\t\x12\x32\n\x06timing\x18\x05 \x01(\x0b\x32\".triptych.classification.v1.Timing\x12\x12\n\nexperiment\x18\x06 \x01(\t\x12\x0b\n\x03\x61rm\x18\x07 \x01(\t\"9\n\nPrediction\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05label\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x01\"\x98\x01\n\x06Timing\x12\x10\n\x08total_ms\x18\x01 \x01(\x01\x12\x15\n\rpreprocess_ms\x18\x02 \x01(\x01\x12\x11\n\tdecode_ms\x18\x03 \x01(\x01\x12\x14\n\x0cinference_ms\x18\x04 \x01(\x01\x12\x10\n\x08queue_ms\x18\x05 \x01(\x01\x12\x12\n\ncompute_ms\x18\x06 \x01(\x01\x12\x16\n\x0epostprocess_ms\x18\x07 \x01(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/triptych/classification/v1/classification.proto\x12\x1atriptych.classification.v1\"\x18\n\x05Image\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\"\xe9\x01\n\x0e\x43lassification\x12;\n\x0bpredictions\x18\x01 \x03(\x0b\x32&.triptych.classification.v1.Prediction\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x15\n\rprediction_id\x18\x04 \x01(\t\x12\x32\n\x06timing\x18\x05 \x01(\x0b\x32\".triptych.classification.v1.Timing\x12\x12\n\nexperiment\x18\x06 \x01(\t\x12\x0b\n\x03\x61rm\x18\x07 \x01(\t\x12\x0e\n\x06\x63\x61\x63hed\x18\x08 \x01(\x08\"9\n\nPrediction\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05label\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x01\"\x98\x01\n\x06Timing\x12\x10\n\x08total_ms\x18\x01 \x01(\x01\x12\x15\n\rpreprocess_ms\x18\x02 \x01(\x01\x12\x11\n\tdecode_ms\x18\x03 \x01(\x01\x12\x14\n\x0cinference_ms\x18\x04 \x01(\x01\x12\x10\n\x08queue_ms\x18\x05 \x01(\x01\x12\x12\n\ncompute_ms\x18\x06 \x01(\x01\x12\x16\n\x0epostprocess_ms\x18\x07 \x01(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,9 +34,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IMAGE']._serialized_start=79
   _globals['_IMAGE']._serialized_end=103
   _globals['_CLASSIFICATION']._serialized_start=106
-  _globals['_CLASSIFICATION']._serialized_end=323
-  _globals['_PREDICTION']._serialized_start=325
-  _globals['_PREDICTION']._serialized_end=382
-  _globals['_TIMING']._serialized_start=385
-  _globals['_TIMING']._serialized_end=537
+  _globals['_CLASSIFICATION']._serialized_end=339
+  _globals['_PREDICTION']._serialized_start=341
+  _globals['_PREDICTION']._serialized_end=398
+  _globals['_TIMING']._serialized_start=401
+  _globals['_TIMING']._serialized_end=553
 # @@protoc_insertion_point(module_scope)

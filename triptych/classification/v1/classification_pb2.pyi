@@ -13,7 +13,7 @@ class Image(_message.Message):
     def __init__(self, content: _Optional[bytes] = ...) -> None: ...
 
 class Classification(_message.Message):
-    __slots__ = ("predictions", "model", "version", "prediction_id", "timing", "experiment", "arm")
+    __slots__ = ("predictions", "model", "version", "prediction_id", "timing", "experiment", "arm", "cached")
     PREDICTIONS_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,7 @@ class Classification(_message.Message):
     TIMING_FIELD_NUMBER: _ClassVar[int]
     EXPERIMENT_FIELD_NUMBER: _ClassVar[int]
     ARM_FIELD_NUMBER: _ClassVar[int]
+    CACHED_FIELD_NUMBER: _ClassVar[int]
     predictions: _containers.RepeatedCompositeFieldContainer[Prediction]
     model: str
     version: str
@@ -28,7 +29,8 @@ class Classification(_message.Message):
     timing: Timing
     experiment: str
     arm: str
-    def __init__(self, predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ..., model: _Optional[str] = ..., version: _Optional[str] = ..., prediction_id: _Optional[str] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ..., experiment: _Optional[str] = ..., arm: _Optional[str] = ...) -> None: ...
+    cached: bool
+    def __init__(self, predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ..., model: _Optional[str] = ..., version: _Optional[str] = ..., prediction_id: _Optional[str] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ..., experiment: _Optional[str] = ..., arm: _Optional[str] = ..., cached: bool = ...) -> None: ...
 
 class Prediction(_message.Message):
     __slots__ = ("index", "label", "score")

@@ -17,7 +17,7 @@ MODEL_STATE_READY: ModelState
 MODEL_STATE_UNAVAILABLE: ModelState
 
 class Model(_message.Message):
-    __slots__ = ("name", "title", "versions", "input_width_px", "input_height_px", "class_count", "max_batch_size")
+    __slots__ = ("name", "title", "versions", "input_width_px", "input_height_px", "class_count", "max_batch_size", "default_version", "fingerprint")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +25,8 @@ class Model(_message.Message):
     INPUT_HEIGHT_PX_FIELD_NUMBER: _ClassVar[int]
     CLASS_COUNT_FIELD_NUMBER: _ClassVar[int]
     MAX_BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     name: str
     title: str
     versions: _containers.RepeatedCompositeFieldContainer[ModelVersion]
@@ -32,7 +34,9 @@ class Model(_message.Message):
     input_height_px: int
     class_count: int
     max_batch_size: int
-    def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., input_width_px: _Optional[int] = ..., input_height_px: _Optional[int] = ..., class_count: _Optional[int] = ..., max_batch_size: _Optional[int] = ...) -> None: ...
+    default_version: str
+    fingerprint: str
+    def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., input_width_px: _Optional[int] = ..., input_height_px: _Optional[int] = ..., class_count: _Optional[int] = ..., max_batch_size: _Optional[int] = ..., default_version: _Optional[str] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
 class ModelVersion(_message.Message):
     __slots__ = ("version", "state", "detail", "backend")

@@ -1,0 +1,22 @@
+"""What a service is before anybody knows how it is reached: over the network, or within the same process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from servicekit.health import Readiness
+
+Register = Callable[[Any], None]
+"""Adds a servicer to a `grpc.aio.Server`, or to an `InProcessServer`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Is a servicer, wired and running."""
+
+    name: str
+    """`package.Service`."""
+    register: Register
+    readiness: Readiness
+    probes: tuple[str, ...] = ()
+    """Methods that others call only to see how the process is; they are not logged."""
