@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
 import pytest
-from fakes.scripted import SERVICE, ScriptedService
+from fakes.scripted import CLASSIFY, SERVICE, ScriptedService
 from fakes.servers import eventually, free_port, running_server
 
 from servicekit.channel import open_channel
@@ -127,8 +127,7 @@ async def test_a_large_message_passes() -> None:
 
 
 def _remote(channel: grpc.aio.Channel, metrics: RpcMetrics) -> RemoteMethod[pb.ClassifyRequest, pb.ClassifyResponse]:
-    stub = pb_grpc.ClassificationServiceStub(channel)
-    return RemoteMethod("scripted", f"/{SERVICE}/Classify", stub.Classify, metrics)
+    return RemoteMethod("scripted", CLASSIFY, channel, metrics)
 
 
 async def test_no_time_left_sends_nothing(metrics: RpcMetrics) -> None:

@@ -8,14 +8,17 @@ from typing import Any, NoReturn
 
 import grpc
 import pytest
+import structlog
 from fakes.scripted import CLASSIFY, SERVICE, STREAM, Context, Script, ScriptedService, field_of, reason_of
 from fakes.servers import connected, eventually, running_server
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from servicekit import context as request_context
 from servicekit.errors import InvalidArgument, Reason, ResourceExhausted
+from servicekit.logging import _add_ids
 from servicekit.metrics import RpcMetrics
 from triptych.classification.v1 import classification_service_pb2 as pb
 from triptych.classification.v1 import classification_service_pb2_grpc as pb_grpc
@@ -123,13 +126,15 @@ async def test_an_unexpected_error_is_internal() -> None:
     assert (grpc.StatusCode.INTERNAL, "INTERNAL") == (got.code(), reason_of(got))
 
 
-async def test_an_unexpected_error_is_logged_with_its_request(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_an_unexpected_error_is_logged_with_its_request() -> None:
     """The log has what the caller must not see, under the id that the caller has."""
-    async with _calling(_raising(RuntimeError("secret"))) as channel:
-        await _failure(_classify(channel, metadata=(("x-request-id", "order-7"),)))
-    line = next(line for line in capsys.readouterr().out.splitlines() if "unexpected error" in line)
+    processors: list[Any] = [_add_ids, structlog.processors.format_exc_info]
+    with capture_logs(processors) as lines:
+        async with _calling(_raising(RuntimeError("secret"))) as channel:
+            await _failure(_classify(channel, metadata=(("x-request-id", "order-7"),)))
+    line = next(line for line in lines if line["event"] == "unexpected error")
 
-    assert "order-7" in line
+    assert ("order-7", True) == (line["request_id"], "RuntimeError: secret" in line["exception"])
 
 
 async def test_a_cancelled_inner_task_does_not_hang_the_caller() -> None:
@@ -270,29 +275,29 @@ async def test_a_stream_maps_errors() -> None:
     assert (grpc.StatusCode.INVALID_ARGUMENT, "IMAGE_EMPTY") == (got.code(), reason_of(got))
 
 
-async def _initial_metadata(*, edge: bool, given: str | None) -> dict[str, str]:
+async def _trailing_metadata(*, edge: bool, given: str | None) -> dict[str, str]:
     async def script(_request: pb.ClassifyRequest, _context: Context) -> pb.ClassifyResponse:
         return pb.ClassifyResponse()
 
     async with _calling(script, edge=edge) as channel:
         call: Any = _classify(channel, metadata=(("x-request-id", given),) if given else None)
         await call
-        return dict(await call.initial_metadata())
+        return dict(await call.trailing_metadata())
 
 
 async def test_the_edge_echoes_the_request_id() -> None:
     """The caller's id comes back."""
-    assert "order-7" == (await _initial_metadata(edge=True, given="order-7"))["x-request-id"]
+    assert "order-7" == (await _trailing_metadata(edge=True, given="order-7"))["x-request-id"]
 
 
 async def test_the_edge_makes_a_request_id() -> None:
     """A caller without one learns the id that the logs have."""
-    assert 32 == len((await _initial_metadata(edge=True, given=None))["x-request-id"])
+    assert 32 == len((await _trailing_metadata(edge=True, given=None))["x-request-id"])
 
 
 async def test_inside_nothing_is_echoed() -> None:
     """Between the services the id goes one way."""
-    assert "x-request-id" not in await _initial_metadata(edge=False, given="order-7")
+    assert "x-request-id" not in await _trailing_metadata(edge=False, given="order-7")
 
 
 async def test_the_edge_echoes_with_an_error() -> None:

@@ -14,6 +14,7 @@ import pytest
 from fakes.repository import CLASSES, HEIGHT, ROW_BYTES, WIDTH, manifest
 from fakes.scripted import field_of, reason_of
 from fakes.servers import connected, eventually, running_server
+from fakes.tensors import decode, encode
 from fakes.triton import (
     DEAD_STUB,
     NO_VERSIONS,
@@ -36,7 +37,6 @@ from structlog.testing import capture_logs
 
 from servicekit.health import Readiness
 from servicekit.manifest import Manifest
-from servicekit.tensors import decode, encode
 from services.inference.failures import RowOutcomes
 from services.inference.pool import CONDITION, TritonPool
 from services.inference.servicer import InferenceServicer
@@ -85,7 +85,9 @@ async def _serving(*tritons: FakeTriton, interval_s: float = 0.05, ready: bool =
         await stack.enter_async_context(pool.running())
         server = await stack.enter_async_context(
             running_server(
-                lambda server: pb_grpc.add_InferenceServiceServicer_to_server(servicer, server), readiness=readiness
+                lambda server: pb_grpc.add_InferenceServiceServicer_to_server(servicer, server),
+                readiness=readiness,
+                parcels=True,
             )
         )
         channel = await stack.enter_async_context(connected(server.port))
@@ -110,7 +112,7 @@ async def service(triton: FakeTriton) -> AsyncIterator[Service]:
 
 
 def _first_logits(response: pb.PredictLogitsResponse) -> list[float]:
-    return [float(row[0]) for row in decode(response.logits, "logits")]
+    return [float(row[0]) for row in decode(response.logits)]
 
 
 def _reasons(response: pb.PredictLogitsResponse) -> list[str]:

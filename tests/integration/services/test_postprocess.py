@@ -10,8 +10,8 @@ import pytest
 from fakes.repository import CLASSES, LABELS, manifest, write_model
 from fakes.scripted import field_of, reason_of
 from fakes.servers import connected, running_server
+from fakes.tensors import encode
 
-from servicekit.tensors import encode
 from services.postprocess.labels import Calibrations
 from services.postprocess.servicer import PostprocessServicer
 from triptych.postprocess.v1 import postprocess_service_pb2 as pb
@@ -24,7 +24,9 @@ async def channel(tmp_path: Path) -> AsyncIterator[grpc.aio.Channel]:
     write_model(tmp_path, manifest(temperatures={"1": 1.0, "2": 4.0}))
     servicer = PostprocessServicer(Calibrations.read(tmp_path), max_batch=4, max_top_k=1000)
     async with (
-        running_server(lambda server: pb_grpc.add_PostprocessServiceServicer_to_server(servicer, server)) as server,
+        running_server(
+            lambda server: pb_grpc.add_PostprocessServiceServicer_to_server(servicer, server), parcels=True
+        ) as server,
         connected(server.port) as channel,
     ):
         yield channel

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from servicekit.errors import InvalidArgument, Reason
 from servicekit.manifest import Recipe
-from services.inference.batch import check_input, cut, finite_rows, keep_rows
+from services.inference.batch import check_input, cut_for, finite_rows, keep_rows
 from triptych.tensor.v1 import tensor_pb2
 
 RECIPE = Recipe(width=WIDTH, height=HEIGHT, crop=1)
@@ -43,27 +43,38 @@ def test_another_tensor_is_refused(data_type: tensor_pb2.DataType, shape: list[i
     assert (Reason.TENSOR_INVALID, "tensor") == (caught.value.reason, caught.value.field)
 
 
-def test_a_batch_that_fits_is_not_copied() -> None:
-    """All rows in one request are the caller's own bytes."""
-    data = bytes(range(6))
-
-    assert data is cut(data, 3, [0, 1, 2], 4)[0].data
+@pytest.mark.parametrize("pieces", [[bytes(range(6))], [b"ab", b"cd", b"ef"]])
+def test_a_batch_that_fits_is_not_copied(pieces: list[bytes]) -> None:
+    """All rows in one request are the caller's own pieces."""
+    assert [id(each) for each in pieces] == [id(each) for each in cut_for(4, pieces, 3, [0, 1, 2])[0].pieces]
 
 
 @given(
-    st.integers(1, 12).flatmap(lambda rows: st.tuples(st.just(rows), st.sets(st.integers(0, rows - 1)))),
+    st.integers(1, 12).flatmap(lambda rows: st.tuples(st.just(rows), st.sets(st.integers(0, rows - 1), min_size=1))),
     st.integers(1, 5),
+    st.booleans(),
 )
-def test_wanted_rows_are_cut_in_order(case: tuple[int, set[int]], most: int) -> None:
-    """The chunks hold the wanted rows, each once and in order, none larger than the limit."""
+def test_wanted_rows_are_cut_in_order(case: tuple[int, set[int]], most: int, stacked: bool) -> None:
+    """The chunks hold the wanted rows, each once and in order, none larger than the limit, however the batch came."""
     rows, chosen = case
     wanted = sorted(chosen)
-    data = b"".join(bytes([row, row]) for row in range(rows))
+    each = [bytes([row, row]) for row in range(rows)]
 
-    chunks = cut(data, rows, wanted, most) if wanted else []
+    chunks = cut_for(most, [b"".join(each)] if stacked else each, rows, wanted)
+    data = [b"".join(chunk.pieces) for chunk in chunks]
 
-    assert b"".join(bytes([row, row]) for row in wanted) == b"".join(chunk.data for chunk in chunks)
-    assert all(1 <= chunk.rows <= most and 2 * chunk.rows == len(chunk.data) for chunk in chunks)
+    assert b"".join(each[row] for row in wanted) == b"".join(data)
+    assert all(1 <= chunk.rows <= most for chunk in chunks)
+    assert [2 * chunk.rows for chunk in chunks] == [len(part) for part in data]
+
+
+def test_cutting_copies_no_row() -> None:
+    """A row of a larger batch stays where it came."""
+    data = bytes(range(6))
+    ((row,),) = (chunk.pieces for chunk in cut_for(4, [data], 3, [1]))
+
+    assert isinstance(row, memoryview)
+    assert (data, b"\x02\x03") == (row.obj, bytes(row))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

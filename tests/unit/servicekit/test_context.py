@@ -26,6 +26,56 @@ def test_a_bad_request_id_is_replaced(given: str | None) -> None:
     assert 32 == len(got)
 
 
+def test_ids_of_several_callers_may_be_long() -> None:
+    """Between the services the limit is that of a message with many callers."""
+    longest = context.LONGEST_IDS
+
+    assert "x" * longest == context.accept("x" * longest, None, longest=longest).request_id
+    assert "x" * longest != context.accept("x" * (longest + 1), None, longest=longest).request_id[:longest]
+
+
+def _asking(request_id: str, digit: str = "a") -> context.RequestContext:
+    return context.accept(request_id, f"00-{digit * 32}-{digit * 16}-01", longest=len(request_id))
+
+
+def test_callers_that_share_a_message_share_its_ids() -> None:
+    """All request ids, joined by commas in the order of the callers, and the trace of the first."""
+    got = context.shared([_asking("one", "a"), _asking("two", "b"), _asking("three", "c")])
+
+    assert context.RequestContext("one,two,three", _asking("one", "a").traceparent) == got
+
+
+def test_a_single_callers_ids_are_its_own() -> None:
+    """A message of one caller says what the caller said."""
+    assert _asking("one") == context.shared([_asking("one")])
+
+
+def test_a_caller_is_named_once() -> None:
+    """Several items of one caller do not repeat its id, and callers without ids add nothing."""
+    got = context.shared([None, _asking("one"), _asking("one"), None, _asking("two")])
+
+    assert got is not None
+    assert "one,two" == got.request_id
+
+
+@pytest.mark.parametrize("contexts", [[], [None, None]])
+def test_nobody_shares_nothing(contexts: list[context.RequestContext | None]) -> None:
+    """Without a caller's context there is none."""
+    assert context.shared(contexts) is None
+
+
+def test_ids_that_are_too_long_together_are_left_out() -> None:
+    """What is joined is whole ids, as many as fit, and the next hop takes them as they are."""
+    callers = [_asking(f"{number:0128}") for number in range(100)]
+    got = context.shared(callers)
+
+    assert got is not None
+    ids = got.request_id.split(",")
+    assert [caller.request_id for caller in callers[: len(ids)]] == ids
+    assert context.LONGEST_IDS - 129 < len(got.request_id) <= context.LONGEST_IDS
+    assert got == context.accept(got.request_id, got.traceparent, longest=context.LONGEST_IDS)
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -68,3 +118,11 @@ def test_time_runs_out() -> None:
         return context.time_left_s()
 
     assert -1 >= contextvars.copy_context().run(inside)
+
+
+def test_a_deadline_lasts_as_long_as_its_block() -> None:
+    """After the block the deadline is the one from before."""
+    with context.deadline(-1):
+        assert -1 >= context.time_left_s()
+
+    assert math.inf == context.time_left_s()
