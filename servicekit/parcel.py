@@ -43,14 +43,15 @@ class ParcelCodec(Generic[M]):
                 field on the way is repeated, or it has one element at most.
         """
         self._type = message_type
-        self._path = path
+        self._keys = [number << 3 | _LENGTH for number in path]
+        self._repeated = _at(message_type.DESCRIPTOR, path).is_repeated
 
     def encode(self, parcel: Parcel[M]) -> bytes:
         """Returns the message's bytes; each piece is copied once."""
         size = sum(map(len, parcel.pieces))
         head = b""
-        for number in reversed(self._path):
-            head = _tag(number) + _varint(size + len(head)) + head
+        for key in reversed(self._keys):
+            head = _varint(key) + _varint(size + len(head)) + head
         return b"".join((parcel.message.SerializeToString(), head, *parcel.pieces))
 
     def decode(self, data: bytes) -> Parcel[M]:
@@ -61,24 +62,34 @@ class ParcelCodec(Generic[M]):
         """
         try:
             pieces: list[memoryview] = []
-            rest = self._cut(memoryview(data), self._path, pieces)
+            rest = _cut(memoryview(data), self._keys, pieces)
         except IndexError:
             raise DecodeError("the message ends inside a field") from None
-        return Parcel(self._type.FromString(rest), pieces)
+        # Of a field that is written twice the last one counts, as everywhere in protobuf.
+        return Parcel(self._type.FromString(rest), pieces if self._repeated else pieces[-1:])
 
-    def _cut(self, data: memoryview, path: tuple[int, ...], pieces: list[memoryview]) -> bytes:
-        """Moves the values of the field at `path` to `pieces`, and returns the message without it."""
-        number, *deeper = path
-        rest: list[bytes | memoryview] = []
-        for field, begin, start, end in _fields(data):
-            if field != number:
-                rest.append(data[begin:end])
-            elif not deeper:
-                pieces.append(data[start:end])
-            else:
-                inner = self._cut(data[start:end], tuple(deeper), pieces)
-                rest += (_tag(number), _varint(len(inner)), inner)
-        return b"".join(rest)
+
+def _at(descriptor: Any, path: Sequence[int]) -> Any:
+    """Returns the descriptor of the field at `path`."""
+    *way, last = path
+    for number in way:
+        descriptor = descriptor.fields_by_number[number].message_type
+    return descriptor.fields_by_number[last]
+
+
+def _cut(data: memoryview, keys: Sequence[int], pieces: list[memoryview]) -> bytes:
+    """Moves the values of the field that `keys` lead to into `pieces`, and returns the message without it."""
+    wanted, *deeper = keys
+    rest: list[bytes | memoryview] = []
+    for key, begin, start, end in _fields(data):
+        if key != wanted:
+            rest.append(data[begin:end])
+        elif not deeper:
+            pieces.append(data[start:end])
+        else:
+            inner = _cut(data[start:end], deeper, pieces)
+            rest += (_varint(wanted), _varint(len(inner)), inner)
+    return b"".join(rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +121,11 @@ def _codec(descriptor: Any) -> Codec:
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, int, int, int]]:
-    """Yields each field as (number, begin of its tag, begin of its value, end).
+    """Yields each field as (its key: number and kind; begin of the key, begin of the value, end).
 
     Raises:
         DecodeError: a field is longer than the message, or of a kind that there is not.
-        IndexError: the message ends inside a tag.
+        IndexError: the message ends inside a key.
     """
     at = 0
     while at < len(data):
@@ -133,7 +144,7 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int, int, int]]:
             raise DecodeError(f"a field of the unknown kind {kind}")
         if at > len(data):
             raise DecodeError("a field is longer than its message")
-        yield key >> 3, begin, start, at
+        yield key, begin, start, at
 
 
 def _read_varint(data: memoryview, at: int) -> tuple[int, int]:
@@ -150,7 +161,3 @@ def _read_varint(data: memoryview, at: int) -> tuple[int, int]:
 def _varint(value: int) -> bytes:
     count = max(1, math.ceil(value.bit_length() / 7))
     return bytes((value >> 7 * i) & 0x7F | (0x80 if i < count - 1 else 0) for i in range(count))
-
-
-def _tag(number: int) -> bytes:
-    return _varint(number << 3 | _LENGTH)
