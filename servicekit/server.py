@@ -22,6 +22,7 @@ from servicekit.channel import server_options
 from servicekit.health import Readiness
 from servicekit.interceptors import interceptors
 from servicekit.logging import configure_logging
+from servicekit.memory import keep_freed_memory
 from servicekit.metrics import RpcMetrics
 from servicekit.service import Register, Service
 from servicekit.settings import ProcessSettings, SettingsError
@@ -175,6 +176,7 @@ def main(service: str, settings_type: type[S], run: Callable[[S], Awaitable[None
     except SettingsError as error:
         raise SystemExit(f"{service}: {error}") from None
     configure_logging(settings, service)
+    keep_freed_memory()
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call] # a series more for each, of no use
     log.info("starting", settings=settings.describe())
 

@@ -23,7 +23,7 @@ from services.preprocess.formats import jpeg
 from services.preprocess.formats.header import Format, Header, corrupt
 from services.preprocess.geometry import Box, crop_box
 from services.preprocess.headers import Limits, read_header
-from services.preprocess.resizing import Target, resize
+from services.preprocess.resizing import Target, resize, resize_photograph
 
 OVERSAMPLING = 2.0
 """JPEGs are decoded at no less than this many times the target's size: the recipe's own filter takes the last step."""
@@ -84,9 +84,7 @@ def header_to_array(header: Header, recipe: Recipe) -> Decoded:
         InvalidArgument: the image is damaged.
     """
     stored = _stored(recipe, header)
-    box = crop_box(header.width_px, header.height_px, stored)
-    pixels, factor = _decode(header, box, stored)
-    small = resize(pixels, box.divided_by(factor), Target(stored.width, stored.height, recipe.interpolation))
+    small = _decode_and_resize(header, crop_box(header.width_px, header.height_px, stored), stored)
     width_px, height_px = (header.width_px, header.height_px)[:: -1 if header.turned else 1]
     return Decoded(_upright(small, header.orientation), width_px, height_px, header.format)
 
@@ -102,12 +100,13 @@ def _stored(recipe: Recipe, header: Header) -> Recipe:
     return recipe.model_copy(update={"width": recipe.height, "height": recipe.width}) if header.turned else recipe
 
 
-def _decode(header: Header, box: Box, recipe: Recipe) -> tuple[npt.NDArray[np.uint8], int]:
-    """Returns the picture in RGB and how many times smaller than stored it is."""
+def _decode_and_resize(header: Header, box: Box, recipe: Recipe) -> npt.NDArray[np.uint8]:
+    target = Target(recipe.width, recipe.height, recipe.interpolation)
     if header.format is not Format.JPEG:
-        return np.asarray(to_rgb(_decode_with_pillow(header))), 1
+        return resize(to_rgb(_decode_with_pillow(header)), box, target)
     shrink = min(box.width_px / recipe.width, box.height_px / recipe.height) / OVERSAMPLING
-    return jpeg.decode(header, shrink)
+    pixels, factor = jpeg.decode(header, shrink)
+    return resize_photograph(pixels, box.divided_by(factor), target)
 
 
 def _decode_with_pillow(header: Header) -> Image.Image:
