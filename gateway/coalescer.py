@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import structlog
 
 from servicekit import context
-from servicekit.errors import Internal, TriptychError
+from servicekit.errors import Internal, Reason, TriptychError, Unavailable
 
 log = structlog.get_logger()
 
@@ -65,6 +65,8 @@ class Coalescer(Generic[Key, Item, Result]):
 
         When the caller is cancelled, items that have not left yet never do.
         """
+        if not items:
+            return []
         call: _Call[Result] = _Call(len(items))
         self._waiting.setdefault(key, deque()).extend(_Entry(call, index, item) for index, item in enumerate(items))
         self._pump_soon()
@@ -109,17 +111,24 @@ class Coalescer(Generic[Key, Item, Result]):
         patience = asyncio.get_running_loop().call_later(PATIENCE_S, release)
         context.enter(context.shared(entry.call.context for entry in entries))
         timeout_s = max(entry.call.deadline_s for entry in entries) - time.monotonic()
+        outcomes: list[tuple[_Entry[Item, Result], Result | TriptychError]]
         try:
             results = await self._send(key, [entry.item for entry in entries], timeout_s)
+            outcomes = list(zip(entries, results, strict=True))
         except TriptychError as error:
-            results = [error] * len(entries)
+            outcomes = [(entry, error) for entry in entries]
+        except asyncio.CancelledError:
+            # Called off, and nobody waits. Or not by us, as when a channel closes, and somebody does.
+            message = "The service stopped before the answer was ready."
+            away = Unavailable(message, reason=Reason.SHUTTING_DOWN, retry_after_s=1.0)
+            outcomes = [(entry, away) for entry in entries]
         except Exception:
             log.exception("unexpected error while sending a message")
-            results = [Internal("Something went wrong inside Triptych.")] * len(entries)
+            outcomes = [(entry, Internal("Something went wrong inside Triptych.")) for entry in entries]
         finally:
             patience.cancel()
             release()
-        for entry, result in zip(entries, results, strict=True):
+        for entry, result in outcomes:
             entry.call.settle(entry.index, result)
 
     def _release(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from servicekit.errors import Internal, TriptychError
+from servicekit.errors import Internal, InvalidArgument, TriptychError
 from servicekit.parcel import Parcel, Piece
 from servicekit.status import from_item
 from servicekit.tensors import check, cut, describe
@@ -158,11 +158,14 @@ def _rows(
     """Returns the rows, one for each outcome without an error.
 
     Raises:
-        Internal: there are too few or too many.
+        Internal: there are too few or too many, or the tensor contradicts itself.
     """
     _check_count(outcomes, expected)
     good = sum(not outcome.HasField("error") for outcome in outcomes)
-    check(tensor, pieces, "tensor")
+    try:
+        check(tensor, pieces, "tensor")
+    except InvalidArgument:  # not of the caller's, who never sent a tensor
+        raise Internal("A service answered with a tensor that does not fit its description.") from None
     shape = tuple(tensor.shape)
     if shape[:1] != (good,):
         raise Internal("A service answered with another number of rows than it said.")
