@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from gateway.answering import Answering
 from gateway.checks import TRITON
 from gateway.classifier import Classifier
-from gateway.hops import open_hops
+from gateway.hops import Hops, open_hops
 from gateway.http.app import create_app
 from gateway.http.server import HttpServer
 from gateway.models import ModelDirectory
@@ -43,6 +43,7 @@ class Gateway:
     channel: grpc.aio.Channel
     draining: asyncio.Event
     """Set when the process is told to stop."""
+    hops: Hops
 
     async def becomes(self, *, ready: bool, within_s: float = 2) -> None:
         """Waits until readiness is as wanted."""
@@ -79,7 +80,8 @@ async def running_gateway(
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         tiers = await enter(open_tiers(settings, directory, readiness))
-        pipeline = Pipeline(open_hops(tiers, RpcMetrics("client", registry), settings.bounds), directory)
+        hops = open_hops(tiers, RpcMetrics("client", registry), settings.bounds)
+        pipeline = Pipeline(hops, directory)
         cache = ResultCache(settings.result_cache_bytes, 300) if settings.result_cache_bytes else None
         classifier = Classifier(Answering(tiers, directory, pipeline, cache), settings.limits, settings.max_in_flight)
         servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining)
@@ -96,7 +98,7 @@ async def running_gateway(
         transport = httpx.AsyncHTTPTransport(verify=False)
         url = f"http://127.0.0.1:{http.port}"
         client = await enter(httpx.AsyncClient(base_url=url, timeout=10, trust_env=False, transport=transport))
-        gateway = Gateway(readiness, app, http, client, await enter(connected(server.port)), draining)
+        gateway = Gateway(readiness, app, http, client, await enter(connected(server.port)), draining, hops)
         if ready:
             await gateway.becomes(ready=True, within_s=5)
         yield gateway

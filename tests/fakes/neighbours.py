@@ -60,6 +60,26 @@ def failing_item(index: int, error: TriptychError) -> Answer:
     return answer
 
 
+def failing_rows(byte: bytes, error: TriptychError) -> Answer:
+    """Fails every image that begins with a byte, whoever's it is and wherever in a message."""
+
+    async def answer(request: Any, response: Any) -> Any:
+        for index, each in reversed(list(enumerate(first_bytes(request)))):  # so that the rows before are still there
+            if byte == bytes([each]):
+                response = await failing_item(index, error)(request, response)
+        return response
+
+    return answer
+
+
+def first_bytes(request: Any) -> bytes:
+    """Returns the byte of each image of a message to any of the services."""
+    if isinstance(request, preprocess_pb.PreprocessImagesRequest):
+        return b"".join(image.content[:1] for image in request.images)
+    tensor = request.tensor if isinstance(request, inference_pb.PredictLogitsRequest) else request.logits
+    return bytes(tensor.data)
+
+
 def _drop_row(tensor: tensor_pb2.Tensor, index: int) -> None:
     size = len(tensor.data) // tensor.shape[0]
     tensor.data = tensor.data[: index * size] + tensor.data[(index + 1) * size :]
