@@ -101,7 +101,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--shape", nargs="+", choices=SHAPES, default=list(SHAPES), metavar="NAME", help="only these")
     parser.add_argument("--list", action="store_true", help="print the names of the shapes and end")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=0.9, help="for each cell; a third of it with one in flight")
+    parser.add_argument("--seconds", type=float, default=0.7, help="for each cell; a third of it with one in flight")
     parser.add_argument("--in-flight", type=int, default=4, help="messages on the way while CPU is measured")
     parser.add_argument("--keep-memory", action="store_true", help="have malloc keep what is freed, in both processes")
     parser.add_argument("--json", type=Path, help="also write the medians and every round here")

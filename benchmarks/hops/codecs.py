@@ -36,20 +36,24 @@ class Codec(Protocol):
         """Finds the rows of an answer."""
 
 
-def _pixels(data: bytes, rows: int) -> tensor_pb2.Tensor:
+def pixels(data: bytes, rows: int) -> tensor_pb2.Tensor:
+    """Returns a tensor of so many images; without `data`, its type and shape only."""
     return tensor_pb2.Tensor(data_type=tensor_pb2.DATA_TYPE_UINT8, shape=(rows, 224, 224, 3), data=data)
 
 
-def _logits(data: bytes, rows: int) -> tensor_pb2.Tensor:
+def logits(data: bytes, rows: int) -> tensor_pb2.Tensor:
+    """Returns a tensor of so many logits; without `data`, its type and shape only."""
     return tensor_pb2.Tensor(data_type=tensor_pb2.DATA_TYPE_FP32, shape=(rows, LOGITS_BYTES // 4), data=data)
 
 
-def _predict_response(rows: int) -> inference_pb.PredictLogitsResponse:
+def predict_response(rows: int) -> inference_pb.PredictLogitsResponse:
+    """Returns all of an answer but its tensor."""
     outcomes = [inference_pb.PredictOutcome(ok=inference_pb.PredictedRow())] * rows
     return inference_pb.PredictLogitsResponse(outcomes=outcomes, model=MODEL, version=VERSION, compute_ms=1.0)
 
 
-def _preprocess_response(rows: int) -> preprocess_pb.PreprocessImagesResponse:
+def preprocess_response(rows: int) -> preprocess_pb.PreprocessImagesResponse:
+    """Returns all of an answer but its tensor."""
     image = preprocess_pb.PreprocessedImage(width_px=512, height_px=512, format="jpeg", compute_ms=1.0)
     return preprocess_pb.PreprocessImagesResponse(outcomes=[preprocess_pb.PreprocessOutcome(image=image)] * rows)
 
@@ -70,15 +74,15 @@ class ProtobufInference:
         return inference_pb.PredictLogitsRequest(
             model=MODEL,
             version=VERSION,
-            tensor=_pixels(b"".join(rows), len(rows)),
+            tensor=pixels(b"".join(rows), len(rows)),
             time_left_ms=[TIME_LEFT_MS] * len(rows),
         )
 
     def answer(self, request: Any) -> Any:
         """Takes the tensor's data and answers with logits."""
         rows = len(request.tensor.data) // PIXELS_BYTES
-        response = _predict_response(rows)
-        response.logits.CopyFrom(_logits(LOGITS * rows, rows))
+        response = predict_response(rows)
+        response.logits.CopyFrom(logits(LOGITS * rows, rows))
         return response
 
     def rows(self, response: Any) -> Sequence[Buffer]:
@@ -100,8 +104,8 @@ class ProtobufPreprocess:
     def answer(self, request: Any) -> Any:
         """Takes every image's bytes and answers with one stacked tensor."""
         rows = len([image.content for image in request.images])
-        response = _preprocess_response(rows)
-        response.tensor.CopyFrom(_pixels(b"".join([PIXELS] * rows), rows))
+        response = preprocess_response(rows)
+        response.tensor.CopyFrom(pixels(b"".join([PIXELS] * rows), rows))
         return response
 
     def rows(self, response: Any) -> Sequence[Buffer]:
@@ -121,13 +125,13 @@ class RawInference:
     def request(self, rows: Sequence[Buffer]) -> Any:
         """Joins head and rows: the only copy."""
         head = inference_pb.PredictLogitsRequest(model=MODEL, version=VERSION, time_left_ms=[TIME_LEFT_MS] * len(rows))
-        return self._join(_spliced(head, 3, _pixels(b"", len(rows)), rows))
+        return self._join(_spliced(head, 3, pixels(b"", len(rows)), rows))
 
     def answer(self, request: Any) -> Any:
         """Finds the tensor in place and answers with logits."""
         _, data = _found(request, 3, inference_pb.PredictLogitsRequest)
         rows = self._count(data)
-        return self._join(_spliced(_predict_response(rows), 1, _logits(b"", rows), [LOGITS] * rows))
+        return self._join(_spliced(predict_response(rows), 1, logits(b"", rows), [LOGITS] * rows))
 
     def _count(self, data: memoryview) -> int:
         return len(data) // PIXELS_BYTES
@@ -160,7 +164,7 @@ class RawPreprocess:
         """Finds the images in place and answers with one stacked tensor."""
         images = _images(memoryview(request))
         return self._join(
-            _spliced(_preprocess_response(len(images)), 1, _pixels(b"", len(images)), self._pixels(len(images)))
+            _spliced(preprocess_response(len(images)), 1, pixels(b"", len(images)), self._pixels(len(images)))
         )
 
     def _pixels(self, rows: int) -> Sequence[Buffer]:

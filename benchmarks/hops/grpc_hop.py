@@ -41,7 +41,7 @@ async def serve_kit(shape: Shape, codecs: Mapping[str, Codec]) -> tuple[GrpcServ
     def register(server: grpc.aio.Server) -> None:
         server.add_generic_rpc_handlers(_handlers(codecs, streaming=False))
 
-    server = GrpcServer(settings, [], register)
+    server = GrpcServer(settings, [], register, parcels=True)
     await server.start()
     return server, f"127.0.0.1:{server.port}"
 
@@ -91,12 +91,12 @@ def call(shape: Shape, channel: grpc.aio.Channel, method: str, codec: Codec, met
         return Streams(channel, method)
     if shape.transport == "stream":
         return Stream(channel, method)
+    if shape.transport == "servicekit":
+        remote: RemoteMethod[Any, Any] = RemoteMethod("other", method, channel, metrics)
+        return lambda request: remote(request, TIMEOUT_S)
     unary: Any = channel.unary_unary(
         method, request_serializer=_serialise(codec.request_type), response_deserializer=_parse(codec.response_type)
     )
-    if shape.transport == "servicekit":
-        remote: RemoteMethod[Any, Any] = RemoteMethod("other", method, unary, metrics)
-        return lambda request: remote(request, TIMEOUT_S)
 
     async def plain(request: Any) -> Any:
         return await unary(request, timeout=TIMEOUT_S)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.hops.codecs import Codec, ProtobufInference, ProtobufPreprocess, RawInference, RawPreprocess
+from benchmarks.hops.parcels import ParcelInference, ParcelPreprocess
 from benchmarks.hops.payload import INFERENCE, PREPROCESS, Hop
 from benchmarks.hops.ring import Ring, RingInference, RingPreprocess
 
@@ -27,7 +28,7 @@ class Shape:
     transport: str
     """`unary`, `streams` (one for each message in flight), `stream` (one for all), `servicekit` or `frames`."""
     codec: str
-    """`protobuf`, `raw`, `parts` (raw, never joined), `ring` (copied in) or `placed` (made there)."""
+    """`protobuf`, `parcels`, `raw`, `parts` (raw, never joined), `ring` (copied in) or `placed` (made there)."""
     images: tuple[int, ...] = BATCHES
     hops: tuple[Hop, ...] = (INFERENCE, PREPROCESS)
     unix: bool = False
@@ -41,6 +42,8 @@ def codecs(shape: Shape, directory: Path) -> dict[str, Codec]:
     match shape.codec:
         case "protobuf":
             return {"inference": ProtobufInference(), "preprocess": ProtobufPreprocess()}
+        case "parcels":
+            return {"inference": ParcelInference(), "preprocess": ParcelPreprocess()}
         case "raw":
             return {"inference": RawInference(), "preprocess": RawPreprocess()}
         case "parts":
@@ -102,8 +105,8 @@ TUNED = (
 SHAPES = {
     shape.name: shape
     for shape in (
-        Shape("unary protobuf, servicekit, log", "servicekit", "protobuf", ONE_BY_ONE, (INFERENCE,), request_log=True),
-        Shape("unary protobuf, servicekit", "servicekit", "protobuf"),
+        Shape("servicekit, log", "servicekit", "parcels", ONE_BY_ONE, (INFERENCE,), request_log=True),
+        Shape("servicekit", "servicekit", "parcels"),
         Shape("unary protobuf", "unary", "protobuf"),
         Shape("unary raw", "unary", "raw"),
         Shape("unary raw, unix", "unary", "raw", unix=True),
