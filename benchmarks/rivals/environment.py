@@ -12,6 +12,8 @@ from benchmarks.workload import ROOT
 from localcluster.environment import triton_directory
 
 INSTALL_TIMEOUT_S = 900
+FUNCTIONS = Path(__file__).with_name("functions.txt")
+"""Lists what the bare computation imports; every rival's requirements include it."""
 
 
 class InstallError(RuntimeError):
@@ -24,7 +26,7 @@ def cache() -> Path:
 
 
 def requirements(name: str) -> Path:
-    """Returns the file that lists a rival's packages, every one with its exact version."""
+    """Returns the file that lists a rival's packages beside FUNCTIONS, every one with its exact version."""
     return Path(__file__).with_name(name) / "requirements.txt"
 
 
@@ -38,7 +40,7 @@ def ensure_python(name: str) -> Path:
     """
     home = cache() / name
     python, stamp = home / "bin" / "python", home / "complete"
-    inputs = f"{sys.version}\n{sys.base_prefix}\n{ROOT}\n{requirements(name).read_text()}"
+    inputs = "\n".join([sys.version, sys.base_prefix, str(ROOT), FUNCTIONS.read_text(), requirements(name).read_text()])
     with _exclusive(home.with_suffix(".lock")):
         if not stamp.exists() or stamp.read_text() != inputs:
             venv.create(home, clear=True, symlinks=True, with_pip=True)

@@ -26,6 +26,7 @@ from localcluster.ports import port_leases
 HOST = "127.0.0.1"
 RIVALS: tuple[str, ...] = tuple(WIRES)
 START_TIMEOUT_S = 90.0
+SETTLE_S = 5.0
 STOP_TIMEOUT_S = 10.0
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -104,13 +105,13 @@ def _spawn(python: Path, name: str, port: int, log: Path) -> subprocess.Popen[by
 
 def _until_ready(rival: Running, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        if _answers(rival) and _calm(rival.pid):
+    while time.monotonic() < deadline and process.poll() is None:
+        if _answers(rival):
+            _settle(rival.pid)
             return
         time.sleep(0.1)
-    raise StartError("\n".join([f"{rival.name} did not answer within {START_TIMEOUT_S:g} s:", *tail(log)]))
+    ending = f"ended with code {process.returncode}" if process.returncode is not None else "did not answer in time"
+    raise StartError("\n".join([f"{rival.name} {ending}:", *tail(log)]))
 
 
 def _answers(rival: Running) -> bool:
@@ -121,7 +122,7 @@ def _answers(rival: Running) -> bool:
     """
     for content, expected in _expected():
         request = rival.request(content)
-        connection = HTTPConnection(HOST, rival.port, timeout=START_TIMEOUT_S)
+        connection = HTTPConnection(HOST, rival.port, timeout=5)
         try:
             connection.request("POST", request.path, request.body, dict(request.headers))
             response = connection.getresponse()
@@ -144,11 +145,14 @@ def _expected() -> tuple[tuple[bytes, int], ...]:
     return tuple((picture.content, bare.classify(picture.content)[0].index) for picture in pictures())
 
 
-def _calm(pid: int, window_s: float = 0.5) -> bool:
-    """Says whether a server has stopped working: one that answers may still load its other workers."""
-    before = cpu_s(children(pid))
-    time.sleep(window_s)
-    return cpu_s(children(pid)) - before < 0.1 * window_s
+def _settle(pid: int, window_s: float = 0.5) -> None:
+    """Waits until a server is idle: one that answers may still load its other workers. Some poll and never are."""
+    deadline = time.monotonic() + SETTLE_S
+    while time.monotonic() < deadline:
+        before = cpu_s(children(pid))
+        time.sleep(window_s)
+        if cpu_s(children(pid)) - before < 0.1 * window_s:
+            return
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -10,11 +10,11 @@ from benchmarks.bare import Bare
 from benchmarks.rivals.answers import BATCHES, answer, classify
 
 PROCESSES = 2
-BATCH = 4
+BATCH = 8
 WAIT_MS = 1
 
 
-class Classifier(Worker):
+class Classifier(Worker):  # type: ignore[misc] # Any where Mosec is not installed
     """Classifies batches of JPEGs."""
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Classifier(Worker):
 
     def forward(self, data: list[bytes]) -> list[dict[str, Any]]:
         """Returns an answer for each picture."""
-        return [answer(ranked) for ranked in classify(self._bare, data)] if isinstance(data,list) else answer(self._bare.classify(data))
+        return [answer(ranked) for ranked in classify(self._bare, data)]
 
     def serialize(self, data: dict[str, Any]) -> bytes:
         """Returns JSON."""
@@ -37,5 +37,5 @@ class Classifier(Worker):
 if __name__ == "__main__":
     sys.argv[1:] = ["--address", "127.0.0.1", "--port", sys.argv[1], "--log-level", "warning"]
     server = Server()
-    server.append_worker(Classifier, num=PROCESSES, max_batch_size=int(__import__('os').environ.get('B',BATCH)), max_wait_time=WAIT_MS)
+    server.append_worker(Classifier, num=PROCESSES, max_batch_size=BATCH, max_wait_time=WAIT_MS)
     server.run()
