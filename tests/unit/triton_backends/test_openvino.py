@@ -1,5 +1,6 @@
 """The engine of Triton's `openvino` backend, on a small network and without Triton."""
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,3 +93,71 @@ def test_a_failed_batch_is_forgotten(engine: Any) -> None:
         engine.infer_batch({"image": np.zeros((9, 4), np.float32)})
 
     assert np.array_equal(2 * _batch(9), engine.infer_batch({"image": _batch(9)})["doubled"])
+
+
+@pytest.mark.parametrize(
+    ("threads", "streams", "parameters", "instances"),
+    [
+        (8, 2, {}, 1),
+        (4, 1, {}, 2),
+        (2, 1, {}, 3),
+        (1, 1, {}, 99),
+        (6, 1, {"INFERENCE_NUM_THREADS": "6"}, 4),
+        (4, 3, {"NUM_STREAMS": "3"}, 2),
+        (4, 1, {"NUM_STREAMS": "auto"}, 2),
+    ],
+)
+def test_instances_share_the_cores(
+    backend: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    threads: int,
+    streams: int,
+    parameters: dict[str, str],
+    instances: int,
+) -> None:
+    """Each takes its part of eight cores, never less than one thread, unless it is told otherwise; none is pinned."""
+    monkeypatch.setattr(backend, "usable_cores", lambda: 8)
+    settings = backend.cpu_settings(parameters, instances)
+
+    assert (threads, streams, False) == (
+        settings["INFERENCE_NUM_THREADS"],
+        settings["NUM_STREAMS"],
+        settings["ENABLE_CPU_PINNING"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("instances", "groups"), [(1, []), (1, [{}]), (3, [{"count": 3}]), (3, [{"count": 2}, {"count": 1}])]
+)
+def test_all_instances_are_counted(
+    backend: Any, monkeypatch: pytest.MonkeyPatch, instances: int, groups: list[dict[str, int]]
+) -> None:
+    """The instances of every group of the configuration share the cores; a group that names no number has one."""
+    seen: list[int] = []
+    monkeypatch.setattr(backend, "Engine", lambda *_args, **_named: None)
+    monkeypatch.setattr(backend, "cpu_settings", lambda _parameters, count: seen.append(count))
+    config = {"input": [], "output": [], "instance_group": groups}
+    backend.TritonPythonModel().initialize(
+        {"model_config": json.dumps(config), "model_repository": "models", "model_version": "1"}
+    )
+
+    assert [instances] == seen
+
+
+@pytest.mark.parametrize(("cores", "quota"), [(1, "100000 100000"), (1, "50000 100000"), (2, "150000 100000")])
+def test_a_containers_quota_bounds_the_cores(
+    backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cores: int, quota: str
+) -> None:
+    """A process may keep no more cores busy than its container pays for."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)))
+    (tmp_path / "cpu.max").write_text(quota)
+
+    assert cores == backend.usable_cores(tmp_path)
+
+
+def test_without_a_quota_all_cores_count(backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Only the affinity bounds them."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)))
+    (tmp_path / "cpu.max").write_text("max 100000")
+
+    assert 16 == backend.usable_cores(tmp_path)
