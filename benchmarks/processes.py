@@ -1,21 +1,10 @@
 """What processes cost, as the kernel counts it (Linux's /proc)."""
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Is what a group of processes has used since each began."""
-
-    cpu_s: float
-    """User and system time, threads and reaped children included."""
-    memory_bytes: int
-    """Proportional set size: pages that several processes share are counted once."""
 
 
 def children(pid: int) -> list[int]:
@@ -49,9 +38,3 @@ def memory_bytes(pids: Iterable[int]) -> int:
             continue
         total += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
     return total * 1024
-
-
-def usage(groups: Mapping[str, Iterable[int]]) -> dict[str, Usage]:
-    """Returns what each named group has used."""
-    lists = {name: list(pids) for name, pids in groups.items()}
-    return {name: Usage(cpu_s(pids), memory_bytes(pids)) for name, pids in lists.items()}

@@ -8,7 +8,7 @@ from benchmarks.bare import Bare
 from benchmarks.cluster import from_state
 from benchmarks.load.engine import Engine, Outcome, poisson
 from benchmarks.load.triptych import TRANSPORTS, workload
-from benchmarks.processes import Usage, usage
+from benchmarks.processes import memory_bytes
 from benchmarks.workload import pictures
 
 
@@ -20,15 +20,13 @@ def main() -> int:
     bare = Bare(version=options.version or "1")
     expected = tuple(bare.classify(content)[0].index for content in contents)
     target = workload(options.transport, cluster.port(options.transport), contents, expected, options.version)
-    engine = Engine(target, options.clients)
-    before = usage(cluster.processes)
+    engine = Engine(target, options.clients, cluster.processes)
     if options.rate:
         outcome = engine.open(poisson(options.rate, options.seconds + options.warm_up), options.warm_up)
     else:
         outcome = engine.closed(options.warm_up, options.seconds)
-    after = usage(cluster.processes)
     engine.close()
-    _show(outcome, before, after, options.seconds + options.warm_up)
+    _show(outcome, {name: memory_bytes(pids) for name, pids in cluster.processes.items()})
     return 1 if outcome.failures else 0
 
 
@@ -44,15 +42,15 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _show(outcome: Outcome, before: dict[str, Usage], after: dict[str, Usage], seconds: float) -> None:
+def _show(outcome: Outcome, memory: dict[str, int]) -> None:
     write = sys.stdout.write
     quantiles = "  ".join(f"p{100 * share:g} {outcome.quantile_ms(share):.1f}" for share in (0.5, 0.9, 0.99))
     write(f"{outcome.rate:.1f} requests/s   {quantiles} ms   {len(outcome.failures)} failed\n")
-    requests = max(1.0, outcome.rate * seconds)  # the warm-up's as well, whose rate is taken to be the same
-    for name, used in after.items():
-        cpu_ms = (used.cpu_s - before[name].cpu_s) * 1e3 / requests
-        write(f"  {name:<12} {cpu_ms:6.2f} CPU-ms per request   {used.memory_bytes / 2**20:6.0f} MiB\n")
-    write(f"  {'(generator)':<12} {outcome.own_cpu_s * 1e3 / max(1, len(outcome.latencies_s)):6.2f}\n")
+    for name, cpu_ms in outcome.cpu_ms.items():
+        size = f"   {memory[name] / 2**20:6.0f} MiB" if name in memory else ""
+        write(f"  {name:<12} {cpu_ms:6.2f} CPU-ms per request{size}\n")
+    server_ms = sum(cpu_ms for name, cpu_ms in outcome.cpu_ms.items() if name != "generator")
+    write(f"  {'server':<12} {server_ms:6.2f}\n")
     for failure in outcome.failures[:3]:
         write(f"  {failure}\n")
 

@@ -4,7 +4,7 @@ import selectors
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.load.exchange import Answer, Exchange, WireError, Workload
+from benchmarks.processes import cpu_s
 
 _CHUNK = 262_144
 STALLED_S = 30.0
@@ -26,8 +27,13 @@ class Outcome:
     latencies_s: npt.NDArray[np.float64]
     """Of the right answers; in an open loop from the moment when the request should have been sent."""
     failures: list[str] = field(default_factory=list)
-    own_cpu_s: float = 0.0
-    """Of the generator."""
+    spent: dict[str, float] = field(default_factory=dict)
+    """CPU seconds within the window, by group; the generator's own under `generator`."""
+
+    @property
+    def cpu_ms(self) -> dict[str, float]:
+        """Returns the CPU milliseconds per right answer, by group."""
+        return {name: spent_s * 1e3 / max(1, len(self.latencies_s)) for name, spent_s in self.spent.items()}
 
     @property
     def rate(self) -> float:
@@ -71,13 +77,15 @@ class _Client:
 class Engine:
     """Runs one load against one server."""
 
-    def __init__(self, workload: Workload, clients: int) -> None:
+    def __init__(self, workload: Workload, clients: int, processes: Mapping[str, Sequence[int]]) -> None:
         """Opens the connections.
 
         Args:
             workload: what to send, and what is right.
             clients: connections: of a closed loop all are busy, of an open one as many as the schedule needs.
+            processes: the server's, in groups whose CPU time is counted.
         """
+        self._processes = processes
         self._workload = workload
         self._selector = selectors.DefaultSelector()
         self._clients = [_Client(workload) for _ in range(clients)]
@@ -96,7 +104,7 @@ class Engine:
         """Keeps every client busy: the next request follows the answer."""
         begin = time.perf_counter() + warm_up_s
         end = begin + seconds
-        cpu = _Cpu(begin)
+        cpu = _Cpu(begin, self._processes)
         for client in self._clients:
             self._send(client, time.perf_counter())
         while time.perf_counter() < end:
@@ -115,7 +123,7 @@ class Engine:
         start = time.perf_counter()
         due = deque(schedule_s + start)
         seconds = float(schedule_s[-1]) - warm_up_s
-        cpu = _Cpu(start + warm_up_s)
+        cpu = _Cpu(start + warm_up_s, self._processes)
         free = deque(self._clients)
         while due or len(free) < len(self._clients):
             cpu.look()
@@ -151,7 +159,7 @@ class Engine:
         self._selector.register(client.socket, selectors.EVENT_READ, client)
 
     def _outcome(self, begin: float, end: float, cpu: "_Cpu", *, by_intention: bool = False) -> Outcome:
-        own_s = cpu.spent_s()
+        spent = cpu.spent_s()
         latencies, failures = [], []
         for intended_s, ended_s, picture, answer in self._records:
             if not begin <= (intended_s if by_intention else ended_s) < end:
@@ -161,7 +169,7 @@ class Engine:
                 failures.append(problem)
             else:
                 latencies.append(ended_s - intended_s)
-        return Outcome(end - begin, np.array(latencies), failures, own_s)
+        return Outcome(end - begin, np.array(latencies), failures, spent)
 
     def _problem(self, picture: int, answer: Answer) -> str:
         if not answer.ok:
@@ -171,18 +179,22 @@ class Engine:
 
 
 class _Cpu:
-    """Counts the generator's own CPU time from a moment on."""
+    """Counts CPU time from a moment on."""
 
-    def __init__(self, begin: float) -> None:
+    def __init__(self, begin: float, processes: Mapping[str, Sequence[int]]) -> None:
         self._begin = begin
-        self._at_begin: float | None = None
+        self._processes = processes
+        self._at_begin: dict[str, float] = {}
 
     def look(self) -> None:
-        if self._at_begin is None and time.perf_counter() >= self._begin:
-            self._at_begin = time.process_time()
+        if not self._at_begin and time.perf_counter() >= self._begin:
+            self._at_begin = self._now()
 
-    def spent_s(self) -> float:
-        return time.process_time() - (self._at_begin or time.process_time())
+    def _now(self) -> dict[str, float]:
+        return {**{name: cpu_s(pids) for name, pids in self._processes.items()}, "generator": time.process_time()}
+
+    def spent_s(self) -> dict[str, float]:
+        return {name: now_s - self._at_begin.get(name, now_s) for name, now_s in self._now().items()}
 
 
 def poisson(rate: float, seconds: float, seed: int = 0) -> npt.NDArray[np.float64]:
