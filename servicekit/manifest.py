@@ -5,9 +5,9 @@ Nothing about a model is coded anywhere else.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 MANIFEST_FILE = "manifest.json"
 
@@ -80,6 +80,14 @@ class Manifest(_Frozen):
     output: Output
     versions: dict[str, Version] = Field(min_length=1)
     """Keyed by version: a positive integer, as Triton wants it."""
+    default_version: str | None = None
+    """Answers requests that name no version; a higher one answers only when it is named. None: the highest version."""
+
+    @model_validator(mode="after")
+    def _default_exists(self) -> Self:
+        if self.default_version is not None and self.default_version not in self.versions:
+            raise ValueError(f"default_version {self.default_version!r} is none of the versions {list(self.versions)}")
+        return self
 
 
 def read_manifest(model_dir: Path) -> Manifest:

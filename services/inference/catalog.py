@@ -55,20 +55,28 @@ def find_model(manifests: Mapping[str, Manifest], model: str) -> Manifest:
 
 
 def choose_version(manifest: Manifest, version: str, loaded: LoadedVersions) -> tuple[str, Loaded]:
-    """Returns the version to run: the one asked for, or the newest that is ready.
+    """Returns the version to run: the one asked for, or the newest ready one that is no newer than the default.
+
+    So a default that cannot run gives way to what it replaced, and never to a version that nobody has made the default.
 
     Raises:
         NotFound: the model has no such version.
-        Unavailable: the version, or every version, is not ready.
+        Unavailable: the version, or every version up to the default, is not ready.
     """
     if version and version not in manifest.versions:
         raise unknown_version(manifest.name, version, ascending(manifest.versions))
-    for candidate in [version] if version else reversed(ascending(manifest.versions)):
+    for candidate in [version] if version else _unasked(manifest):
         found = loaded.get((manifest.name, candidate), _NOT_LOADED)
         if not found.problem:
             return candidate, found
     what = f"Version {version} of the model" if version else "The model"
     raise Unavailable(f"{what} {manifest.name!r} is not ready.", reason=Reason.MODEL_NOT_READY, retry_after_s=1.0)
+
+
+def _unasked(manifest: Manifest) -> list[str]:
+    """Lists the versions that may answer who names none, the best first."""
+    newest_first = ascending(manifest.versions)[::-1]
+    return newest_first[newest_first.index(manifest.default_version or newest_first[0]) :]
 
 
 def state_of(manifest: Manifest, version: str, loaded: LoadedVersions) -> Loaded:

@@ -35,6 +35,29 @@ def test_a_broken_version_is_passed_over() -> None:
     assert ("2", READY) == choose_version(TINY, "", {("tiny", "10"): BROKEN, ("tiny", "2"): READY})
 
 
+@pytest.mark.parametrize(
+    ("chosen", "asked", "ready"),
+    [
+        ("2", "", ["1", "2", "10"]),  # not the newest
+        ("1", "", ["1", "10"]),  # the default is away: what it replaced, not what nobody made the default
+        ("10", "10", ["1", "2", "10"]),
+    ],
+)
+def test_a_default_version_bounds_the_choice(chosen: str, asked: str, ready: list[str]) -> None:
+    """Without a name the default answers, else an older one; a newer one answers only to its name."""
+    pinned = TINY.model_copy(update={"default_version": "2"})
+
+    assert (chosen, READY) == choose_version(pinned, asked, {("tiny", version): READY for version in ready})
+
+
+def test_a_version_above_the_default_never_answers_unasked() -> None:
+    """With nothing up to the default ready, the model is not ready, whatever newer version is."""
+    pinned = TINY.model_copy(update={"default_version": "2"})
+
+    with pytest.raises(Unavailable, match="The model 'tiny' is not ready"):
+        choose_version(pinned, "", {("tiny", "10"): READY})
+
+
 @pytest.mark.parametrize("version", ["3", "x", "01", "-1"])
 def test_an_unknown_version_is_not_found(version: str) -> None:
     """A version that is not in the manifest does not exist, whatever Triton has."""

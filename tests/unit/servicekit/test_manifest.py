@@ -30,6 +30,7 @@ def test_a_manifest_is_read(tmp_path: Path) -> None:
         ("schema_version", {"schema_version": 2}),
         ("name", {"name": "../up"}),
         ("versions", {"versions": {}}),
+        ("default_version '2' is none of the versions", {"default_version": "2"}),
         ("colour", {"colour": "RGB"}),
         ("classes", {"output": {"classes": 1}}),
         ("crop", {"input": {"width": 4, "height": 2, "crop": 0}}),
@@ -44,6 +45,19 @@ def test_a_wrong_manifest_is_named(tmp_path: Path, words: str, change: dict[str,
 
     with pytest.raises(ManifestError, match=rf"(?s)manifest\.json.*{words}"):
         read_manifest(folder)
+
+
+@pytest.mark.parametrize("default", [None, "2"])
+def test_a_default_version_is_optional(tmp_path: Path, default: str | None) -> None:
+    """A manifest may name the version that answers when none is asked for."""
+    described = {**manifest(temperatures={"1": 1, "2": 1, "3": 1}), "default_version": default}
+
+    assert default == read_manifest(write_model(tmp_path, described)).default_version
+
+
+def test_a_manifest_without_the_field_has_no_default(tmp_path: Path) -> None:
+    """Manifests that were published before the field existed still read."""
+    assert read_manifest(write_model(tmp_path, manifest())).default_version is None
 
 
 def test_a_manifest_stands_in_its_own_folder(tmp_path: Path) -> None:
