@@ -1,0 +1,1 @@
+"""Runs everything, in turns, and writes down what came out."""
