@@ -8,12 +8,20 @@ from gateway import messages
 from gateway.coalescer import Bounds, Coalescer
 from gateway.messages import Decoded, Encoded, Inferred, Input, InputKey, Output, OutputKey
 from gateway.metrics import BATCH_IMAGES
+from gateway.settings import GatewaySettings
 from gateway.tier import Tier
 from gateway.tiers import INFERENCE, POSTPROCESS, PREPROCESS, Tiers
 from servicekit.errors import TriptychError
 from servicekit.metrics import RpcMetrics
 from servicekit.remote import RemoteMethod
+from servicekit.settings import MIB
 from triptych.postprocess.v1 import postprocess_service_pb2 as postprocess_pb
+
+PREPROCESS_IMAGES = f"/{PREPROCESS}/PreprocessImages"
+PREDICT_LOGITS = f"/{INFERENCE}/PredictLogits"
+RANK_LABELS = f"/{POSTPROCESS}/RankLabels"
+LARGE_MESSAGE_BYTES = 2 * MIB
+"""Pictures or tensors of more than this together travel apart: what they cost hides what a message costs."""
 
 Key = TypeVar("Key", bound=Hashable)
 Item = TypeVar("Item", bound=tuple[Any, ...])
@@ -91,21 +99,18 @@ class Hops:
     postprocess: Hop[OutputKey, Output, postprocess_pb.Ranking]
 
 
-def open_hops(tiers: Tiers, metrics: RpcMetrics, bounds: Bounds) -> Hops:
+def open_hops(tiers: Tiers, metrics: RpcMetrics, settings: GatewaySettings) -> Hops:
     """Wires the hops to their services."""
 
-    def method(tier: Tier, service: str, name: str) -> RemoteMethod[Any, Any]:
-        return RemoteMethod(tier.name, f"/{service}/{name}", tier.channel, metrics)
+    def method(tier: Tier, name: str) -> RemoteMethod[Any, Any]:
+        return RemoteMethod(tier.name, name, tier.channel, metrics)
+
+    def bounds(tier: Tier) -> Bounds:
+        return Bounds(settings.max_message_images, LARGE_MESSAGE_BYTES, lambda: settings.max_messages * tier.replicas)
 
     pre, inf, post = tiers.preprocess, tiers.inference, tiers.postprocess
     return Hops(
-        Hop(
-            pre,
-            method(pre, PREPROCESS, "PreprocessImages"),
-            messages.preprocess_request,
-            messages.decoded,
-            bounds,
-        ),
-        Hop(inf, method(inf, INFERENCE, "PredictLogits"), messages.inference_request, messages.inferred, bounds),
-        Hop(post, method(post, POSTPROCESS, "RankLabels"), messages.postprocess_request, messages.ranked, bounds),
+        Hop(pre, method(pre, PREPROCESS_IMAGES), messages.preprocess_request, messages.decoded, bounds(pre)),
+        Hop(inf, method(inf, PREDICT_LOGITS), messages.inference_request, messages.inferred, bounds(inf)),
+        Hop(post, method(post, RANK_LABELS), messages.postprocess_request, messages.ranked, bounds(post)),
     )

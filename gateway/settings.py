@@ -4,7 +4,6 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from gateway.coalescer import Bounds
 from gateway.requests import Limits
 from servicekit.settings import MIB, ProcessSettings
 
@@ -41,7 +40,7 @@ class GatewaySettings(ProcessSettings):
     max_message_images: int = Field(default=8, ge=1, le=64)
     """Images that share a message to a service, once they have to wait for one."""
     max_messages: int = Field(default=2, ge=1)
-    """Messages under way to a service before images wait, so that they go together."""
+    """Messages under way to each replica of a service before images wait, so that they go together."""
     result_cache_bytes: int = Field(default=64 * MIB, ge=0)
     """Memory for answers that equal images get again; 0 computes each image, also equal ones at the same time."""
     result_cache_ttl_s: float = Field(default=300, gt=0)
@@ -64,11 +63,6 @@ class GatewaySettings(ProcessSettings):
         if self.default_top_k > self.max_top_k:
             raise ValueError(f"default_top_k ({self.default_top_k}) is above max_top_k ({self.max_top_k})")
         return self
-
-    @property
-    def bounds(self) -> Bounds:
-        """Returns how messages to the services are filled."""
-        return Bounds(self.max_message_images, MIB, lambda: self.max_messages)
 
     @property
     def limits(self) -> Limits:

@@ -9,16 +9,19 @@ from typing import TypeVar
 import grpc
 from prometheus_client import Counter
 
+from gateway.replicas import listed, resolved
 from gateway.retry import RetryBudget
 from gateway.settings import GatewaySettings
 from servicekit import context
 from servicekit.errors import Unavailable
 from servicekit.health import Check, Prober, Readiness
+from servicekit.server import background
 
 Result = TypeVar("Result")
 Connect = Callable[..., grpc.aio.Channel]
 """Opens a channel, as `servicekit.channel.open_channel` does."""
 
+COUNT_INTERVAL_S = 5.0
 RETRIES = Counter("triptych_gateway_retries", "Second attempts at a hop, by how they ended.", ("tier", "outcome"))
 
 
@@ -51,6 +54,9 @@ class Tier:
         self.channel = connect(target, max_message_bytes=limit, health_service=health_service)
         self.probe_channel = connect(target, max_message_bytes=limit)
         """Also reaches replicas that say they are not ready."""
+        self.replicas = listed(target) or 1
+        """How many there are, as far as is known."""
+        self._target = target
         self._readiness = readiness
         self._prober = Prober(readiness, name, make_check(self), interval_s=settings.probe_interval_s)
         self._hold_s = settings.hold_s
@@ -60,7 +66,7 @@ class Tier:
     async def running(self) -> AsyncIterator[None]:
         """Checks the service while the context is open, then closes the channels."""
         try:
-            async with self._prober.running():
+            async with self._prober.running(), background(self._count()):
                 yield
         finally:
             await self.channel.close()
@@ -80,6 +86,11 @@ class Tier:
         """
         if not self.available:
             raise Unavailable(f"The {self.name} service is away at the moment.", retry_after_s=1.0)
+
+    async def _count(self) -> None:
+        while listed(self._target) is None:
+            self.replicas = await resolved(self._target)
+            await asyncio.sleep(COUNT_INTERVAL_S)
 
     def answered(self) -> None:
         """Takes note that the service answered: it is there, however slow its checks are."""

@@ -7,6 +7,12 @@ import grpc
 KEEPALIVE_TIME_MS = 10_000
 KEEPALIVE_TIMEOUT_MS = 3_000
 
+# For messages of a megabyte: fewer frames, fewer turns of reading and writing. `python -m benchmarks.hops` tries more.
+_LARGE_MESSAGES: tuple[tuple[str, int], ...] = (
+    ("grpc.http2.max_frame_size", 2**20),
+    ("grpc.http2.write_buffer_size", 2**21),
+)
+
 
 def open_channel(target: str, *, max_message_bytes: int, health_service: str | None = None) -> grpc.aio.Channel:
     """Opens a channel to every address behind `target`.
@@ -27,6 +33,7 @@ def _options(max_message_bytes: int, health_service: str | None) -> list[tuple[s
     if health_service is not None:
         config["healthCheckConfig"] = {"serviceName": health_service}
     return [
+        *_LARGE_MESSAGES,
         ("grpc.service_config", json.dumps(config)),
         ("grpc.service_config_disable_resolution", 1),
         ("grpc.max_send_message_length", max_message_bytes),
@@ -47,6 +54,7 @@ def _options(max_message_bytes: int, health_service: str | None) -> list[tuple[s
 def server_options(max_message_bytes: int, max_connection_age_s: float) -> list[tuple[str, int]]:
     """Returns the options of every server: limits, gentle connection turnover, keepalive that suits our channels."""
     return [
+        *_LARGE_MESSAGES,
         ("grpc.so_reuseport", 0),  # a taken port is an error, not a silent share
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.max_receive_message_length", max_message_bytes),

@@ -1,0 +1,22 @@
+"""How many replicas stand behind a gRPC name: so many messages are under way that each has its share."""
+
+import asyncio
+import socket
+
+_SCHEMES = ("ipv4:", "ipv6:", "unix:")
+
+
+def listed(target: str) -> int | None:
+    """Returns the number of addresses that a target lists; None when it is a name."""
+    return target.count(",") + 1 if target.startswith(_SCHEMES) else None
+
+
+async def resolved(target: str) -> int:
+    """Returns the number of addresses behind a name such as `dns:///preprocess:8081`; 1 when it cannot be resolved."""
+    host, _, port = target.removeprefix("dns:").rpartition("/")[2].rpartition(":")
+    try:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    except OSError:
+        return 1
+    return len({address[:2] for *_, address in found}) or 1
