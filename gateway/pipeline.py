@@ -53,8 +53,13 @@ class Pipeline:
     async def _infer(self, model: str, version: str, inputs: Sequence[Decoded]) -> list[Inferred]:
         deadline_s = context.deadline_s()
         able = partial(self._directory.is_ready, model, version)
-        rows = [Input(each.row, deadline_s) for each in inputs]
-        return await self._hops.inference.run(InputKey(model, version, inputs[0].kind), rows, able)
+        outputs: dict[int, Inferred] = {}
+        for kind in {each.kind for each in inputs}:  # more than one only while a recipe is being changed
+            own = [index for index, each in enumerate(inputs) if each.kind == kind]
+            rows = [Input(inputs[index].row, deadline_s) for index in own]
+            found = await self._hops.inference.run(InputKey(model, version, kind), rows, able)
+            outputs.update(zip(own, found, strict=True))
+        return [outputs[index] for index in range(len(inputs))]
 
     async def _rank(self, outputs: Sequence[Inferred], call: Call) -> list[postprocess_pb.Ranking]:
         rankings: dict[int, postprocess_pb.Ranking] = {}

@@ -1,5 +1,6 @@
 """Calls to a neighbour: every one with a deadline, the caller's ids, metrics, and errors of our own tree."""
 
+import asyncio
 import time
 from typing import Any, Generic, TypeVar
 
@@ -45,7 +46,7 @@ class RemoteMethod(Generic[Request, Response]):
             raise DeadlineExceeded(f"No time was left to call the {self._neighbour} service.")
         self._metrics.begin()
         start = time.perf_counter()
-        code = Code.CANCELLED.name
+        code = Code.INTERNAL.name
         try:
             self._metrics.sent.inc()
             response: Response = await self._call(request, timeout=timeout_s, metadata=_metadata())
@@ -54,6 +55,9 @@ class RemoteMethod(Generic[Request, Response]):
         except grpc.aio.AioRpcError as error:
             code = error.code().name
             raise from_rpc_error(error, self._neighbour) from None
+        except asyncio.CancelledError:
+            code = Code.CANCELLED.name
+            raise
         except TriptychError as error:  # of a neighbour in the same process
             code = error.code.name
             raise

@@ -10,7 +10,6 @@ TIERS = frozenset({"unit", "integration", "e2e", "contract", "slow"})
 # Plain lines: the default renderer draws every traceback with its variables, which takes a second each.
 structlog.configure(
     processors=[
-        structlog.contextvars.merge_contextvars,
         structlog.processors.format_exc_info,
         structlog.processors.KeyValueRenderer(key_order=["event"]),
     ]

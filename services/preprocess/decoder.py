@@ -78,7 +78,12 @@ class Decoder:
         asked = time.perf_counter()
         loop = asyncio.get_running_loop()
         hands = min(self._threads, len(jobs))
-        await asyncio.gather(*(loop.run_in_executor(self._pool, _work, turns, results, asked) for _ in range(hands)))
+        try:
+            await asyncio.gather(
+                *(loop.run_in_executor(self._pool, _work, turns, results, asked) for _ in range(hands))
+            )
+        finally:
+            turns.clear()  # nobody waits any more for what was not begun
 
 
 def _full(pending: int) -> ResourceExhausted:

@@ -122,7 +122,7 @@ def test_the_request_id_comes_back(cluster: Cluster) -> None:
         models, call = stubs.ClassificationServiceStub(channel).ListModels.with_call(
             pb.ListModelsRequest(), metadata=(("x-request-id", "abc-2"),), timeout=10
         )
-    assert "abc-2" == dict(call.initial_metadata())["x-request-id"]
+    assert "abc-2" == dict(call.trailing_metadata())["x-request-id"]
     assert ["efficientnet_lite0"] == [model.name for model in models.models]
 
 

@@ -42,7 +42,16 @@ async def test_json_is_answered(gateway: Gateway) -> None:
         response.status_code,
         answer["predictions"],
     )
-    assert {"predictions", "model", "version", "prediction_id", "timing", "experiment", "arm", "cached"} == answer.keys()
+    assert {
+        "predictions",
+        "model",
+        "version",
+        "prediction_id",
+        "timing",
+        "experiment",
+        "arm",
+        "cached",
+    } == answer.keys()
 
 
 async def test_several_images_are_a_list(gateway: Gateway) -> None:

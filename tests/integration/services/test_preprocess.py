@@ -301,7 +301,6 @@ async def test_a_cancelled_wait_frees_its_place() -> None:
     assert (True, 0, [Timed, Timed]) == (waiting.cancelled(), left.count, [type(result) for result in results])
 
 
-@pytest.mark.xfail(reason="A thread that has begun a batch goes through all of it, though nobody waits any more.")
 async def test_the_rest_of_a_cancelled_batch_is_not_decoded() -> None:
     """Of a batch that is left, only what is in work already is finished."""
     gate = _Gate()
