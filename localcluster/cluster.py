@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from localcluster.environment import triton_directory
+from localcluster.environment import given, triton_directory
 from localcluster.guard import Guard, guarding
 from localcluster.layout import (
     GRPC_PORT,
@@ -25,9 +25,10 @@ from localcluster.options import UpOptions
 from localcluster.ports import PortLeases, port_leases
 from localcluster.state import ClusterStatus, Identity, Phase, ProcessStatus, StateDirectory
 from localcluster.supervisor import Pace, StartError, Supervisor
-from localcluster.triton_command import TritonEndpoints, remove_shared_memory, triton_command
+from localcluster.triton_command import ENGINE_THREADS, TritonEndpoints, remove_shared_memory, triton_command
 from localcluster.triton_runtime import ensure_runtime
 from localcluster.triton_watch import until_stub_dies
+from localcluster.tuned_file import VARIABLES
 
 Watch = Callable[[ClusterStatus], None]
 """Is told every change of the cluster, at once."""
@@ -102,6 +103,7 @@ def _specs(options: UpOptions, leases: PortLeases) -> list[ProcessSpec]:
         )
     if options.colocated and options.replicas:
         raise OptionError("Co-located services are one process with the gateway, so they have no replicas.")
+    tuned = dict(options.tuned) | given(VARIABLES)
     plan = Plan(
         host=options.host,
         http_port=leases.prefer(options.host, options.http_port, HTTP_PORT),
@@ -112,14 +114,16 @@ def _specs(options: UpOptions, leases: PortLeases) -> list[ProcessSpec]:
         model=options.model or (models[0] if len(models) == 1 else ""),
         log_format=options.log_format,
         colocated=options.colocated,
+        settings={name: value for name, value in tuned.items() if name != ENGINE_THREADS},
     )
-    return lay_out(plan, _triton(options, leases, models))
+    return lay_out(plan, _triton(options, leases, models, tuned.get(ENGINE_THREADS, "")))
 
 
-def _triton(options: UpOptions, leases: PortLeases, models: list[str]) -> ProcessSpec:
+def _triton(options: UpOptions, leases: PortLeases, models: list[str], engine_threads: str) -> ProcessSpec:
     ports = {"grpc": leases.take(HOST), "metrics": leases.take(HOST)}
     endpoints = TritonEndpoints(grpc_port=ports["grpc"], metrics_port=ports["metrics"])
-    argv, env = triton_command(ensure_runtime(triton_directory()), options.model_repository, endpoints, models)
+    runtime = ensure_runtime(triton_directory())
+    argv, env = triton_command(runtime, options.model_repository, endpoints, models, engine_threads)
     # Triton answers for itself under the empty service name. What it is given is its whole environment.
     return ProcessSpec(
         "triton",
@@ -148,6 +152,7 @@ def _describe(options: UpOptions, specs: list[ProcessSpec]) -> ClusterStatus:
         "model": gateway.env.get("TRIPTYCH_DEFAULT_MODEL", ""),
         "log_format": options.log_format,
         "colocated": options.colocated,
+        "tuned": dict(options.tuned),
     }
     return ClusterStatus(
         phase=Phase.STARTING,

@@ -4,12 +4,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from localcluster import logfiles
+from localcluster import leash, logfiles
 from localcluster.environment import inherited
 from localcluster.layout import python_module
 from localcluster.options import UpOptions
@@ -40,16 +40,35 @@ def detach(options: UpOptions) -> Identity:
     Raises:
         StateError: the state directory cannot be used.
     """
+    return _spawn(options, (), {})
+
+
+def attach(options: UpOptions, variables: Mapping[str, str]) -> Identity:
+    """Starts a supervisor that ends with this process. Call it from the main thread: it ends with that, too.
+
+    Args:
+        options: the cluster.
+        variables: for its processes, above what they inherit.
+
+    Raises:
+        StateError: the state directory cannot be used.
+    """
+    return _spawn(options, (sys.executable, "-IS", leash.__file__, str(os.getpid())), variables)
+
+
+def _spawn(options: UpOptions, launcher: Sequence[str], variables: Mapping[str, str]) -> Identity:
     StateDirectory(options.state_dir).prepare()
     log = supervisor_log(options.state_dir)
     logfiles.begin(log)
-    argv = [*python_module(sys.executable), "localcluster", options.to_json()]
+    argv = [*launcher, *python_module(sys.executable), "localcluster", options.to_json()]
     streams = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_APPEND, 0),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
-    return Identity.of(os.posix_spawn(sys.executable, argv, inherited(), file_actions=streams, setsid=True))
+    return Identity.of(
+        os.posix_spawn(sys.executable, argv, inherited() | dict(variables), file_actions=streams, setsid=True)
+    )
 
 
 def supervisor_log(state_dir: Path) -> Path:
@@ -109,6 +128,14 @@ def down(state_dir: Path, watch: Callable[[ClusterStatus], None], timeout_s: flo
         time.sleep(0.05)
     watch(state.read() or status)
     return True
+
+
+def end(state_dir: Path) -> None:
+    """Ends a cluster at once: what it has in work is lost. Without a cluster there is nothing to do."""
+    status = StateDirectory(state_dir).running()
+    if status is not None:
+        send(status, signal.SIGINT)
+        down(state_dir, lambda _status: None)  # the second signal, which the supervisor takes for impatience
 
 
 def send(status: ClusterStatus, number: signal.Signals) -> None:

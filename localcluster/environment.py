@@ -2,12 +2,18 @@
 
 import os
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 
 def inherited() -> dict[str, str]:
     """Returns the environment that children start from; it is handed on whole."""
     return dict(os.environ)  # noqa: TID251 (nothing is read from it)
+
+
+def given(variables: Iterable[str]) -> dict[str, str]:
+    """Returns those of the variables that the user's environment sets, with their values."""
+    return {name: os.environ[name] for name in variables if name in os.environ}  # noqa: TID251 (children read them)
 
 
 def state_directory(name: str = "default") -> Path:
@@ -18,6 +24,11 @@ def state_directory(name: str = "default") -> Path:
 def state_flag(state_dir: Path) -> str:
     """Returns what to add to a command so that it finds the cluster in this folder; nothing for the usual one."""
     return "" if state_dir == state_directory() else f" --state-dir {shlex.quote(str(state_dir))}"
+
+
+def config_directory() -> Path:
+    """Returns where the user keeps settings."""
+    return _home("XDG_CONFIG_HOME", ".config") / "triptych"
 
 
 def triton_directory() -> Path:

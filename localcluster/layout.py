@@ -58,6 +58,8 @@ class Plan:
     log_format: str = "json"
     colocated: bool = False
     """Whether the gateway has the services inside."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Variables of every process but Triton."""
     python: str = sys.executable
 
 
@@ -109,6 +111,7 @@ def _edge(plan: Plan, module: str, extra: Mapping[str, str]) -> ProcessSpec:
 
 def _common(plan: Plan, host: str, port: int) -> dict[str, str]:
     return {
+        **plan.settings,
         "TRIPTYCH_HOST": host,
         "TRIPTYCH_PORT": str(port),
         "TRIPTYCH_LOG_FORMAT": plan.log_format,

@@ -28,6 +28,8 @@ class UpOptions:
     """How the services write their log files: `json` or `console`."""
     colocated: bool = False
     """Whether gateway and services are one process."""
+    tuned: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the processes, below those of the user's environment."""
 
     def differences(self, running: Mapping[str, Any], given: Collection[str]) -> list[str]:
         """Says in which of the options that the user gave a running cluster is otherwise.

@@ -16,6 +16,8 @@ EXIT_TIMEOUT_S = 10
 """Time for requests in flight after SIGTERM."""
 MIN_PING_INTERVAL_MS = 5_000
 """Half of what clients do: they ping each 10 s, and gRPC's servers hang up on whoever pings more often than allowed."""
+ENGINE_THREADS = "OPENVINO_THREADS"
+"""Variable with the threads of one instance of a model; the backend on the CPU reads it."""
 SHARED_MEMORY_BYTES = 16 * 2**20
 """For the batches between the server and its Python backend (32 pictures: 4.6 MiB); it grows when it has to."""
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (the kernel's, where Triton puts it)
@@ -35,11 +37,20 @@ class TritonEndpoints:
 
 
 def triton_command(
-    runtime: TritonRuntime, repository: Path, endpoints: TritonEndpoints, models: Sequence[str]
+    runtime: TritonRuntime,
+    repository: Path,
+    endpoints: TritonEndpoints,
+    models: Sequence[str],
+    engine_threads: str = "",
 ) -> tuple[list[str], dict[str, str]]:
-    """Builds the command line and the environment of a Triton that serves the named models on loopback."""
+    """Builds the command line and the environment of a Triton that serves the named models on loopback.
+
+    Without `engine_threads` the instances of a model share the cores.
+    """
     flags = [*_model_flags(runtime, repository, models), *_listen_flags(endpoints), *_limit_flags(endpoints)]
-    return [str(runtime.server), *flags], _environment(runtime)
+    return [str(runtime.server), *flags], _environment(runtime) | (
+        {ENGINE_THREADS: engine_threads} if engine_threads else {}
+    )
 
 
 def remove_shared_memory(endpoints: TritonEndpoints, folder: Path = SHARED_MEMORY) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from triptych.cli import classify, cluster, doctor, models
+from triptych.cli import classify, cluster, doctor, models, tune
 
 
 class Command(TyperCommand):
@@ -50,6 +50,7 @@ app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )(models.model)
 app.command(cls=Command)(doctor.doctor)
+app.command(cls=Command)(tune.tune)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,5 +1,6 @@
 """`triptych up`, `down` and `status`: thin over `localcluster`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -7,6 +8,7 @@ import typer
 
 from triptych.cli.options import Json, StateDir, state_path
 from triptych.cli.output import err, fail, out, print_json
+from triptych.cli.tuned import tuned_settings
 
 if TYPE_CHECKING:
     from localcluster.options import UpOptions
@@ -68,6 +70,9 @@ def up(  # noqa: PLR0917 (Typer's options)
         Literal["json", "console"],
         typer.Option(envvar="TRIPTYCH_LOG_FORMAT", metavar="json|console", help="How the log files are written."),
     ] = "json",
+    no_tuned: Annotated[
+        bool, typer.Option("--no-tuned", help="Leave out the settings that `triptych tune` found best here.")
+    ] = False,
     logs: Annotated[bool, typer.Option("--logs", help="Show the logs of all processes on the screen too.")] = False,
     timeout: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="How long the start may take.")] = 120,
     state_dir: StateDir = None,
@@ -91,7 +96,7 @@ def up(  # noqa: PLR0917 (Typer's options)
         )
     except ValueError as error:
         fail(str(error), code=2)
-    _up(options, _given(context), detach=detach, logs=logs)
+    _up(options, _given(context), detach=detach, logs=logs, tuned=not no_tuned)
 
 
 def _given(context: typer.Context) -> list[str]:
@@ -100,7 +105,7 @@ def _given(context: typer.Context) -> list[str]:
     return [name for name, source in sources.items() if source is not None and source.name != "DEFAULT"]
 
 
-def _up(options: "UpOptions", given: list[str], *, detach: bool, logs: bool) -> None:
+def _up(options: "UpOptions", given: list[str], *, detach: bool, logs: bool, tuned: bool) -> None:
     try:
         from localcluster import screen
         from localcluster.state import StateDirectory
@@ -111,7 +116,10 @@ def _up(options: "UpOptions", given: list[str], *, detach: bool, logs: bool) -> 
         running = StateDirectory(options.state_dir).running()
         if running is not None:
             _join(options, running, given)
-        elif detach:
+            return
+        if tuned:
+            options = replace(options, tuned=tuned_settings(options))
+        if detach:
             screen.up_detached(options, console)
         else:
             screen.up_attached(options, console, logs=logs)

@@ -4,7 +4,8 @@ It carries the name of the native backend in NVIDIA's container and reads the sa
 serves on a laptop and there. It runs inside Triton's own environment: NumPy 1, OpenVINO, and Triton's stub.
 
 Parameters (config.pbtxt), both optional:
-    INFERENCE_NUM_THREADS: threads of one instance; by default the instances share the cores that this process may use.
+    INFERENCE_NUM_THREADS: threads of one instance; by default what the environment's OPENVINO_THREADS says, and without
+        that the instances share the cores that this process may use.
     NUM_STREAMS: groups that share the threads, each inferring a piece of the batch; by default (`AUTO`) one for every
         four threads.
 """
@@ -40,7 +41,8 @@ class TritonPythonModel:
         self._inputs = [tensor["name"] for tensor in config["input"]]
         self._outputs = [tensor["name"] for tensor in config["output"]]
         self._batched = config.get("max_batch_size", 0) > 0
-        parameters = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
+        parameters = {"INFERENCE_NUM_THREADS": os.environ.get("OPENVINO_THREADS", "")}  # noqa: TID251 (Triton's, not ours)
+        parameters |= {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
         path = Path(args["model_repository"]) / args["model_version"] / filename
         instances = sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
         self._engine = Engine(path, cpu_settings(parameters, instances), fixed_batches=self._batched)
@@ -142,7 +144,10 @@ def cpu_settings(parameters: dict[str, str], instances: int = 1) -> dict[str, An
     Threads of one inference wait for each other, the more so when there are more of them than cores. So `instances`,
     which infer at the same time, share the cores instead of each taking all.
     """
-    threads = int(parameters.get("INFERENCE_NUM_THREADS") or max(1, usable_cores() // instances))
+    wanted = parameters.get("INFERENCE_NUM_THREADS", "")
+    if wanted and not (wanted.isdecimal() and int(wanted) > 0):
+        raise ValueError(f"INFERENCE_NUM_THREADS or OPENVINO_THREADS is {wanted!r}, not a number of threads")
+    threads = int(wanted) if wanted else max(1, usable_cores() // instances)
     streams = parameters.get("NUM_STREAMS", "AUTO").upper()
     return {
         "INFERENCE_NUM_THREADS": threads,

@@ -2,6 +2,7 @@
 
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ TRITON = ProcessSpec(
 )
 
 
-def specs(replicas: dict[str, int] | None = None, **changes: str) -> dict[str, ProcessSpec]:
+def specs(replicas: dict[str, int] | None = None, **changes: Any) -> dict[str, ProcessSpec]:
     """Lays out a cluster whose free ports count from 9001; returns its processes by title."""
     ports = count(9001)
     plan = Plan("0.0.0.0", 8080, 8081, Path("/models"), lambda: next(ports), replicas or {}, **changes)  # noqa: S104
@@ -105,3 +106,12 @@ def test_models_are_folders_with_a_config(tmp_path: Path) -> None:
         (tmp_path / name / "config.pbtxt").touch()
     (tmp_path / "notes").mkdir()
     assert ["a", "b"] == servable_models(tmp_path)
+
+
+def test_settings_reach_every_process_and_yield_to_addresses() -> None:
+    """Settings of the cluster are in the environment of each of our processes, and do not move them."""
+    ports = count(9001)
+    settings = {"TRIPTYCH_MAX_MESSAGES": "3", "TRIPTYCH_HOST": "elsewhere"}
+    plan = Plan("127.0.0.1", 8080, 8081, Path("/models"), lambda: next(ports), settings=settings)
+    ours = lay_out(plan, TRITON)[1:]
+    assert {("3", "127.0.0.1")} == {(spec.env["TRIPTYCH_MAX_MESSAGES"], spec.env["TRIPTYCH_HOST"]) for spec in ours}

@@ -9,7 +9,9 @@ from localcluster.process import ending
 
 def test_options_travel_as_json() -> None:
     """What arrives is what was sent."""
-    options = UpOptions(Path("/state"), http_port=1, replicas={"inference": 2}, model="lite", timeout_s=1.5)
+    options = UpOptions(
+        Path("/state"), http_port=1, replicas={"inference": 2}, model="lite", timeout_s=1.5, tuned={"A": "1"}
+    )
     assert options == UpOptions.from_json(options.to_json())
 
 

@@ -95,3 +95,10 @@ def test_inherits_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     _, env = triton_command(RUNTIME, Path("/models"), ENDPOINTS, ["cats"])
     expected = {"PATH": "/opt/triton/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "LD_LIBRARY_PATH": "/opt/python"}
     assert expected == env
+
+
+def test_the_engine_is_told_its_threads() -> None:
+    """What was chosen for the engine reaches Triton, and so its backend, as the only other variable."""
+    _, env = triton_command(RUNTIME, Path("/models"), ENDPOINTS, ["cats"], "3")
+    assert {"PATH", "LC_ALL", "LD_LIBRARY_PATH", "OPENVINO_THREADS"} == env.keys()
+    assert "3" == env["OPENVINO_THREADS"]

@@ -161,3 +161,30 @@ def test_without_a_quota_all_cores_count(backend: Any, monkeypatch: pytest.Monke
     (tmp_path / "cpu.max").write_text("max 100000")
 
     assert 16 == backend.usable_cores(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("threads", "environment", "parameters"),
+    [("5", "5", {}), ("3", "5", {"INFERENCE_NUM_THREADS": {"string_value": "3"}}), ("", "", {})],
+)
+def test_the_environment_says_the_threads_unless_the_model_does(
+    backend: Any, monkeypatch: pytest.MonkeyPatch, threads: str, environment: str, parameters: dict[str, Any]
+) -> None:
+    """OPENVINO_THREADS is the default of the model's own parameter."""
+    seen: list[dict[str, str]] = []
+    monkeypatch.setenv("OPENVINO_THREADS", environment)
+    monkeypatch.setattr(backend, "Engine", lambda *_args, **_named: None)
+    monkeypatch.setattr(backend, "cpu_settings", lambda given, _count: seen.append(given))
+    config = {"input": [], "output": [], "parameters": parameters}
+    backend.TritonPythonModel().initialize(
+        {"model_config": json.dumps(config), "model_repository": "models", "model_version": "1"}
+    )
+
+    assert [{"INFERENCE_NUM_THREADS": threads}] == seen
+
+
+@pytest.mark.parametrize("wrong", ["many", "0", "-1", "1.5"])
+def test_a_wrong_number_of_threads_fails_the_load(backend: Any, wrong: str) -> None:
+    """The reason names the parameter, the variable and the value."""
+    with pytest.raises(ValueError, match=f"INFERENCE_NUM_THREADS or OPENVINO_THREADS is '{wrong}'"):
+        backend.cpu_settings({"INFERENCE_NUM_THREADS": wrong})
