@@ -44,6 +44,12 @@ class Gateway:
     draining: asyncio.Event
     """Set when the process is told to stop."""
     hops: Hops
+    grpc_port: int
+
+    @property
+    def http_port(self) -> int:
+        """Returns the port of the HTTP side."""
+        return self.http.port
 
     async def becomes(self, *, ready: bool, within_s: float = 2) -> None:
         """Waits until readiness is as wanted."""
@@ -98,7 +104,8 @@ async def running_gateway(
         transport = httpx.AsyncHTTPTransport(verify=False)
         url = f"http://127.0.0.1:{http.port}"
         client = await enter(httpx.AsyncClient(base_url=url, timeout=10, trust_env=False, transport=transport))
-        gateway = Gateway(readiness, app, http, client, await enter(connected(server.port)), draining, hops)
+        channel = await enter(connected(server.port))
+        gateway = Gateway(readiness, app, http, client, channel, draining, hops, server.port)
         if ready:
             await gateway.becomes(ready=True, within_s=5)
         yield gateway
