@@ -238,6 +238,7 @@ def model(name: str, *versions: str, state: model_pb2.ModelState = model_pb2.MOD
         input_height_px=HEIGHT,
         class_count=256,
         max_batch_size=8,
+        default_version=(versions or ("1",))[0] if ready else "",
         versions=[
             model_pb2.ModelVersion(
                 version=version,
