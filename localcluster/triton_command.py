@@ -48,9 +48,8 @@ def triton_command(
     Without `engine_threads` the instances of a model share the cores.
     """
     flags = [*_model_flags(runtime, repository, models), *_listen_flags(endpoints), *_limit_flags(endpoints)]
-    return [str(runtime.server), *flags], _environment(runtime) | (
-        {ENGINE_THREADS: engine_threads} if engine_threads else {}
-    )
+    engine = {ENGINE_THREADS: engine_threads} if engine_threads else {}
+    return [str(runtime.server), *flags], _environment(runtime) | engine
 
 
 def remove_shared_memory(endpoints: TritonEndpoints, folder: Path = SHARED_MEMORY) -> None:

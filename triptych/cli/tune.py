@@ -152,7 +152,7 @@ def view(outcome: "Outcome") -> "Table":
     table.add_column("")
     table.add_row("defaults", f"{outcome.defaults.images_per_s:.1f}", f"{outcome.defaults.p50_ms:.1f}", "", "", "")
     for duel in outcome.duels:
-        table.add_row(*_row(duel), "best so far" if duel.won else "")
+        table.add_row(*_row(duel), "kept" if duel.won else "")
     if outcome.final is not None:
         table.add_row(*_row(outcome.final), "best" if outcome.best else "not again")
     return table
