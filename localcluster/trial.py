@@ -18,8 +18,9 @@ from PIL import Image
 from localcluster import control
 from localcluster.options import UpOptions
 from localcluster.state import StateDirectory
-from localcluster.tuning import Measured, Settings
+from localcluster.tuning import Measured, MeasureError, Settings
 from triptych.client.aio import AsyncClient
+from triptych.client.errors import ClassifyError
 
 PHOTOGRAPH = Path(__file__).parents[1] / "examples" / "chelsea.png"
 SIDE_PX = 512
@@ -32,10 +33,6 @@ VARIABLES = {
     "TRIPTYCH_RESULT_CACHE_BYTES": "0",  # equal images are computed, each
     "TRIPTYCH_REQUEST_LOG": "false",
 }
-
-
-class TrialError(RuntimeError):
-    """Says why settings could not be measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +68,7 @@ class Trials:
 
         Raises:
             UpError: the cluster does not come up.
-            ClassifyError: it does not answer, or refuses the image.
-            TrialError: it has ended, or answers nothing within the time of a measurement.
+            MeasureError: it has ended, refuses the image, or answers too late or nothing.
         """
         key = frozenset(settings.items())
         skip_s = SKIP_S
@@ -82,8 +78,12 @@ class Trials:
         self._kept.move_to_end(key)
         cluster = StateDirectory(self._kept[key]).running()
         if cluster is None:
-            raise TrialError("The cluster that was to be measured has ended.")
-        return asyncio.run(_measure(cluster.grpc, self._load, skip_s))
+            raise MeasureError("The cluster that was to be measured has ended.")
+        try:
+            return asyncio.run(_measure(cluster.grpc, self._load, skip_s))
+        except ClassifyError as error:
+            words = " ".join(f"{variable}={value}" for variable, value in settings.items()) or "the defaults"
+            raise MeasureError(f"With {words}: {error}") from error
 
     def _start(self, key: frozenset[tuple[str, int]]) -> None:
         if len(self._kept) == KEPT:
@@ -121,7 +121,7 @@ async def _measure(address: str, load: Load, skip_s: float) -> Measured:
     async with AsyncClient(address) as client:
         await asyncio.gather(*(call(client) for _ in range(load.callers)))
     if not took_s:
-        raise TrialError(f"The cluster answered nothing within {load.seconds:g} s: give it more --seconds.")
+        raise MeasureError(f"The cluster answered nothing within {load.seconds:g} s: give it more --seconds.")
     return Measured(len(took_s) / load.seconds, 1000 * median(took_s))
 
 

@@ -46,7 +46,12 @@ class Measured:
     p50_ms: float
 
 
+class MeasureError(RuntimeError):
+    """Says why settings could not be measured."""
+
+
 Measure = Callable[[Settings], Measured]
+"""Measures settings; raises MeasureError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,8 @@ class Duel:
     candidate: Settings
     pairs: tuple[tuple[Measured, Measured], ...]
     """Best and candidate, measured one right after the other."""
+    failure: str = ""
+    """Why there is no further pair, when one of them could not be measured."""
 
     @property
     def ratio(self) -> float:
@@ -72,7 +79,7 @@ class Duel:
     @property
     def won(self) -> bool:
         """Says whether the candidate is better by more than noise."""
-        return len(self.pairs) == PAIRS and self.ratio > 1 + MARGIN
+        return not self.failure and len(self.pairs) == PAIRS and self.ratio > 1 + MARGIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +123,11 @@ class Search:
         self._untried: list[str] = []
 
     def run(self, dimensions: Sequence[Dimension]) -> Outcome:
-        """Searches the dimensions in their order."""
+        """Searches the dimensions in their order. What cannot be measured wins nothing.
+
+        Raises:
+            MeasureError: the defaults cannot be measured.
+        """
         start = self._clock()
         defaults = self._measure({})
         self._duel_s = FIRST_ESTIMATE * (self._clock() - start)
@@ -156,10 +167,14 @@ class Search:
     def _duel(self, best: Settings, candidate: Settings, *, patient: bool = False) -> Duel:
         start = self._clock()
         pairs: list[tuple[Measured, Measured]] = []
-        while len(pairs) < PAIRS and (patient or not pairs or _ratio(pairs[-1]) > 1):
-            pairs.append(self._pair(best, candidate, swapped=len(pairs) % 2 == 1))
+        failure = ""
+        try:
+            while len(pairs) < PAIRS and (patient or not pairs or _ratio(pairs[-1]) > 1):
+                pairs.append(self._pair(best, candidate, swapped=len(pairs) % 2 == 1))
+        except MeasureError as error:
+            failure = str(error)
         self._duel_s = max(self._duel_s, self._clock() - start)
-        return Duel(best, candidate, tuple(pairs))
+        return Duel(best, candidate, tuple(pairs), failure)
 
     def _pair(self, best: Settings, candidate: Settings, *, swapped: bool) -> tuple[Measured, Measured]:
         if swapped:  # a machine that slows down or speeds up favours neither

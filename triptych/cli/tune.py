@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triptych.cli.output import err, fail, out
+from triptych.cli.output import complain, err, fail, out
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -66,7 +66,6 @@ def tune(
         from localcluster.trial import Load, photograph
     except ModuleNotFoundError as error:
         fail(f"{error.name} is not installed; a cluster needs more than the client: pip install 'triptych[cluster]'")
-    from triptych.client.errors import ClassifyError
 
     try:
         slice_s = min(max(seconds / MEASUREMENTS, SLICE_S[0]), SLICE_S[1])
@@ -84,7 +83,7 @@ def tune(
             outcome = _search(options, load, seconds)
         _report(outcome, seconds)
         _keep(outcome, colocated=colocated, dry_run=dry_run)
-    except (RuntimeError, ValueError, OSError, ClassifyError) as error:
+    except (RuntimeError, ValueError, OSError) as error:
         screen.show_log(error, err())
         fail(str(error))
 
@@ -131,6 +130,9 @@ def _report(outcome: "Outcome", seconds: float) -> None:
     """Prints every trial, and what came of them."""
     out().print(view(outcome))
     out().print(verdict(outcome), soft_wrap=True)
+    for duel in (*outcome.duels, *([outcome.final] if outcome.final else [])):
+        if duel.failure:
+            complain(duel.failure)
     least, most = outcome.spread
     if most > NOISY * least:
         noise = f"The defaults alone did between {least:.0f} and {most:.0f} images/s"
@@ -159,7 +161,10 @@ def view(outcome: "Outcome") -> "Table":
 
 
 def _row(duel: "Duel") -> tuple[str, ...]:
-    measured, words = duel.measured, _words(duel.candidate, "\n")
+    words = _words(duel.candidate, "\n")
+    if not duel.pairs:
+        return words, "", "", "", "0"
+    measured = duel.measured
     return words, f"{measured.images_per_s:.1f}", f"{measured.p50_ms:.1f}", _percent(duel.ratio), str(len(duel.pairs))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from localcluster.tuning import PAIRS, Dimension, Duel, Measured, Outcome, Search
+from localcluster.tuning import PAIRS, Dimension, Duel, Measured, MeasureError, Outcome, Search
 
 pytestmark = pytest.mark.unit
 
@@ -87,6 +87,32 @@ def test_a_lucky_winner_loses_when_it_is_measured_again() -> None:
     assert {} == outcome.best
     assert outcome.final is not None
     assert {"WIDE": 4} == outcome.final.candidate
+
+
+def test_what_cannot_be_measured_wins_nothing() -> None:
+    """A candidate that fails, at once or after good pairs, is left with the reason; the search goes on."""
+
+    def fails(wide: int, deep: int) -> float:
+        if wide == 1 or (wide == 4 and len(machine.measured) > 4):
+            raise MeasureError(f"WIDE={wide} is broken")
+        return 300 - 50 * deep if wide == 2 else 900
+
+    machine = Machine(fails)
+    outcome = machine.search()
+    assert {"DEEP": 1} == outcome.best
+    assert [(2, "WIDE=4 is broken"), (0, "WIDE=1 is broken"), (3, ""), (3, "")] == [
+        (len(duel.pairs), duel.failure) for duel in outcome.duels
+    ]
+
+
+def test_without_the_defaults_there_is_no_search() -> None:
+    """What cannot be measured at all is the caller's to tell."""
+
+    def fails(_wide: int, _deep: int) -> float:
+        raise MeasureError("all is broken")
+
+    with pytest.raises(MeasureError, match="all is broken"):
+        Machine(fails).search()
 
 
 def test_the_two_of_a_pair_take_turns_in_going_first() -> None:
