@@ -1,6 +1,7 @@
 """KServe's predictor: infers pixels, over the Open Inference Protocol on gRPC."""
 
 import asyncio
+import logging
 from typing import Any
 
 import grpc
@@ -33,6 +34,7 @@ def serve(address: str) -> None:
 
     KServe's own gRPC server can only listen on every interface; this one is put together from its parts.
     """
+    logging.disable(logging.INFO)  # else a line per request
     asyncio.run(_serve(address))
 
 

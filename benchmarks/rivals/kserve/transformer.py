@@ -1,5 +1,6 @@
 """KServe's transformer: decodes JPEGs, asks the predictor over gRPC, and ranks its logits."""
 
+import logging
 import socket
 from typing import Any
 
@@ -37,6 +38,7 @@ def serve(listener: socket.socket, predictor: str) -> None:
 
     KServe's own command can only listen on every interface; this is what it does, with a socket of ours.
     """
+    logging.disable(logging.INFO)  # else three lines per request
     config = PredictorConfig(predictor, "grpc-v2")
     models = ModelServer(predictor_config=config, enable_latency_logging=False)
     models.register_model(Transformer("model"))

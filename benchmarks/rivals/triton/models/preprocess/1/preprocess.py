@@ -16,9 +16,9 @@ class TritonPythonModel:
         self._bare = Bare(batches=())
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Answers each request: `content`, bytes `[n, 1]`, with `pixels`, uint8 `[n, 224, 224, 3]`."""
+        """Answers each request: `content`, uint8 `[n, length]`, with `pixels`, uint8 `[n, 224, 224, 3]`."""
         return [self._answer(pb_utils.get_input_tensor_by_name(request, "content").as_numpy()) for request in requests]
 
     def _answer(self, contents: Any) -> Any:
-        pixels = np.stack([self._bare.decode(content) for content in contents[:, 0]])
+        pixels = np.stack([self._bare.decode(content) for content in map(bytes, contents)])
         return pb_utils.InferenceResponse([pb_utils.Tensor("pixels", pixels)])
