@@ -80,7 +80,7 @@ class Best:
 
     options: tuple[str, ...] = ("--colocated",)
     version: str = "2"
-    variables: Mapping[str, str] = field(default_factory=lambda: {**COMPUTE_ALL})
+    variables: Mapping[str, str] = field(default_factory=lambda: {**COMPUTE_ALL, "TRIPTYCH_JPEG_OVERSAMPLING": "1"})
 
 
 APART, COLOCATED, BEST, CACHED = "Triptych, apart", "Triptych, co-located", "Triptych, best", "Triptych, cached"

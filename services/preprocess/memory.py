@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from servicekit.manifest import Recipe
 from services.preprocess.formats.header import Format, Header
 from services.preprocess.headers import Limits, read_header
-from services.preprocess.transforms import Decoded, header_to_array
+from services.preprocess.transforms import OVERSAMPLING, Decoded, header_to_array
 
 _BYTES_PER_PIXEL = {Format.JPEG: 6, Format.PNG: 13, Format.WEBP: 20, Format.GIF: 8, Format.BMP: 8}
 """Peak while decoding a 50-megapixel picture of the costliest kind: `python benchmarks/decode_memory.py`."""
@@ -42,7 +42,9 @@ class MemoryBudget:
                 self._freed.notify_all()
 
 
-def decode_within(budget: MemoryBudget, content: bytes, recipe: Recipe, limits: Limits) -> Decoded:
+def decode_within(
+    budget: MemoryBudget, content: bytes, recipe: Recipe, limits: Limits, oversampling: float = OVERSAMPLING
+) -> Decoded:
     """Does what `image_to_array` does, waiting between header and decoding until there is memory for it.
 
     Raises:
@@ -50,4 +52,4 @@ def decode_within(budget: MemoryBudget, content: bytes, recipe: Recipe, limits: 
     """
     header = read_header(content, limits)
     with budget.reserve(decode_bytes(header)):
-        return header_to_array(header, recipe)
+        return header_to_array(header, recipe, oversampling)

@@ -27,7 +27,8 @@ async def open_service(settings: PreprocessSettings) -> AsyncIterator[Service]:
     manifests = read_repository(settings.model_repository)
     limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
     with Decoder(settings.decode_threads, settings.max_waiting) as decoder:
+        budget = MemoryBudget(settings.max_decode_bytes)
         servicer = PreprocessServicer(
-            manifests, decoder, MemoryBudget(settings.max_decode_bytes), limits, settings.max_batch
+            manifests, decoder, budget, limits, settings.max_batch, settings.jpeg_oversampling
         )
         yield Service(SERVICE, partial(add_PreprocessServiceServicer_to_server, servicer), Readiness())

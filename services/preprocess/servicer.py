@@ -16,6 +16,7 @@ from servicekit.tensors import describe, piece
 from services.preprocess.decoder import Decoder, Job, Timed
 from services.preprocess.headers import Limits
 from services.preprocess.memory import MemoryBudget, decode_within
+from services.preprocess.transforms import OVERSAMPLING
 from triptych.preprocess.v1 import preprocess_service_pb2 as pb
 from triptych.preprocess.v1 import preprocess_service_pb2_grpc as pb_grpc
 from triptych.tensor.v1 import tensor_pb2
@@ -33,7 +34,9 @@ class PreprocessServicer(pb_grpc.PreprocessServiceServicer):
         budget: MemoryBudget,
         limits: Limits,
         max_batch: int,
+        oversampling: float = OVERSAMPLING,
     ) -> None:
+        self._oversampling = oversampling
         self._budget = budget
         self._manifests = manifests
         self._decoder = decoder
@@ -64,7 +67,8 @@ class PreprocessServicer(pb_grpc.PreprocessServiceServicer):
 
     def _job(self, image: pb.EncodedImage, recipe: Recipe) -> Job:
         time_left_s = image.time_left_ms / 1e3 if image.HasField("time_left_ms") else request_context.time_left_s()
-        return Job(functools.partial(decode_within, self._budget, image.content, recipe, self._limits), time_left_s)
+        decode = functools.partial(decode_within, self._budget, image.content, recipe, self._limits, self._oversampling)
+        return Job(decode, time_left_s)
 
 
 def _outcome(result: Timed | Exception) -> pb.PreprocessOutcome:
