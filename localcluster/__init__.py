@@ -4,6 +4,6 @@
 other programs about it, `cluster` puts these together; `control` starts, follows and stops a cluster from outside,
 `screen` shows it. `triton_runtime` installs Triton, `triton_command` says how it is started.
 
-`triptych tune`: `dimensions` says what there is to try, `tuning` searches, `trial` measures on real clusters, `tuned_file`
-keeps what is best for the next `triptych up`.
+`triptych tune`: `dimensions` says what there is to try, `tuning` searches, `trial` measures on real clusters,
+`tuned_file` keeps what is best for the next `triptych up`.
 """
