@@ -40,7 +40,7 @@ def running(options: tuple[str, ...] = (), variables: Mapping[str, str] | None =
     """
     with tempfile.TemporaryDirectory(prefix="triptych-bench-") as folder:
         place = ["--state-dir", folder]
-        start = ["up", "--detach", "--http-port", "0", "--grpc-port", "0", *place, *options]
+        start = ["up", "--detach", "--no-tuned", "--http-port", "0", "--grpc-port", "0", *place, *options]
         _triptych(start, variables)
         try:
             yield _describe(place)

@@ -43,7 +43,18 @@ def check_request(request: pb.ClassifyRequest, limits: Limits) -> Call:
     images = list(request.images)
     request.ClearField("images")
     refuse_unknown_fields(request, "")
-    contents = [_take_content(image, f"images[{index}]", limits) for index, image in enumerate(images)]
+    return check_call([_take_content(image, f"images[{index}]") for index, image in enumerate(images)], request, limits)
+
+
+def check_call(contents: Sequence[bytes], request: pb.ClassifyRequest, limits: Limits) -> Call:
+    """Checks images, and a request without them.
+
+    Raises:
+        InvalidArgument: a field is missing or out of range.
+    """
+    _check_count(len(contents), limits)
+    for index, content in enumerate(contents):
+        _check_content(content, f"images[{index}].content", limits.max_image_bytes)
     _check_total(sum(map(len, contents)), limits)
     return Call(contents, request.model, request.version, _top_k(request, limits), _min_score(request))
 
@@ -57,7 +68,8 @@ def check_frame(request: pb.ClassifyStreamRequest, limits: Limits) -> Call:
     image = request.image
     request.ClearField("image")
     refuse_unknown_fields(request, "")
-    content = _take_content(image, "image", limits)
+    content = _take_content(image, "image")
+    _check_content(content, "image.content", limits.max_image_bytes)
     return Call([content], request.model, request.version, _top_k(request, limits), _min_score(request))
 
 
@@ -94,11 +106,10 @@ def _field_number(tag: bytes) -> int:
     return value >> 3
 
 
-def _take_content(image: classification_pb2.Image, path: str, limits: Limits) -> bytes:
+def _take_content(image: classification_pb2.Image, path: str) -> bytes:
     content = image.content
     image.ClearField("content")
     refuse_unknown_fields(image, path)
-    _check_content(content, f"{path}.content", limits.max_image_bytes)
     return content
 
 

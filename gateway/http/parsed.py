@@ -6,15 +6,17 @@ from typing import Any
 
 from gateway.http.options import within_int32
 from servicekit.errors import TriptychError
-from triptych.classification.v1 import classification_pb2
 from triptych.classification.v1 import classification_service_pb2 as pb
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """Is a request in the contract's own form."""
+    """Is a request in the contract's own words."""
 
+    contents: Sequence[bytes]
+    """The images."""
     request: pb.ClassifyRequest
+    """All but the images, which putting into a message and taking out again would copy."""
     single: bool
     """Whether the answer is one object instead of a list."""
     fields: dict[str, str]
@@ -29,11 +31,10 @@ def assemble(contents: Sequence[bytes], names: Sequence[str], options: Mapping[s
     """Builds the request of images, each under its caller's name, and of options that are known and of their types."""
     top_k = options.get("top_k")
     message = pb.ClassifyRequest(
-        images=[classification_pb2.Image(content=content) for content in contents],
         model=options.get("model") or "",
         version=options.get("version") or "",
         top_k=None if top_k is None else within_int32(top_k),
         min_score=options.get("min_score"),
     )
     fields = {f"images[{index}].content": name for index, name in enumerate(names)}
-    return Parsed(message, single, fields)
+    return Parsed(contents, message, single, fields)

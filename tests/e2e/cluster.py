@@ -73,7 +73,8 @@ def until(condition: Callable[[], bool], within_s: float) -> float:
 
 def start_cluster(state_dir: Path, *options: str) -> Cluster:
     """Starts a cluster in the background and waits until it is ready."""
-    result = triptych("up", "--detach", "--state-dir", str(state_dir), "--http-port", "0", "--grpc-port", "0", *options)
+    place = ("--state-dir", str(state_dir), "--http-port", "0", "--grpc-port", "0")
+    result = triptych("up", "--detach", "--no-tuned", *place, *options)
     assert result.returncode == 0, result.stdout.decode() + result.stderr.decode()
     status = json.loads(triptych("status", "--json", "--state-dir", str(state_dir)).stdout)
     ports = next(each["ports"] for each in status["processes"] if each["name"] == "gateway")

@@ -34,7 +34,7 @@ async def test_a_raw_body_is_the_image(media_type: str) -> None:
     request = parsed.request
 
     assert (IMAGE, 3, "m", "2", 0.5, True) == (
-        request.images[0].content,
+        parsed.contents[0],
         request.top_k,
         request.model,
         request.version,
@@ -94,7 +94,7 @@ async def test_a_form_loses_no_byte(chunk: int) -> None:
     parsed = await _parse(body, FORM, chunk=chunk)
 
     assert ([IMAGE, IMAGE[::-1]], 3, False) == (
-        [image.content for image in parsed.request.images],
+        list(parsed.contents),
         parsed.request.top_k,
         parsed.single,
     )
@@ -189,7 +189,7 @@ async def test_a_large_json_body_is_read_off_the_loop(options: dict[str, int]) -
     parsed = await _parse(body, "application/json", chunk=len(body))
     ticking.cancel()
 
-    assert content == parsed.request.images[0].content
+    assert content == parsed.contents[0]
     assert ticks > 1
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.http.json_body import FIELDS, from_json
 from gateway.http.schemas import ClassifyBody
-from gateway.requests import Limits, check_request
+from gateway.requests import Limits, check_call
 from servicekit.errors import InvalidArgument, Reason
 
 IMAGE = bytes(range(256))
@@ -24,14 +24,14 @@ def test_one_image() -> None:
     """The mission's own shape: base64 and top_k."""
     parsed = from_json(_json({"image_base64": TEXT, "top_k": 3}))
 
-    assert (IMAGE, 3, True) == (parsed.request.images[0].content, parsed.request.top_k, parsed.single)
+    assert (IMAGE, 3, True) == (parsed.contents[0], parsed.request.top_k, parsed.single)
 
 
 def test_several_images() -> None:
     """`images` asks for a list, also when it holds one."""
     parsed = from_json(_json({"images": [{"image_base64": TEXT}]}))
 
-    assert (1, False) == (len(parsed.request.images), parsed.single)
+    assert (1, False) == (len(parsed.contents), parsed.single)
 
 
 def test_every_option() -> None:
@@ -110,8 +110,9 @@ def test_bad_json_is_explained(reason: Reason, field: str, words: str, body: Any
 
 def test_an_absurd_number_is_explained() -> None:
     """A number of 5,000 digits is refused like any other."""
+    parsed = from_json(b'{"image_base64": "YQ==", "top_k": ' + b"9" * 5000 + b"}")
     with pytest.raises(InvalidArgument):
-        check_request(from_json(b'{"image_base64": "YQ==", "top_k": ' + b"9" * 5000 + b"}").request, LIMITS)
+        check_call(parsed.contents, parsed.request, LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_a_number_too_large_for_the_message_stays_out_of_range(top_k: int) -> No
     """It is cut to what the message holds, which the check of the range refuses with the limit."""
     parsed = from_json(_json({"image_base64": TEXT, "top_k": top_k}))
     with pytest.raises(InvalidArgument, match="top_k must be 1 to 1000"):
-        check_request(parsed.request, LIMITS)
+        check_call(parsed.contents, parsed.request, LIMITS)
 
 
 def test_documented_fields_are_those_that_are_read() -> None:
