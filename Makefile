@@ -69,8 +69,8 @@ gen: setup ## Generate the Python code of protos/ and docs/settings.md
 	$(BIN)/python tools/generate_protos.py
 	$(BIN)/python -m tools.document_settings
 
-bench: setup ## Measure one request after the other against a running cluster
-	$(BIN)/python benchmarks/latency.py $(ARGS)
+bench: setup ## Measure the limit, the cluster and its rivals in turns (half an hour; ARGS="--rounds 1 --only apart")
+	$(BIN)/python -m benchmarks.report $(ARGS)
 
 format: setup ## Format the code
 	$(BIN)/ruff format $(SOURCES)

@@ -37,7 +37,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="how often everything has its turn")
     parser.add_argument("--seconds", type=float, default=5, help="of each load")
     parser.add_argument("--only", nargs="*", default=[], metavar="WORD", help="only systems with a word in their name")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="folder for the report")
+    parser.add_argument("--out", type=Path, default=Path("docs/performance"), help="folder for the report")
     return parser.parse_args()
 
 
