@@ -13,8 +13,8 @@ import openvino
 
 from servicekit.manifest import read_labels, read_manifest
 from services.postprocess.ranking import Ranked, rank
-from services.preprocess.headers import Limits
-from services.preprocess.transforms import image_to_array
+from services.preprocess.headers import Limits, read_header
+from services.preprocess.transforms import OVERSAMPLING, header_to_array
 
 MODEL = Path(__file__).parents[1] / "triton_models" / "efficientnet_lite0"
 TOP_K = 5
@@ -26,14 +26,23 @@ Logits = npt.NDArray[np.float32]
 class Bare:
     """Decodes, infers and ranks."""
 
-    def __init__(self, *, version: str = "1", threads: int = 1, batches: Sequence[int] = (1,)) -> None:
+    def __init__(
+        self,
+        *,
+        version: str = "1",
+        threads: int = 1,
+        batches: Sequence[int] = (1,),
+        oversampling: float = OVERSAMPLING,
+    ) -> None:
         """Compiles the model once per batch size, since that is faster than once with a free one.
 
         Args:
             version: of EfficientNet-Lite0 in the repository.
             threads: cores that one inference uses.
             batches: sizes that `infer` takes.
+            oversampling: of JPEGs; see `services.preprocess.transforms`.
         """
+        self._oversampling = oversampling
         self.manifest = read_manifest(MODEL)
         self.labels = read_labels(MODEL, self.manifest.output)
         self._temperature = self.manifest.versions[version].temperature
@@ -49,7 +58,7 @@ class Bare:
         Raises:
             InvalidArgument: the picture cannot be read.
         """
-        return image_to_array(content, self.manifest.input, Limits()).pixels
+        return header_to_array(read_header(content, Limits()), self.manifest.input, self._oversampling).pixels
 
     def infer(self, batch: Pixels) -> Logits:
         """Returns fp32 `[n, classes]` of uint8 `[n, 224, 224, 3]`; n is one of `batches`."""

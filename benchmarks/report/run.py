@@ -28,14 +28,15 @@ def run_round(systems: Iterable[System], seconds: float) -> Round:
     say("the limit")
     best = limit.best(seconds)
     contents = [picture.content for picture in pictures()]
-    bare = Bare()
-    expected = tuple(bare.classify(content)[0].index for content in contents)
-    bare_p50_ms = _bare_p50_ms(bare, contents)
-    del bare
+    bare_p50_ms = _bare_p50_ms(Bare(), contents)
     measurements: list[Measurement] = []
     for system in systems:
-        measurements += _turn(system, contents, expected, seconds)
+        measurements += _turn(system, contents, _right(system.truth(), contents), seconds)
     return Round(best.images_per_s, best.cpu_ms, bare_p50_ms, measurements)
+
+
+def _right(truth: Bare, contents: Sequence[bytes]) -> tuple[int, ...]:
+    return tuple(truth.classify(content)[0].index for content in contents)
 
 
 def _bare_p50_ms(bare: Bare, contents: Sequence[bytes], calls: int = 200) -> float:

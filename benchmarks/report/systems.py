@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from benchmarks import cluster
+from benchmarks.bare import Bare
 from benchmarks.load.exchange import Workload
 from benchmarks.load.http1 import Http1
 from benchmarks.load.triptych import TRANSPORTS, workload
@@ -37,6 +38,8 @@ class System:
     open_transport: str = ""
     """Gets an open loop at 70 % of what the closed ones reached; empty: no."""
     rival: bool = False
+    truth: Callable[[], Bare] = Bare
+    """Says what the right answers are: those of the same computation without a server."""
 
 
 def triptych(
@@ -46,6 +49,7 @@ def triptych(
     variables: Mapping[str, str] = COMPUTE_ALL,
     version: str = "",
     open_transport: str = "",
+    truth: Callable[[], Bare] = Bare,
 ) -> System:
     """Returns a Triptych cluster with these options of `triptych up` and variables of its environment."""
 
@@ -58,7 +62,7 @@ def triptych(
             }
             yield Target(running.processes, loads)
 
-    return System(name, start, closed, open_transport)
+    return System(name, start, closed, open_transport, truth=truth)
 
 
 def rival(name: str) -> System:
@@ -76,11 +80,20 @@ def rival(name: str) -> System:
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """Is the fastest configuration that answers the same: see docs/performance.md."""
+    """Is the fastest configuration with the same best class on all test photographs (`benchmarks.photographs`)."""
 
     options: tuple[str, ...] = ("--colocated",)
     version: str = "2"
-    variables: Mapping[str, str] = field(default_factory=lambda: {**COMPUTE_ALL, "TRIPTYCH_JPEG_OVERSAMPLING": "1"})
+    oversampling: float = 1.0
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Returns what the environment has to say."""
+        return {**COMPUTE_ALL, "TRIPTYCH_JPEG_OVERSAMPLING": str(self.oversampling)}
+
+    def truth(self) -> Bare:
+        """Returns the same computation without a server."""
+        return Bare(version=self.version, oversampling=self.oversampling)
 
 
 APART, COLOCATED, BEST, CACHED = "Triptych, apart", "Triptych, co-located", "Triptych, best", "Triptych, cached"
@@ -92,7 +105,14 @@ def all_systems(best: Best) -> list[System]:
     return [
         triptych(APART, everything, open_transport="grpc"),
         triptych(COLOCATED, everything, ("--colocated",), open_transport="grpc"),
-        triptych(BEST, {"grpc": CLIENTS, "http": CLIENTS}, best.options, best.variables, best.version),
+        triptych(
+            BEST,
+            {"grpc": CLIENTS, "http": CLIENTS},
+            best.options,
+            best.variables,
+            best.version,
+            truth=best.truth,
+        ),
         triptych(CACHED, {"grpc": (16,), "http": (16,)}, variables={}),
         *(rival(name) for name in launch.RIVALS),
     ]
