@@ -6,28 +6,89 @@ from typing import Annotated
 import typer
 
 from modelkit.catalog import IMPORTS, Importable, ModelkitMissingError
-from modelkit.publish import PublishError
-from servicekit.manifest import ManifestError
+from modelkit.gate import GateError
+from modelkit.publish import PublishError, set_default
+from modelkit.variants import NoPhotographsError
+from servicekit.manifest import Manifest, ManifestError
 
-app = typer.Typer(help="Import models into a Triton model repository.", no_args_is_help=True)
+Repository = Annotated[Path, typer.Option(help="Folder of the model repository.")]
+REPOSITORY = Path("triton_models")
+
+app = typer.Typer(help="Import and quantise models in a Triton model repository.", no_args_is_help=True)
 
 
 @app.callback()
 def model() -> None:
-    """Imports models into a Triton model repository."""  # with a callback, Typer keeps `import` a command of its own
+    """Imports and quantises models in a Triton model repository."""
 
 
 @app.command("import")
 def import_model(
     name: Annotated[Importable, typer.Argument(help="The model to import.")],
-    repository: Annotated[Path, typer.Option(help="Folder of the model repository.")] = Path("triton_models"),
+    repository: Repository = REPOSITORY,
     version: Annotated[str, typer.Option(help="Version to publish: a positive integer.")] = "1",
 ) -> None:
     """Imports a published model: exports its weights to ONNX and publishes them with labels and manifest."""
     try:
         manifest = IMPORTS[name](repository, version)
     except (ModelkitMissingError, PublishError, ManifestError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
+        raise _failed(error) from error
+    _tell(repository, manifest, version)
+
+
+@app.command("quantise")
+def quantise_model(
+    name: Annotated[str, typer.Argument(help="The model.")],
+    version: Annotated[str, typer.Option(help="Version to publish: a positive integer.")],
+    parent: Annotated[str, typer.Option("--from", help="Version to quantise.")] = "1",
+    repository: Repository = REPOSITORY,
+    calibration: Annotated[
+        Path, typer.Option(help="Folder with the photographs that set the ranges of the activations.")
+    ] = Path("modelkit/calibration"),
+    photographs: Annotated[
+        Path, typer.Option(help="Folder with the photographs on which the new version must answer as the old one.")
+    ] = Path("tests/photographs"),
+    float_convolutions: Annotated[
+        int, typer.Option(min=0, help="Convolutions, from the input on, that stay in floating point.")
+    ] = 6,
+) -> None:
+    """Makes an INT8 version of a published model; a gate compares its answers with the original's.
+
+    What answers requests that name no version stays as it is.
+    """
+    try:
+        from modelkit.quantise import Plan, publish_quantised  # noqa: PLC0415 -- serving has not the packages it needs
+
+        plan = Plan(parent, version, calibration, photographs, float_convolutions)
+        manifest = publish_quantised(repository, name, plan)
+    except ModuleNotFoundError as error:
+        raise _failed(ModelkitMissingError(error.name or "onnxruntime")) from error
+    except (GateError, NoPhotographsError, PublishError, ManifestError) as error:
+        raise _failed(error) from error
+    _tell(repository, manifest, version)
+    for figure, value in manifest.versions[version].accuracy.items():
+        typer.echo(f"  {figure}: {value}")
+
+
+@app.command("default")
+def default_version(
+    name: Annotated[str, typer.Argument(help="The model.")],
+    version: Annotated[str, typer.Argument(help="The published version that shall answer when none is named.")],
+    repository: Repository = REPOSITORY,
+) -> None:
+    """Says which version answers requests that name none; services obey after a restart."""
+    try:
+        set_default(repository, name, version)
+    except (PublishError, ManifestError) as error:
+        raise _failed(error) from error
+    typer.echo(f"{name}: version {version} answers requests that name none")
+
+
+def _failed(error: Exception) -> typer.Exit:
+    typer.echo(f"error: {error}", err=True)
+    return typer.Exit(1)
+
+
+def _tell(repository: Path, manifest: Manifest, version: str) -> None:
     artifact = manifest.versions[version].artifacts["cpu"]
     typer.echo(f"{repository / manifest.name / artifact.file}  sha256 {artifact.sha256}")

@@ -7,11 +7,17 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
+from modelkit.engine import int8_convolutions, logits
+from modelkit.gate import judge
+from modelkit.measure import measure
+from modelkit.variants import photographs, unchanged
 from servicekit.manifest import Manifest, read_labels, read_manifest, read_repository
 
 pytestmark = pytest.mark.contract
 
-REPOSITORY = Path(__file__).parents[2] / "triton_models"
+ROOT = Path(__file__).parents[2]
+REPOSITORY = ROOT / "triton_models"
+LITE0 = REPOSITORY / "efficientnet_lite0"
 MODELS = sorted(path.name for path in REPOSITORY.iterdir() if path.is_dir())
 
 
@@ -89,6 +95,35 @@ def test_models_are_warm_before_they_are_ready(config: model_config_pb2.ModelCon
 
 def test_the_default_model_names_the_cat() -> None:
     """Class 285 of the default model is the Egyptian cat, so the labels are in ImageNet's order."""
-    folder = REPOSITORY / "efficientnet_lite0"
-    labels = read_labels(folder, read_manifest(folder).output)
+    labels = read_labels(LITE0, read_manifest(LITE0).output)
     assert (labels[0], labels[285], labels[999]) == ("tench", "Egyptian cat", "toilet tissue")
+
+
+def test_the_default_model_answers_in_floating_point_unless_asked() -> None:
+    """The quantised version is there for who names it; version 1 stays the default."""
+    manifest = read_manifest(LITE0)
+    precisions = {version: said.artifacts["cpu"].precision for version, said in manifest.versions.items()}
+    assert ("1", {"1": "fp32", "2": "int8"}) == (manifest.default_version, precisions)
+
+
+def test_the_quantised_version_computes_in_int8() -> None:
+    """OpenVINO really runs version 2's convolutions in INT8, all but the first six; version 1 has none."""
+    first, second = ((LITE0 / version / "model.onnx").read_bytes() for version in ("1", "2"))
+    assert ((0, 49), (43, 49)) == (int8_convolutions(first), int8_convolutions(second))
+
+
+@pytest.mark.parametrize("precision", ["", "f32"])
+def test_the_quantised_version_names_the_same_classes(precision: str) -> None:
+    """Both versions give every test photograph the same first class, with and without bf16 for what stays float."""
+    pictures = unchanged(photographs(ROOT / "tests" / "photographs"), read_manifest(LITE0).input)
+    first, second = ((LITE0 / version / "model.onnx").read_bytes() for version in ("1", "2"))
+    expected = logits(first, pictures, precision="f32").argmax(axis=1).tolist()
+    assert expected == logits(second, pictures, precision=precision).argmax(axis=1).tolist()
+
+
+def test_the_quantised_version_still_passes_the_gate() -> None:
+    """The committed file passes today's gate, and its manifest says that its parent is today's version 1."""
+    manifest = read_manifest(LITE0)
+    parent, candidate = ((LITE0 / version / "model.onnx").read_bytes() for version in ("1", "2"))
+    judge(candidate, measure(parent, candidate, ROOT / "tests" / "photographs", manifest.input))
+    assert manifest.versions["1"].artifacts["cpu"].sha256 == manifest.versions["2"].lineage["parent_sha256"]

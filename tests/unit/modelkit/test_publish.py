@@ -9,7 +9,8 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from modelkit import publish as publishing
-from modelkit.publish import Card, PublishError, Release, publish
+from modelkit.gate import Passed
+from modelkit.publish import Card, PublishError, Release, model_card, publish, set_default
 from modelkit.triton_config import render_config
 from servicekit.manifest import Output, Recipe, read_labels, read_manifest
 
@@ -26,6 +27,11 @@ CARD = Card(
     labels=("circle", "square", "triangle"),
 )
 ONE = Release("1", b"the first model", lineage={"commit": "abc"}, accuracy={"top1": 0.5})
+
+SMALL = b"the second model, quantised"
+QUANTISED = Release(
+    "2", SMALL, temperature=1.5, precision="int8", passed=Passed(hashlib.sha256(SMALL).hexdigest(), {"variants": 20})
+)
 
 
 def test_published_version_validates(tmp_path: Path) -> None:
@@ -91,6 +97,44 @@ def test_labels_fit_the_classes(tmp_path: Path) -> None:
     with pytest.raises(PublishError, match="3 classes but 2 labels"):
         publish(tmp_path, replace(CARD, labels=("circle", "square")), ONE)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("passed", [None, Passed(hashlib.sha256(b"another file").hexdigest(), {})])
+def test_nothing_quantised_passes_without_the_gate(tmp_path: Path, passed: Passed | None) -> None:
+    """A quantised file without the gate's word, or with its word for another file, is refused."""
+    with pytest.raises(PublishError, match="version 2 is int8, and this file has not passed the gate"):
+        publish(tmp_path, CARD, replace(QUANTISED, passed=passed))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_quantised_version_does_not_take_over(tmp_path: Path) -> None:
+    """Joining as the newest version, a quantised one leaves the answers to those who name none as they were."""
+    publish(tmp_path, CARD, ONE)
+    manifest = publish(tmp_path, CARD, QUANTISED)
+    assert "1" == manifest.default_version
+    assert ("int8", 1.5) == (manifest.versions["2"].artifacts["cpu"].precision, manifest.versions["2"].temperature)
+
+
+def test_a_default_outlives_publishing(tmp_path: Path) -> None:
+    """Once a version is the default, only `set_default` changes that; without one the newest version answers."""
+    assert publish(tmp_path, CARD, ONE).default_version is None
+    publish(tmp_path, CARD, QUANTISED)
+    assert "2" == set_default(tmp_path, "shapes", "2").default_version
+    assert "2" == publish(tmp_path, CARD, Release("3", b"the third model")).default_version
+    assert "2" == read_manifest(tmp_path / "shapes").default_version
+
+
+def test_an_unpublished_version_is_no_default(tmp_path: Path) -> None:
+    """The refusal says which versions there are."""
+    publish(tmp_path, CARD, ONE)
+    with pytest.raises(PublishError, match="no version '7'; it has 1"):
+        set_default(tmp_path, "shapes", "7")
+
+
+def test_a_card_is_read_back(tmp_path: Path) -> None:
+    """What all versions share can be taken from the repository for the next one."""
+    publish(tmp_path, CARD, ONE)
+    assert CARD == model_card(tmp_path / "shapes")
 
 
 def test_config_says_what_the_manifest_says() -> None:

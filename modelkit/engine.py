@@ -1,0 +1,45 @@
+"""Runs an ONNX file on OpenVINO, the engine that serves on the CPU, to see what it answers."""
+
+import numpy as np
+import openvino
+
+from modelkit.gate import Logits
+from modelkit.variants import Pictures
+
+_BATCH = 8
+
+
+def logits(model: bytes, pictures: Pictures, *, precision: str = "") -> Logits:
+    """Returns the logits of pictures.
+
+    Args:
+        model: the ONNX file; its first dimension is free.
+        pictures: what the model takes.
+        precision: `f32` to compute every float operation in it; by default what OpenVINO serves with, which is bf16
+            where the CPU has it. Integer operations stay integer.
+    """
+    settings: dict[str, object] = {"ENABLE_CPU_PINNING": False}
+    if precision:
+        settings["INFERENCE_PRECISION_HINT"] = precision
+    core = openvino.Core()
+    compiled = core.compile_model(core.read_model(model), "CPU", settings)
+    batches = [pictures[start : start + _BATCH] for start in range(0, len(pictures), _BATCH)]
+    return np.concatenate([compiled(batch)[0] for batch in batches])
+
+
+def float_precision() -> str:
+    """Names the type in which OpenVINO computes float operations on this machine: `f32` or `bf16`."""
+    return str(openvino.Core().get_property("CPU", "INFERENCE_PRECISION_HINT").to_string())
+
+
+def int8_convolutions(model: bytes) -> tuple[int, int]:
+    """Counts the convolutions that OpenVINO really computes in INT8, and all of them."""
+    core = openvino.Core()
+    runtime = core.compile_model(core.read_model(model), "CPU").get_runtime_model()
+    infos = [node.get_rt_info() for node in runtime.get_ops()]
+    precisions = [_text(info["runtimePrecision"]) for info in infos if _text(info["layerType"]) == "Convolution"]
+    return sum(precision in ("i8", "u8") for precision in precisions), len(precisions)
+
+
+def _text(value: openvino.OVAny) -> str:
+    return str(value.astype(str))

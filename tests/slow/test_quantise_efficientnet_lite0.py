@@ -1,0 +1,70 @@
+"""Quantising the committed model again. Needs the extra `modelkit`."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from modelkit.cli import app
+from modelkit.engine import int8_convolutions
+from modelkit.gate import GateError
+from modelkit.publish import PublishError
+from modelkit.quantise import Plan, publish_quantised
+from servicekit.manifest import read_manifest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).parents[2]
+NAME = "efficientnet_lite0"
+PLAN = Plan("1", "2", ROOT / "modelkit" / "calibration", ROOT / "tests" / "photographs", float_convolutions=6)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Lends a repository with the float version alone."""
+    folder = tmp_path / NAME
+    shutil.copytree(ROOT / "triton_models" / NAME, folder)
+    shutil.rmtree(folder / "2")
+    manifest = read_manifest(folder)
+    only = {"versions": {"1": manifest.versions["1"]}, "default_version": None}
+    (folder / "manifest.json").write_text(manifest.model_copy(update=only).model_dump_json())
+    return tmp_path
+
+
+def _artifact(repository: Path) -> Path:
+    return repository / NAME / "2" / "model.onnx"
+
+
+def test_quantising_again_works(repository: Path) -> None:
+    """A fresh version passes the gate, computes in INT8 as the committed one does, and leaves version 1 the default."""
+    manifest = publish_quantised(repository, NAME, PLAN)
+    assert "1" == manifest.default_version
+    assert (43, 49) == int8_convolutions(_artifact(repository).read_bytes())
+    committed = read_manifest(ROOT / "triton_models" / NAME).versions["2"]
+    assert committed.lineage["calibration_sha256"] == manifest.versions["2"].lineage["calibration_sha256"]
+
+
+def test_the_command_publishes_and_tells(repository: Path) -> None:
+    """`triptych model quantise` prints the file and what the gate measured."""
+    folders = ["--calibration", str(PLAN.calibration), "--photographs", str(PLAN.photographs)]
+    command = ["quantise", NAME, "--version", "2", "--repository", str(repository), *folders]
+    result = CliRunner().invoke(app, command)
+    assert 0 == result.exit_code, result.output
+    assert "photographs_same_top1: 8" in result.output
+
+
+def test_a_coarser_version_is_refused(repository: Path) -> None:
+    """With every convolution quantised the answers move too far: the gate refuses, and nothing is published."""
+    coarse = Plan(PLAN.parent, PLAN.version, PLAN.calibration, PLAN.photographs, float_convolutions=0)
+    with pytest.raises(GateError, match=r"mean KL divergence is 0\.0\d+ nats, 0\.0\d+ above the most allowed"):
+        publish_quantised(repository, NAME, coarse)
+    assert {"1"} == read_manifest(repository / NAME).versions.keys()
+    assert not _artifact(repository).exists()
+
+
+def test_the_judges_are_new_to_the_model(repository: Path) -> None:
+    """A photograph that calibrated cannot judge."""
+    partial = Plan(PLAN.parent, PLAN.version, PLAN.photographs, PLAN.photographs, float_convolutions=6)
+    with pytest.raises(PublishError, match="share photographs"):
+        publish_quantised(repository, NAME, partial)
