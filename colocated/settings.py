@@ -1,5 +1,9 @@
 """Settings of the co-located process: everybody's, read once."""
 
+from typing import Self
+
+from pydantic import model_validator
+
 from gateway.settings import GatewaySettings
 from services.inference.settings import InferenceSettings
 from services.postprocess.settings import PostprocessSettings
@@ -17,3 +21,9 @@ class ColocatedSettings(GatewaySettings, PreprocessSettings, InferenceSettings, 
     """Not used."""
     postprocess_target: str = HERE
     """Not used."""
+
+    @model_validator(mode="after")
+    def _check_messages(self) -> Self:
+        if self.max_message_images > self.max_batch:
+            raise ValueError(f"max_message_images ({self.max_message_images}) is above max_batch ({self.max_batch})")
+        return self

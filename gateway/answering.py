@@ -41,7 +41,7 @@ class Answering:
         self._tiers.require()
         choice = self._directory.resolve(call.model, call.version)
         if self._cache is None:
-            results = await self._pipeline.classify(choice.model, call)
+            results = await self._pipeline.classify(choice, call)
         elif len(call.images) == 1:
             results = [await self._one(self._cache, choice, call)]
         else:
@@ -60,7 +60,7 @@ class Answering:
     async def _one(self, cache: ResultCache, choice: Choice, call: Call) -> Result:
         began = time.perf_counter()
         content_digest = digest(call.images[0])
-        key = make_key(*choice, content_digest)
+        key = make_key(choice.model, choice.version, choice.fingerprint, content_digest)
         found = cache.get(key, call.top_k, call.min_score)
         if found is not None:
             found.cached = True
@@ -72,7 +72,7 @@ class Answering:
         return shared
 
     async def _compute(self, cache: ResultCache, choice: Choice, call: Call, content_digest: bytes) -> Result:
-        (result,) = await self._pipeline.classify(choice.model, call)
+        (result,) = await self._pipeline.classify(choice, call)
         key = make_key(choice.model, result.version, choice.fingerprint, content_digest)
         cache.put(key, result, call.top_k, call.min_score)
         return result

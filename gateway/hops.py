@@ -4,6 +4,8 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import structlog
+
 from gateway import messages
 from gateway.coalescer import Bounds, Coalescer
 from gateway.messages import Decoded, Encoded, Inferred, Input, InputKey, Output, OutputKey
@@ -11,11 +13,13 @@ from gateway.metrics import BATCH_IMAGES
 from gateway.settings import GatewaySettings
 from gateway.tier import Tier
 from gateway.tiers import INFERENCE, POSTPROCESS, PREPROCESS, Tiers
-from servicekit.errors import TriptychError
+from servicekit.errors import Internal, InvalidArgument, TriptychError
 from servicekit.metrics import RpcMetrics
 from servicekit.remote import RemoteMethod
 from servicekit.settings import MIB
 from triptych.postprocess.v1 import postprocess_service_pb2 as postprocess_pb
+
+log = structlog.get_logger()
 
 PREPROCESS_IMAGES = f"/{PREPROCESS}/PreprocessImages"
 PREDICT_LOGITS = f"/{INFERENCE}/PredictLogits"
@@ -69,14 +73,18 @@ class Hop(Generic[Key, Item, Result]):
 
     async def _send(self, key: Key, items: Sequence[Item], timeout_s: float) -> list[Result | TriptychError]:
         self._observe_size(len(items))
-        response = await self._method(self._build(key, items), timeout_s)
+        try:
+            response = await self._method(self._build(key, items), timeout_s)
+        except InvalidArgument as error:  # of the message, which is the gateway's; a caller's fault is an item's
+            log.exception("a service refused a message", tier=self._tier.name, items=len(items))
+            raise Internal(f"The {self._tier.name} service refused a message of the gateway.") from error
         self._tier.answered()
         return self._read(response, items)
 
 
 def _weight(item: tuple[Any, ...]) -> int:
-    """Returns the bytes of an item: its data comes first."""
-    return len(item[0])
+    """Returns the bytes that an item adds to the message or to its answer, whichever is larger."""
+    return max(len(item.content), item.row_bytes) if isinstance(item, Encoded) else len(item[0])
 
 
 def _all_or_nothing(results: Sequence[Result | TriptychError]) -> list[Result]:

@@ -32,6 +32,8 @@ class Encoded(NamedTuple):
     content: bytes
     deadline_s: float
     """On the monotonic clock."""
+    row_bytes: int = 0
+    """Of the input that will be made of it."""
 
 
 @dataclass(frozen=True, slots=True)

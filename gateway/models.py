@@ -16,6 +16,8 @@ class Choice(NamedTuple):
     """The one asked for, or the default one."""
     fingerprint: str
     """Of all else that decides the answer."""
+    input_bytes: int
+    """Of the model's input for one image."""
 
 
 class ModelDirectory:
@@ -73,7 +75,8 @@ class ModelDirectory:
             what = f"Version {version} of the model" if version else "The model"
             message = f"{what} {name!r} is not ready at the moment."
             raise Unavailable(message, reason=Reason.MODEL_NOT_READY, retry_after_s=1.0)
-        return Choice(name, version or found.default_version, found.fingerprint)
+        input_bytes = found.input_width_px * found.input_height_px * 3
+        return Choice(name, version or found.default_version, found.fingerprint, input_bytes)
 
     def _find(self, name: str) -> inference_model_pb2.Model:
         if not self._models:

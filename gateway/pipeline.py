@@ -7,7 +7,7 @@ from functools import partial
 from gateway.hops import Hops
 from gateway.messages import Decoded, Encoded, Inferred, Input, InputKey, Output
 from gateway.metrics import observe_stages
-from gateway.models import ModelDirectory
+from gateway.models import Choice, ModelDirectory
 from gateway.requests import Call
 from servicekit import context
 from triptych.classification.v1 import classification_pb2
@@ -21,16 +21,16 @@ class Pipeline:
         self._hops = hops
         self._directory = directory
 
-    async def classify(self, model: str, call: Call) -> list[classification_pb2.Classification]:
+    async def classify(self, choice: Choice, call: Call) -> list[classification_pb2.Classification]:
         """Answers a call, one result per image, in order.
 
         Raises:
             TriptychError: whatever went wrong; for an image, with its field path `images[i].content`.
         """
         start = time.perf_counter()
-        inputs = await self._decode(model, call)
+        inputs = await self._decode(choice, call)
         decoded = time.perf_counter()
-        outputs = await self._infer(model, call.version, inputs)
+        outputs = await self._infer(choice.model, call.version, inputs)
         predicted = time.perf_counter()
         rankings = await self._rank(outputs, call)
         ended = time.perf_counter()
@@ -46,9 +46,10 @@ class Pipeline:
         observe_stages(results)
         return results
 
-    async def _decode(self, model: str, call: Call) -> list[Decoded]:
+    async def _decode(self, choice: Choice, call: Call) -> list[Decoded]:
         deadline_s = context.deadline_s()
-        return await self._hops.preprocess.run(model, [Encoded(content, deadline_s) for content in call.images])
+        images = [Encoded(content, deadline_s, choice.input_bytes) for content in call.images]
+        return await self._hops.preprocess.run(choice.model, images)
 
     async def _infer(self, model: str, version: str, inputs: Sequence[Decoded]) -> list[Inferred]:
         deadline_s = context.deadline_s()

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 
-_SCHEMES = ("ipv4:", "ipv6:", "unix:")
+_SCHEMES = ("ipv4:", "ipv6:", "unix:", "inprocess:")
 
 
 def listed(target: str) -> int | None:
@@ -17,6 +17,6 @@ async def resolved(target: str) -> int:
     try:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, UnicodeError):  # a name too long to be one is told by the codec
         return 1
     return len({address[:2] for *_, address in found}) or 1

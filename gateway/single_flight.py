@@ -1,6 +1,7 @@
 """Identical work in flight is done once: who asks for what is being computed already waits for that."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,8 @@ from servicekit.errors import Cancelled, DeadlineExceeded
 
 Value = TypeVar("Value")
 
+CLOCK_S = 0.002  # a timer of the event loop may fire this much before its time
+
 _SHARED = Counter("triptych_shared_answers", "Images answered by the computation that an identical one had begun.")
 
 
@@ -20,7 +23,16 @@ _SHARED = Counter("triptych_shared_answers", "Images answered by the computation
 class _Flight(Generic[Value]):
     key: Hashable
     task: asyncio.Task[Value]
+    deadline_s: float
+    """Of the caller who began it, on the monotonic clock."""
     waiters: int = 0
+
+    @property
+    def out_of_time(self) -> bool:
+        """Says whether it ended for a reason that was its first caller's own."""
+        if self.task.cancelled() or isinstance(self.task.exception(), DeadlineExceeded | Cancelled):
+            return True
+        return self.task.exception() is not None and time.monotonic() >= self.deadline_s - CLOCK_S
 
 
 class SingleFlight(Generic[Value]):
@@ -41,8 +53,8 @@ class SingleFlight(Generic[Value]):
         left, the computation is cancelled. All callers get the same object, and must not change it.
 
         Raises:
-            DeadlineExceeded, Cancelled: this caller's own computation ended so. If another's did, a caller who has time
-                left begins anew.
+            DeadlineExceeded, Cancelled: this caller's own computation ended so. If another's did, or failed when that
+                one's time was over, a caller who has time left begins anew.
             Exception: what else the computation raises, to all who wait; it is not remembered.
         """
         while True:
@@ -51,7 +63,7 @@ class SingleFlight(Generic[Value]):
             if flight is None or not joined:
                 flight = self._begin(key, make)
             await self._landing(flight)
-            if joined and _out_of_time(flight.task) and context.time_left_s() > 0:
+            if joined and flight.out_of_time and context.time_left_s() > 0:
                 continue
             try:
                 value = flight.task.result()
@@ -62,7 +74,7 @@ class SingleFlight(Generic[Value]):
             return value
 
     def _begin(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, Value]]) -> _Flight[Value]:
-        flight = _Flight(key, asyncio.create_task(make()))
+        flight = _Flight(key, asyncio.create_task(make()), context.deadline_s())
         flight.task.add_done_callback(partial(self._ended, flight))
         self._flights[key] = flight
         return flight
@@ -86,8 +98,3 @@ class SingleFlight(Generic[Value]):
     def _forget(self, flight: _Flight[Value]) -> None:
         if self._flights.get(flight.key) is flight:
             del self._flights[flight.key]
-
-
-def _out_of_time(task: asyncio.Task[Any]) -> bool:
-    """Says whether a computation ended for a reason that was its first caller's own."""
-    return task.cancelled() or isinstance(task.exception(), DeadlineExceeded | Cancelled)

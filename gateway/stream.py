@@ -1,12 +1,12 @@
 """Video: while a frame is in work only the newest of the waiting ones is kept, so that answers never lag behind."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 
-from gateway.classifier import Classifier
+from gateway.classifier import Classifier, Results
 from gateway.requests import Call, check_frame
 from servicekit import context
-from servicekit.errors import Reason, TriptychError, Unavailable
+from servicekit.errors import DeadlineExceeded, Reason, TriptychError, Unavailable
 from servicekit.server import background
 from triptych.classification.v1 import classification_service_pb2 as pb
 
@@ -86,9 +86,17 @@ async def _answer(
 
     context.set_deadline(timeout_s)
     try:
-        (result,) = await classifier.classify("grpc_stream", parse)
+        (result,) = await _within(timeout_s, classifier.classify("grpc_stream", parse))
     except TriptychError as error:
         field = error.field.replace("images[0].", "image.", 1)
         fault = pb.FrameError(code=error.code, reason=error.reason, message=error.message, field=field)
         return pb.ClassifyStreamResponse(frame=frame.frame, error=fault)
     return pb.ClassifyStreamResponse(frame=frame.frame, classification=result)
+
+
+async def _within(timeout_s: float, work: Awaitable[Results]) -> Results:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await work
+    except TimeoutError:
+        raise DeadlineExceeded(f"The frame was not answered within {timeout_s:.3g} s.") from None

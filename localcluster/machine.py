@@ -1,9 +1,9 @@
 """What is measured when a machine is: its processor, and the cores that a cluster may keep busy."""
 
-import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from servicekit.cores import CGROUP, usable_cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +17,10 @@ class Machine:
         return f"{self.cpu}, {self.cores} core{'' if self.cores == 1 else 's'}"
 
 
-def this_machine(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> Machine:
+def this_machine(proc: Path = Path("/proc"), cgroup: Path = CGROUP) -> Machine:
     """Describes the machine as this process may use it: affinity and the container's quota count."""
-    cores = len(os.sched_getaffinity(0))
-    quota, _, period = _text(cgroup / "cpu.max").strip().partition(" ")
-    if quota.isdecimal() and period.isdecimal():
-        cores = min(cores, math.ceil(int(quota) / int(period)))
     lines = (line for line in _text(proc / "cpuinfo").splitlines() if line.startswith("model name"))
-    return Machine(next(lines, "").partition(":")[2].strip() or "unknown processor", cores)
+    return Machine(next(lines, "").partition(":")[2].strip() or "unknown processor", usable_cores(cgroup))
 
 
 def _text(path: Path) -> str:

@@ -79,7 +79,8 @@ class Duel:
     @property
     def won(self) -> bool:
         """Says whether the candidate is better by more than noise."""
-        return not self.failure and len(self.pairs) == PAIRS and self.ratio > 1 + MARGIN
+        ahead = len(self.pairs) == PAIRS and all(_ratio(pair) > 1 for pair in self.pairs)
+        return not self.failure and ahead and self.ratio > 1 + MARGIN
 
 
 @dataclass(frozen=True, slots=True)

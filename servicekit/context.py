@@ -17,7 +17,8 @@ LONGEST_ID = 128
 LONGEST_IDS = 2048
 """Characters of the ids of all callers that share a message between the services."""
 
-_REQUEST_ID = re.compile(r"[\x21-\x7e]+")
+_REQUEST_ID = re.compile(r"[\x21-\x2b\x2d-\x7e]+")
+_REQUEST_IDS = re.compile(r"[\x21-\x7e]+")  # several, joined with commas
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -42,9 +43,16 @@ _current: ContextVar[RequestContext | None] = ContextVar("request_context", defa
 _deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
 
 
-def accept(request_id: str | None, traceparent: str | None, *, longest: int = LONGEST_ID) -> RequestContext:
-    """Builds the context of an incoming request; what is missing, malformed or too long is replaced by a fresh id."""
-    if request_id is None or len(request_id) > longest or not _REQUEST_ID.fullmatch(request_id):
+def accept(request_id: str | None, traceparent: str | None, *, several: bool = False) -> RequestContext:
+    """Builds the context of an incoming request; what is missing, malformed or too long is replaced by a fresh id.
+
+    Args:
+        request_id: as it came.
+        traceparent: as it came.
+        several: whether the ids of several callers may come joined, as they do between the services.
+    """
+    longest, pattern = (LONGEST_IDS, _REQUEST_IDS) if several else (LONGEST_ID, _REQUEST_ID)
+    if request_id is None or len(request_id) > longest or not pattern.fullmatch(request_id):
         request_id = secrets.token_hex(16)
     if traceparent is None or not _TRACEPARENT.fullmatch(traceparent):
         traceparent = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"

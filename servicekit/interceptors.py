@@ -37,7 +37,7 @@ class ContextInterceptor(Around):
         asked = request_context.accept(
             _text(metadata, request_context.REQUEST_ID),
             _text(metadata, request_context.TRACEPARENT),
-            longest=request_context.LONGEST_ID if self._echo else request_context.LONGEST_IDS,
+            several=not self._echo,
         )
         request_context.enter(asked)
         if self._echo:
@@ -158,9 +158,7 @@ class MalformedInterceptor(Around):
     def _unary(self, rpc: Rpc, inner: Any) -> Any:
         async def call(request: Any, context: Context) -> Any:
             if request is None:
-                raise InvalidArgument(
-                    f"The bytes sent are no request of {rpc.method}.", reason=Reason.REQUEST_MALFORMED
-                )
+                raise _malformed(rpc)
             return await inner(request, context)
 
         return call

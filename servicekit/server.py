@@ -22,6 +22,7 @@ from servicekit.channel import server_options
 from servicekit.health import Readiness
 from servicekit.interceptors import interceptors
 from servicekit.logging import configure_logging
+from servicekit.manifest import ManifestError
 from servicekit.memory import keep_freed_memory
 from servicekit.metrics import RpcMetrics
 from servicekit.service import Register, Service
@@ -185,5 +186,8 @@ def main(service: str, settings_type: type[S], run: Callable[[S], Awaitable[None
         gc.set_threshold(GARBAGE_THRESHOLD)
         await run(settings)
 
-    uvloop.run(body())
+    try:
+        uvloop.run(body())
+    except ManifestError as error:
+        raise SystemExit(f"{service}: {error}") from None
     return 0

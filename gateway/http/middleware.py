@@ -80,7 +80,8 @@ class RequestFrame:
             size = len(message.get("body", b""))
             received += size
             self._bytes_in_flight += size
-            self._check(received)
+            if size:
+                self._check(received)
             return message
 
         try:
@@ -91,7 +92,7 @@ class RequestFrame:
     def _check(self, received: int) -> None:
         if received > self._max_body_bytes:
             raise self._too_large()
-        if received and self._bytes_in_flight > self._max_bytes_in_flight:
+        if self._bytes_in_flight > self._max_bytes_in_flight:
             most = readable(self._max_bytes_in_flight)
             raise ResourceExhausted(f"The bodies of all requests in work may have at most {most}.", retry_after_s=1.0)
 

@@ -1,10 +1,10 @@
 """Settings of the preprocess service."""
 
-import os
 from pathlib import Path
 
 from pydantic import Field
 
+from servicekit.cores import usable_cores
 from servicekit.settings import MIB, ProcessSettings
 from services.preprocess.transforms import OVERSAMPLING
 
@@ -14,7 +14,7 @@ class PreprocessSettings(ProcessSettings):
 
     model_repository: Path
     """Folder with one folder per model."""
-    decode_threads: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
+    decode_threads: int = Field(default_factory=usable_cores, ge=1)
     """Images decoded at the same time; each takes one core."""
     max_waiting: int = Field(default=256, ge=1)
     """Images that may wait for a thread; more are refused at once."""

@@ -274,3 +274,39 @@ async def test_a_slow_message_holds_up_nobody(behind: Neighbours, monkeypatch: p
         gate.lets_pass()
 
         assert "a" == await _labels(slow)
+
+
+async def test_a_message_that_a_service_refuses_is_no_callers_fault(behind: Neighbours) -> None:
+    """A service with a lower limit than the gateway's messages is a mistake of the installation."""
+    behind.preprocess.answer = raising(InvalidArgument("A call carries 1 to 4 images; this one has 8.", field="images"))
+    async with running_gateway(behind, serve_http=False) as gateway:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await pb_grpc.ClassificationServiceStub(gateway.channel).Classify(
+                pb.ClassifyRequest(images=[Image(content=b"a")]), timeout=5
+            )
+
+    assert grpc.StatusCode.INTERNAL is caught.value.code()
+
+
+async def test_a_frame_is_given_up_when_its_time_is_over(behind: Neighbours) -> None:
+    """A video's frame that shares a message with a patient caller does not wait as long as that one."""
+    behind.preprocess.answer = _forever
+    async with running_gateway(behind, serve_http=False, default_timeout_s=0.3) as gateway:
+        stub = pb_grpc.ClassificationServiceStub(gateway.channel)
+        patient = asyncio.create_task(
+            _awaited(stub.Classify(pb.ClassifyRequest(images=[Image(content=b"a")]), timeout=20))
+        )
+        call = stub.ClassifyStream(iter([pb.ClassifyStreamRequest(frame=1, image=Image(content=b"b"))]), timeout=20)
+        async with asyncio.timeout(10):
+            response: Any = await call.read()
+        assert "DEADLINE_EXCEEDED" == response.error.reason
+        assert not patient.done()
+        patient.cancel()
+
+
+async def _awaited(call: Any) -> Any:
+    return await call
+
+
+async def _forever(_request: Any, _response: Any) -> Any:
+    await asyncio.Event().wait()

@@ -303,3 +303,33 @@ def test_any_history_computes_once_and_leaves_nothing(acts: list[tuple[str, int]
         assert {asyncio.current_task()} == asyncio.all_tasks()
 
     asyncio.run(play())
+
+
+async def test_a_failure_when_the_first_callers_time_is_over_is_not_shared() -> None:
+    """Whatever ended a computation at its first caller's deadline, who has more time begins anew."""
+    flights: SingleFlight[str] = SingleFlight()
+    joined = asyncio.Event()
+    runs = 0
+
+    async def make() -> str:
+        nonlocal runs
+        runs += 1
+        if runs > 1:
+            return "answer"
+        await joined.wait()
+        await asyncio.sleep(max(0.0, context.time_left_s()))
+        raise Unavailable("Away.")
+
+    async def ask(timeout_s: float) -> str:
+        context.set_deadline(timeout_s)
+        return await flights.run("key", make)
+
+    first = asyncio.create_task(ask(0.05))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(ask(10))
+    await asyncio.sleep(0)
+    joined.set()
+
+    assert "answer" == await second
+    with pytest.raises(Unavailable):
+        await first

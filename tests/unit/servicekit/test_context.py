@@ -17,9 +17,9 @@ def test_a_callers_ids_are_kept() -> None:
     assert (("x-request-id", "order-7"), ("traceparent", PARENT)) == asked.metadata()
 
 
-@pytest.mark.parametrize("given", [None, "", "a b", "x" * 129, "línea", "a\nb", "a\x7f"])
+@pytest.mark.parametrize("given", [None, "", "a b", "a,b", "x" * 129, "línea", "a\nb", "a\x7f"])
 def test_a_bad_request_id_is_replaced(given: str | None) -> None:
-    """What is missing, too long or unprintable becomes a fresh id of 32 digits."""
+    """What is missing, too long, unprintable or several becomes a fresh id of 32 digits."""
     got = context.accept(given, None).request_id
 
     assert given != got
@@ -30,12 +30,12 @@ def test_ids_of_several_callers_may_be_long() -> None:
     """Between the services the limit is that of a message with many callers."""
     longest = context.LONGEST_IDS
 
-    assert "x" * longest == context.accept("x" * longest, None, longest=longest).request_id
-    assert "x" * longest != context.accept("x" * (longest + 1), None, longest=longest).request_id[:longest]
+    assert "x" * longest == context.accept("x" * longest, None, several=True).request_id
+    assert "x" * longest != context.accept("x" * (longest + 1), None, several=True).request_id[:longest]
 
 
 def _asking(request_id: str, digit: str = "a") -> context.RequestContext:
-    return context.accept(request_id, f"00-{digit * 32}-{digit * 16}-01", longest=len(request_id))
+    return context.accept(request_id, f"00-{digit * 32}-{digit * 16}-01", several=True)
 
 
 def test_callers_that_share_a_message_share_its_ids() -> None:
@@ -73,7 +73,7 @@ def test_ids_that_are_too_long_together_are_left_out() -> None:
     ids = got.request_id.split(",")
     assert [caller.request_id for caller in callers[: len(ids)]] == ids
     assert context.LONGEST_IDS - 129 < len(got.request_id) <= context.LONGEST_IDS
-    assert got == context.accept(got.request_id, got.traceparent, longest=context.LONGEST_IDS)
+    assert got == context.accept(got.request_id, got.traceparent, several=True)
 
 
 @pytest.mark.parametrize(
