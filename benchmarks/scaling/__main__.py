@@ -10,12 +10,14 @@ from benchmarks.scaling.cell import Coalescing
 from benchmarks.scaling.compare import Measured, compare, comparison_text
 from benchmarks.scaling.costs import MEASURED, Costs, read_costs
 from benchmarks.scaling.layout import LAYOUTS, Layout, Tier, one_machine
-from benchmarks.scaling.plan import CELL_RATE, Target, doubled, make_plans, size_cell
+from benchmarks.scaling.plan import CELL_RATE, Target, doubled, make_plans, size_cell, spread
 from benchmarks.scaling.plots import draw_latency
 from benchmarks.scaling.simulation import Load, simulate
 from benchmarks.scaling.tables import PLAN_HEADER, law_text, plan_row, result_text
 
 MACHINE = "machine"
+IN_FLIGHT = 12
+"""Messages per hop that a gateway process of a cluster may have under way; on one machine it is `Coalescing`'s."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -93,8 +95,8 @@ def _cell(options: argparse.Namespace, costs: Costs) -> tuple[Layout, dict[str, 
     sized_for = options.sized_for or options.rate
     if not sized_for:
         raise ValueError("--clients in a layout other than machine needs --sized-for")
-    tiers, _ = size_cell(layout, costs, sized_for, _target(options), _coalescing(options))
-    return layout, tiers
+    tiers, _ = size_cell(layout, costs, sized_for, _target(options), Coalescing(IN_FLIGHT))
+    return layout, spread(tiers, options.zones)
 
 
 def _costs(options: argparse.Namespace) -> Costs:
@@ -104,7 +106,9 @@ def _costs(options: argparse.Namespace) -> Costs:
 
 
 def _coalescing(options: argparse.Namespace) -> Coalescing:
-    return Coalescing(options.in_flight, options.images, options.zones)
+    machine = getattr(options, "layout", None) == MACHINE or options.command is _compare
+    in_flight = options.in_flight or (Coalescing().in_flight if machine else IN_FLIGHT)
+    return Coalescing(in_flight, options.images, options.zones)
 
 
 def _target(options: argparse.Namespace) -> Target:
@@ -164,7 +168,7 @@ def _command(
     parser.add_argument("--costs", type=Path, default=MEASURED, help="file of costs")
     parser.add_argument("--cpu-gbit", type=float, help="network of a CPU node, instead of the file's")
     parser.add_argument("--gpu-gbit", type=float, help="network of a GPU node, instead of the file's")
-    parser.add_argument("--in-flight", type=int, default=3, help="messages per hop and gateway process")
+    parser.add_argument("--in-flight", type=int, help="messages per hop and gateway process: 3 on one machine, else 12")
     parser.add_argument("--images", type=int, default=8, help="most images in a message")
     parser.add_argument("--zones", type=int, default=1, help="zones that replicas are spread over")
     parser.add_argument("--use", type=float, default=0.7, help="share that the busiest resource of a tier may be used")

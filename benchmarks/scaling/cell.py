@@ -47,6 +47,7 @@ class Replica:
             at_once=1 if gpu else shape.cores,
             size=GPU_BATCH if gpu else CPU_BATCH,
             run=self._infer_on_gpu if gpu else self._infer_on_cpu,
+            spread=True,
         )
         self.decoder = Batcher(env, at_once=1, size=GPU_BATCH, run=self._decode_on_gpu) if layout.gpu_decode else None
 

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Generic, TypeVar
 
 import simpy
@@ -97,7 +98,15 @@ class Batcher(Generic[Item]):
     The gateway's messages to a service are made like this, and the engine's batches.
     """
 
-    def __init__(self, env: simpy.Environment, *, at_once: int, size: int, run: Callable[[list[Item]], Steps]) -> None:
+    def __init__(
+        self,
+        env: simpy.Environment,
+        *,
+        at_once: int,
+        size: int,
+        run: Callable[[list[Item]], Steps],
+        spread: bool = False,
+    ) -> None:
         """Begins empty.
 
         Args:
@@ -105,9 +114,11 @@ class Batcher(Generic[Item]):
             at_once: batches that run at the same time.
             size: items in one batch.
             run: the steps of a batch.
+            spread: whether what waits is shared out over all batches that may run, not put into the first.
         """
         self._env = env
-        self._free = at_once
+        self._free = self._at_once = at_once
+        self._spread = spread
         self._size = size
         self._run = run
         self._waiting: deque[tuple[Item, simpy.Event]] = deque()
@@ -124,7 +135,8 @@ class Batcher(Generic[Item]):
     def _start(self) -> None:
         while self._free and self._waiting:
             self._free -= 1
-            batch = [self._waiting.popleft() for _ in range(min(self._size, len(self._waiting)))]
+            waiting = ceil(len(self._waiting) / self._at_once) if self._spread else len(self._waiting)
+            batch = [self._waiting.popleft() for _ in range(min(self._size, waiting))]
             self._env.process(self._work(batch))
 
     def _work(self, batch: list[tuple[Item, simpy.Event]]) -> Steps:
