@@ -34,6 +34,7 @@ class ModelDirectory:
     def lose(self, detail: str) -> None:
         """Says of every version that it takes no requests, and why, when nobody knows better any more."""
         for model in self._models.values():
+            model.default_version = ""
             for version in model.versions:
                 version.state = inference_model_pb2.MODEL_STATE_UNAVAILABLE
                 version.detail = detail
@@ -48,11 +49,13 @@ class ModelDirectory:
         return None
 
     def is_ready(self, model: str, version: str) -> bool:
-        """Says whether a version, or any version, of a model takes requests."""
-        return model in self._models and any(
-            each.state == inference_model_pb2.MODEL_STATE_READY and version in ("", each.version)
-            for each in self._models[model].versions
-        )
+        """Says whether a version of a model takes requests; without one, whether requests that name none are taken."""
+        found = self._models.get(model)
+        if found is None:
+            return False
+        wanted = version or found.default_version
+        ready = inference_model_pb2.MODEL_STATE_READY
+        return any(each.version == wanted and each.state == ready for each in found.versions)
 
     def resolve(self, model: str, version: str) -> Choice:
         """Returns the model and version to use.

@@ -17,6 +17,7 @@ EXIT_TIMEOUT_S = 10
 MIN_PING_INTERVAL_MS = 5_000
 """Half of what clients do: they ping each 10 s, and gRPC's servers hang up on whoever pings more often than allowed."""
 ENGINE_THREADS = "OPENVINO_THREADS"
+MODEL_CACHE = "OPENVINO_CACHE"
 """Variable with the threads of one instance of a model; the backend on the CPU reads it."""
 SHARED_MEMORY_BYTES = 16 * 2**20
 """For the batches between the server and its Python backend (32 pictures: 4.6 MiB); it grows when it has to."""
@@ -49,6 +50,7 @@ def triton_command(
     """
     flags = [*_model_flags(runtime, repository, models), *_listen_flags(endpoints), *_limit_flags(endpoints)]
     engine = {ENGINE_THREADS: engine_threads} if engine_threads else {}
+    engine[MODEL_CACHE] = str(runtime.home / "compiled-models")
     return [str(runtime.server), *flags], _environment(runtime) | engine
 
 

@@ -163,11 +163,11 @@ def value(metrics: str, name: str) -> float:
 
 
 def test_readyz_names_every_dependency_and_what_is_live(cluster: Cluster) -> None:
-    """/readyz lists the four dependencies and the version that Triton has ready, with its backend."""
+    """/readyz lists the four dependencies and the versions that Triton has ready, with their backend."""
     body = httpx.get(f"{cluster.http}/readyz").json()
     assert {"preprocess", "inference", "postprocess", "triton"} == set(body["dependencies"])
-    (version,) = body["models"][0]["versions"]
-    assert ("1", "MODEL_STATE_READY", "openvino") == (version["version"], version["state"], version["backend"])
+    states = [(each["version"], each["state"], each["backend"]) for each in body["models"][0]["versions"]]
+    assert [(version, "MODEL_STATE_READY", "openvino") for version in ("1", "2")] == states
 
 
 def test_a_deadline_is_kept(cluster: Cluster) -> None:

@@ -38,10 +38,10 @@ def test_dead_stubs_are_an_outage(cluster: Cluster) -> None:
 
 
 def test_one_dead_stub_of_several_is_enough(cluster: Cluster) -> None:
-    """Half of the requests would fail for ever: the version is lost, and no living instance hides the dead one."""
+    """Requests would fail for ever, though not all: the version is lost, and no living instance hides a dead one."""
     with ThreadPoolExecutor() as threads:
         with paused(cluster.status()["supervisor"]["pid"]):
-            kill_stubs(cluster, most=1)
+            kill_stubs(cluster, most=len(stubs(cluster.pid("triton"))) - 1)  # at least one of each version
             first = [threads.submit(cluster.post, COFFEE) for _ in range(4)]
             until(lambda: not cluster.ready(), within_s=3)
             with pytest.raises(AssertionError):  # nobody has repaired it: no check may find it ready again

@@ -3,11 +3,13 @@
 It carries the name of the native backend in NVIDIA's container and reads the same parameters, so that one config.pbtxt
 serves on a laptop and there. It runs inside Triton's own environment: NumPy 1, OpenVINO, and Triton's stub.
 
-Parameters (config.pbtxt), both optional:
+Parameters (config.pbtxt), all optional:
     INFERENCE_NUM_THREADS: threads of one instance; by default what the environment's OPENVINO_THREADS says, and without
         that the instances share the cores that this process may use.
     NUM_STREAMS: groups that share the threads, each inferring a piece of the batch; by default (`AUTO`) one for every
         four threads.
+    CACHE_DIR: folder for compiled models; by default one for each instance below the environment's OPENVINO_CACHE, and
+        without that nothing is kept.
 """
 
 import contextlib
@@ -42,6 +44,7 @@ class TritonPythonModel:
         self._outputs = [tensor["name"] for tensor in config["output"]]
         self._batched = config.get("max_batch_size", 0) > 0
         parameters = {"INFERENCE_NUM_THREADS": os.environ.get("OPENVINO_THREADS", "")}  # noqa: TID251 (Triton's, not ours)
+        parameters |= _cache(args)
         parameters |= {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
         path = Path(args["model_repository"]) / args["model_version"] / filename
         instances = sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
@@ -153,7 +156,17 @@ def cpu_settings(parameters: dict[str, str], instances: int = 1) -> dict[str, An
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": max(1, threads // THREADS_PER_STREAM) if streams == "AUTO" else int(streams),
         "ENABLE_CPU_PINNING": False,  # pinned, every such process on a machine computes on core 0
+        **({"CACHE_DIR": parameters["CACHE_DIR"]} if "CACHE_DIR" in parameters else {}),
     }
+
+
+def _cache(args: dict[str, str]) -> dict[str, str]:
+    """Has compiled models kept, where the environment says where: compiling is most of the time that loading takes.
+
+    Each instance has a folder of its own, since OpenVINO writes its files in place.
+    """
+    folder = os.environ.get("OPENVINO_CACHE", "")  # noqa: TID251 (Triton's, not ours)
+    return {"CACHE_DIR": str(Path(folder) / args["model_instance_name"])} if folder else {}
 
 
 def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:

@@ -90,15 +90,20 @@ def test_leaves_in_time() -> None:
 
 
 def test_inherits_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Triton and its models see three variables, whatever the caller's environment holds."""
+    """Triton and its models see four variables, whatever the caller's environment holds."""
     monkeypatch.setenv("DATABASE_PASSWORD", "hunter2")
     _, env = triton_command(RUNTIME, Path("/models"), ENDPOINTS, ["cats"])
-    expected = {"PATH": "/opt/triton/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "LD_LIBRARY_PATH": "/opt/python"}
+    expected = {
+        "PATH": "/opt/triton/bin:/usr/bin:/bin",
+        "LC_ALL": "C.UTF-8",
+        "LD_LIBRARY_PATH": "/opt/python",
+        "OPENVINO_CACHE": "/opt/triton/compiled-models",
+    }
     assert expected == env
 
 
 def test_the_engine_is_told_its_threads() -> None:
-    """What was chosen for the engine reaches Triton, and so its backend, as the only other variable."""
+    """What was chosen for the engine reaches Triton, and so its backend, as one variable more."""
     _, env = triton_command(RUNTIME, Path("/models"), ENDPOINTS, ["cats"], "3")
-    assert {"PATH", "LC_ALL", "LD_LIBRARY_PATH", "OPENVINO_THREADS"} == env.keys()
+    assert {"PATH", "LC_ALL", "LD_LIBRARY_PATH", "OPENVINO_CACHE", "OPENVINO_THREADS"} == env.keys()
     assert "3" == env["OPENVINO_THREADS"]
