@@ -23,7 +23,7 @@ class ClassifyBody(_Request):
     image_base64: str | None = Field(default=None, description=BASE64)
     images: list[ImageBody] | None = Field(default=None, description="Several images, instead of `image_base64`.")
     model: str | None = Field(default=None, description="Name of the model. Absent: the default model.")
-    version: str | None = Field(default=None, description="Version of the model. Absent: the newest that is ready.")
+    version: str | None = Field(default=None, description="Version of the model. Absent: the default one.")
     top_k: int | None = Field(default=None, ge=1, le=1000, description="Most predictions per image. Absent: 5.")
     min_score: float | None = Field(default=None, ge=0, le=1, description="Least score of a prediction. Absent: 0.")
 

@@ -34,7 +34,7 @@ def classify(  # noqa: PLR0917 (Typer's options)
     ] = None,
     model: Annotated[str, typer.Option(metavar="NAME", help="Name of the model.", show_default="the gateway's")] = "",
     version: Annotated[
-        str, typer.Option(metavar="VERSION", help="Version of the model.", show_default="the newest")
+        str, typer.Option(metavar="VERSION", help="Version of the model.", show_default="the default one")
     ] = "",
     json: Json = False,
     server: Server = None,

@@ -53,7 +53,7 @@ class Client:
         Args:
             image: encoded bytes, the path of a file, or a file opened for reading bytes.
             model: name of the model; empty asks the gateway's default.
-            version: version of the model; empty asks the newest one that is ready.
+            version: version of the model; empty asks the default one.
             top_k: most predictions; None leaves it to the gateway (5).
             min_score: least score of a prediction.
             timeout_s: how long the whole call may take, a second attempt included.
