@@ -96,12 +96,13 @@ class Coalescer(Generic[Key, Item, Result]):
         entries: list[_Entry[Item, Result]] = []
         size = 0
         while queue and len(entries) < self._bounds.max_items:
+            if queue[0].call.done.done():  # its caller has left
+                queue.popleft()
+                continue
             size += self._weigh(queue[0].item)
             if entries and size > self._bounds.max_bytes:
                 break
-            entry = queue.popleft()
-            if not entry.call.done.done():  # otherwise its caller has left
-                entries.append(entry)
+            entries.append(queue.popleft())
         if queue:
             self._waiting[key] = queue
         return entries

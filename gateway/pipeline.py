@@ -1,17 +1,22 @@
 """The chain: preprocess, inference, postprocess, for one accepted call."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
+from typing import TypeVar
 
 from gateway.hops import Hops
-from gateway.messages import Decoded, Encoded, Inferred, Input, InputKey, Output
+from gateway.messages import Decoded, Encoded, Inferred, Input, InputKey, Kind, Output, OutputKey
 from gateway.metrics import observe_stages
 from gateway.models import Choice, ModelDirectory
 from gateway.requests import Call
 from servicekit import context
 from triptych.classification.v1 import classification_pb2
 from triptych.postprocess.v1 import postprocess_service_pb2 as postprocess_pb
+
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
+Result = TypeVar("Result")
 
 
 class Pipeline:
@@ -54,21 +59,32 @@ class Pipeline:
     async def _infer(self, model: str, version: str, inputs: Sequence[Decoded]) -> list[Inferred]:
         deadline_s = context.deadline_s()
         able = partial(self._directory.is_ready, model, version)
-        outputs: dict[int, Inferred] = {}
-        for kind in {each.kind for each in inputs}:  # more than one only while a recipe is being changed
-            own = [index for index, each in enumerate(inputs) if each.kind == kind]
-            rows = [Input(inputs[index].row, deadline_s) for index in own]
-            found = await self._hops.inference.run(InputKey(model, version, kind), rows, able)
-            outputs.update(zip(own, found, strict=True))
-        return [outputs[index] for index in range(len(inputs))]
+
+        async def infer(kind: Kind, own: Sequence[Decoded]) -> list[Inferred]:
+            rows = [Input(each.row, deadline_s) for each in own]
+            return await self._hops.inference.run(InputKey(model, version, kind), rows, able)
+
+        return await _per_key(inputs, lambda each: each.kind, infer)
 
     async def _rank(self, outputs: Sequence[Inferred], call: Call) -> list[postprocess_pb.Ranking]:
-        rankings: dict[int, postprocess_pb.Ranking] = {}
-        for key in {each.key for each in outputs}:  # more than one only while versions are being swapped
-            own = [index for index, each in enumerate(outputs) if each.key == key]
-            rows = [Output(outputs[index].row, call.top_k, call.min_score) for index in own]
-            rankings.update(zip(own, await self._hops.postprocess.run(key, rows), strict=True))
-        return [rankings[index] for index in range(len(outputs))]
+        async def rank(key: OutputKey, own: Sequence[Inferred]) -> list[postprocess_pb.Ranking]:
+            rows = [Output(each.row, call.top_k, call.min_score) for each in own]
+            return await self._hops.postprocess.run(key, rows)
+
+        return await _per_key(outputs, lambda each: each.key, rank)
+
+
+async def _per_key(
+    items: Sequence[Item],
+    key_of: Callable[[Item], Key],
+    run: Callable[[Key, Sequence[Item]], Awaitable[Sequence[Result]]],
+) -> list[Result]:
+    """Runs items that share a key together; there is more than one only while recipes or versions are being swapped."""
+    results: dict[int, Result] = {}
+    for key in dict.fromkeys(map(key_of, items)):
+        own = [index for index, each in enumerate(items) if key_of(each) == key]
+        results.update(zip(own, await run(key, [items[index] for index in own]), strict=True))
+    return [results[index] for index in range(len(items))]
 
 
 def _rounded(ms: float) -> float:

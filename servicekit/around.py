@@ -34,7 +34,7 @@ class Around:
         """Returns the handler of a method with this layer about it."""
         codec = {
             "request_deserializer": self._deserializer(handler.request_deserializer),
-            "response_serializer": self._serializer(handler.response_serializer),
+            "response_serializer": handler.response_serializer,
         }
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
@@ -47,9 +47,6 @@ class Around:
         return handler  # health's Watch and the like bring no error or timing of ours
 
     def _deserializer(self, inner: Any) -> Any:
-        return inner
-
-    def _serializer(self, inner: Any) -> Any:
         return inner
 
     def _unary(self, rpc: Rpc, inner: Any) -> Any:

@@ -48,8 +48,8 @@ def create_app(
         headers = {"Server-Timing": server_timing(results)}
         return Response(body, media_type="application/json", headers=headers)
 
-    # The same function as the route above, which documents it. FastAPI would look for dependencies, of which there are
-    # none, at every request: a sixth of what an answer from the cache costs.
+    # The same function as the route above, which documents it, without FastAPI's search for dependencies at every
+    # request: there are none.
     app.router.routes.insert(0, Route("/api/v1/classify", classify, methods=["POST"]))
 
     @app.get("/api/v1/models", **openapi.MODELS)
