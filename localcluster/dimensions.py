@@ -7,7 +7,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from gateway.settings import GatewaySettings
-from localcluster.layout import servable_models
+from localcluster.default_model import default_model
 from localcluster.triton_command import ENGINE_THREADS
 from localcluster.tuned_file import DECODE_THREADS, MAX_MESSAGE_IMAGES, MAX_MESSAGES, VARIABLES
 from localcluster.tuning import Dimension
@@ -42,9 +42,7 @@ def dimensions(cores: int, config: Path, settled: Collection[str]) -> list[Dimen
 
 def model_config(repository: Path, model: str) -> Path:
     """Returns the configuration of the model that answers when a request names none; `model` is the user's choice."""
-    models = servable_models(repository)
-    default = models[0] if len(models) == 1 else GatewaySettings.model_fields["default_model"].default
-    return repository / (model or default) / "config.pbtxt"
+    return repository / default_model(repository, model) / "config.pbtxt"
 
 
 def _dimension(variable: str, values: Collection[int], default: int) -> Dimension:

@@ -1,6 +1,6 @@
 """The file with a machine's best settings: `triptych tune` writes it, `triptych up` starts clusters with it.
 
-People can read it and change it. Settings for another machine are worth nothing, so it says which one it is about.
+People can read it and change it. Settings for another machine or model are worth nothing, so it says what it is about.
 """
 
 import re
@@ -22,7 +22,7 @@ _HEAD = """\
 # The settings that `triptych tune` found best on this machine. `triptych up` starts with them, below the variables of
 # your own environment; `triptych up --no-tuned`, or without this file, it does not.
 """
-_FACT = re.compile(r"# (date|cpu|cores|measured): (.+)")
+_FACT = re.compile(r"# (date|cpu|cores|model|measured): (.+)")
 
 
 class TunedFileError(ValueError):
@@ -36,6 +36,8 @@ class Tuned:
     settings: Mapping[str, str]
     """By variable; empty where the defaults are best."""
     machine: Machine
+    model: str
+    """The one that answered."""
     day: date
     measured: str
     """What they are worth, for people."""
@@ -46,6 +48,7 @@ class Tuned:
             "date": self.day.isoformat(),
             "cpu": self.machine.cpu,
             "cores": self.machine.cores,
+            "model": self.model,
             "measured": self.measured,
         }
         lines = [f"# {name}: {value}" for name, value in facts.items()]
@@ -85,11 +88,12 @@ def read(path: Path) -> Tuned | None:
     settings = dict(_setting(path, number, line) for number, line in enumerate(lines, 1) if _counts(line))
     try:
         machine = Machine(facts["cpu"], int(facts["cores"]))
-        return Tuned(settings, machine, date.fromisoformat(facts["date"]), facts.get("measured", ""))
+        day = date.fromisoformat(facts["date"])
+        return Tuned(settings, machine, facts["model"], day, facts.get("measured", ""))
     except (KeyError, ValueError):
         raise TunedFileError(
-            f"{path}: no lines `# date: 2026-01-31`, `# cpu: ...` and `# cores: 2` say what it is about. "
-            "Delete it, or let `triptych tune` write it anew."
+            f"{path}: no lines `# date: 2026-01-31`, `# cpu: ...`, `# cores: 2` and `# model: ...` say what it is "
+            "about. Delete it, or let `triptych tune` write it anew."
         ) from None
 
 

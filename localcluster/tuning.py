@@ -12,6 +12,8 @@ from statistics import median
 MARGIN = 0.03
 """Least gain that counts, as a part of the throughput."""
 PAIRS = 3
+NOISY = 1.2
+"""Where the same settings differ by more than this, something else keeps the machine busy."""
 FIRST_ESTIMATE = 1.5
 """A duel takes this many times as long as the first measurement, as long as none is known."""
 
@@ -90,7 +92,7 @@ class Outcome:
     defaults: Measured
     duels: tuple[Duel, ...]
     best: Settings
-    """Empty: the defaults."""
+    """Empty: the defaults. What to trust is what is `proven`."""
     final: Duel | None
     """The best of the search against the defaults, once more; None when nothing ever beat them."""
     untried: tuple[str, ...]
@@ -102,6 +104,17 @@ class Outcome:
         duels = self.duels if self.final is None else (*self.duels, self.final)
         again = [best.images_per_s for duel in duels if not duel.best for best, _ in duel.pairs]
         return min([self.defaults.images_per_s, *again]), max([self.defaults.images_per_s, *again])
+
+    @property
+    def noisy(self) -> bool:
+        """Says whether the machine was too busy to prove anything."""
+        least, most = self.spread
+        return most > NOISY * least
+
+    @property
+    def proven(self) -> Settings:
+        """Returns settings that certainly beat the defaults; empty where there are none."""
+        return {} if self.noisy else self.best
 
 
 class Search:

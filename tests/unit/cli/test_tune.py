@@ -1,18 +1,20 @@
 """`triptych tune` and what `triptych up` makes of its file."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from localcluster.default_model import default_model
 from localcluster.machine import Machine, this_machine
-from localcluster.options import UpOptions
-from localcluster.tuned_file import Tuned, write
+from localcluster.options import MODEL_REPOSITORY, UpOptions
+from localcluster.tuned_file import Tuned, read, write
 from localcluster.tuning import Duel, Measured, Outcome
 from triptych.cli.__main__ import app
-from triptych.cli.tune import verdict
-from triptych.cli.tuned import tuned_settings
+from triptych.cli.tune_report import verdict
+from triptych.cli.tuned import keep, tuned_settings
 
 pytestmark = pytest.mark.unit
 
@@ -30,7 +32,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _tuned(machine: Machine) -> Tuned:
-    return Tuned(SETTINGS, machine, date(2026, 11, 23), "")
+    return Tuned(SETTINGS, machine, default_model(MODEL_REPOSITORY, ""), date(2026, 11, 23), "")
 
 
 def _run(*words: str) -> Result:
@@ -66,6 +68,16 @@ def test_settings_of_another_machine_are_left_out_with_a_warning(
     assert f"Without the settings in {file}: they are for another machine (Another CPU, 96 cores; this is " in (
         capsys.readouterr().err
     )
+
+
+def test_settings_for_another_model_are_left_out_with_a_warning(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is best for one model is not for another; one line names both, and what to do."""
+    write(file, replace(_tuned(this_machine()), model="small"))
+    assert {} == tuned_settings(UpOptions(tmp_path, model="large"))
+    why = "they are for another model (small; this is large); `triptych tune` finds new ones"
+    assert f"Without the settings in {file}: {why}.\n" == capsys.readouterr().err
 
 
 def test_settings_for_other_processes_are_left_out(
@@ -105,8 +117,53 @@ def _duel(candidate: dict[str, int], images_per_s: float) -> Duel:
     return Duel({}, candidate, ((Measured(200, 80), Measured(images_per_s, 70)),) * 3)
 
 
+FAST = _duel({"OPENVINO_THREADS": 4}, 220)
+BETTER = Outcome(Measured(200, 80), (FAST,), {"OPENVINO_THREADS": 4}, FAST, ())
+NOT_BETTER = {
+    "slower": Outcome(Measured(200, 80), (_duel({"A": 1}, 150),), {}, None, ()),
+    "failed": Outcome(Measured(200, 80), (Duel({}, {"A": 1}, (), "broken"),), {}, None, ()),
+    "noisy": replace(BETTER, defaults=Measured(100, 80)),
+}
+"""Outcomes that prove nothing better than the defaults."""
+
+
+def test_what_is_proven_is_kept(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Settings that beat the defaults take the place of others; the file says for which model and machine."""
+    write(file, _tuned(Machine("Another CPU", 96)))
+    keep(BETTER, UpOptions(tmp_path, model="large"))
+    kept = read(file)
+    assert kept is not None
+    assert ({"OPENVINO_THREADS": "4"}, this_machine(), "large") == (kept.settings, kept.machine, kept.model)
+    assert f"Written to {file}: `triptych up` starts with these settings.\n" == capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", NOT_BETTER)
+def test_what_is_not_proven_replaces_nothing(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """After trials that were slower, failed or too noisy a file of before stays as it is, and `tune` says so."""
+    write(file, _tuned(this_machine()))
+    keep(NOT_BETTER[name], UpOptions(tmp_path))
+    assert _tuned(this_machine()) == read(file)
+    said = f"Nothing is proven better than the defaults: {file} stays as it is.\n"
+    assert said == capsys.readouterr().out
+
+
+@pytest.mark.parametrize("before", ["", "nonsense\n"])
+@pytest.mark.parametrize("name", NOT_BETTER)
+def test_without_a_sound_file_the_defaults_are_written(file: Path, tmp_path: Path, name: str, before: str) -> None:
+    """Where there is no file, or one that `up` refuses, the same trials leave one that sets nothing."""
+    if before:
+        file.parent.mkdir(parents=True)
+        file.write_text(before)
+    keep(NOT_BETTER[name], UpOptions(tmp_path))
+    kept = read(file)
+    assert kept is not None
+    assert {} == kept.settings
+
+
 def test_the_verdict_is_honest() -> None:
-    """It names the gain over the defaults, says when they are best, and claims nothing that was not tried."""
+    """It names the gain over the defaults, says when they are best, and claims nothing that was not measured."""
     slow, fast = _duel({"A": 1}, 150), _duel({"A": 3}, 220)
     defaults = Measured(200, 80)
     assert "Best: A=3: 220 images/s, the defaults 200 (+10.0% in the middle of 3 pairs)." == verdict(
@@ -114,7 +171,12 @@ def test_the_verdict_is_honest() -> None:
     )
     best = "The defaults are best: nothing that was tried is faster by more than 3%."
     assert best == verdict(Outcome(defaults, (slow,), {}, None, ()))
-    assert f"{best} A=3 was, but not when measured again." == verdict(
+    assert f"{best} A=3 seemed to be, but was not when measured again." == verdict(
         Outcome(defaults, (fast,), {}, _duel({"A": 3}, 199), ())
     )
+    assert f"{best} A=3 seemed to be, but could not be measured again." == verdict(
+        Outcome(defaults, (fast,), {}, Duel({}, {"A": 3}, (), "broken"), ())
+    )
+    assert "Nothing but the defaults could be measured." == verdict(NOT_BETTER["failed"])
+    assert verdict(NOT_BETTER["noisy"]).startswith("Nothing is proven: the defaults alone did between 100 and 200 ")
     assert "Only the defaults were measured." == verdict(Outcome(defaults, (), {}, None, ("A",)))

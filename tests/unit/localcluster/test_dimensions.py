@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from localcluster.default_model import default_model
 from localcluster.dimensions import dimensions, model_config
 from localcluster.options import MODEL_REPOSITORY
 from localcluster.tuned_file import VARIABLES
@@ -36,6 +37,16 @@ def test_every_default_can_be_tried() -> None:
         found = _found(cores, config)
         assert VARIABLES == tuple(found)
         assert all(each.default in each.values for each in found.values())
+
+
+def test_the_model_is_the_one_that_answers_when_none_is_named(tmp_path: Path) -> None:
+    """The user's choice comes first, then the only one there is, then the gateway's own default."""
+    found = [default_model(tmp_path, "chosen"), default_model(tmp_path, "")]
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        _config(tmp_path / name, "")
+        found.append(default_model(tmp_path, ""))
+    assert ["chosen", "efficientnet_lite0", "first", "efficientnet_lite0"] == found
 
 
 def test_threads_that_the_model_settles_are_not_tried(tmp_path: Path) -> None:

@@ -13,13 +13,14 @@ pytestmark = pytest.mark.unit
 TUNED = Tuned(
     {"OPENVINO_THREADS": "2", "TRIPTYCH_MAX_MESSAGES": "3"},
     Machine("Some CPU", 4),
+    "some_model",
     date(2026, 11, 23),
     "best: 7 images/s",
 )
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
-    """Settings, machine, day and remark survive, in a folder that was not there."""
+    """Settings, machine, model, day and remark survive, in a folder that was not there."""
     path = tuned_path(tmp_path / "new", colocated=False)
     write(path, TUNED)
     assert TUNED == read(path)
@@ -27,15 +28,16 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 
 
 def test_people_can_read_it(tmp_path: Path) -> None:
-    """It is lines of `KEY=value` below comments with day, machine and worth."""
+    """It is lines of `KEY=value` below comments with day, machine, model and worth."""
     lines = TUNED.text().splitlines()
     assert ["OPENVINO_THREADS=2", "TRIPTYCH_MAX_MESSAGES=3"] == [line for line in lines if not line.startswith("#")]
-    assert ["# date: 2026-11-23", "# cpu: Some CPU", "# cores: 4", "# measured: best: 7 images/s"] == lines[2:6]
+    facts = ["# date: 2026-11-23", "# cpu: Some CPU", "# cores: 4", "# model: some_model"]
+    assert [*facts, "# measured: best: 7 images/s"] == lines[2:7]
 
 
 def test_the_defaults_are_settings_too(tmp_path: Path) -> None:
     """Where the defaults are best the file sets nothing."""
-    none = Tuned({}, TUNED.machine, TUNED.day, TUNED.measured)
+    none = Tuned({}, TUNED.machine, TUNED.model, TUNED.day, TUNED.measured)
     write(tmp_path / "tuned.env", none)
     assert none == read(tmp_path / "tuned.env")
 
@@ -53,24 +55,24 @@ def test_each_mode_has_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("TRIPTYCH_PORT=1", "line 7: 'TRIPTYCH_PORT' is none of "),
-        ("nonsense", "line 7: 'nonsense' is none of "),
-        ("OPENVINO_THREADS=many", "line 7: OPENVINO_THREADS wants a number of at least 1, not 'many'"),
-        ("OPENVINO_THREADS=0", "line 7: OPENVINO_THREADS wants a number of at least 1, not '0'"),
-        ("OPENVINO_THREADS", "line 7: OPENVINO_THREADS wants a number of at least 1, not ''"),
+        ("TRIPTYCH_PORT=1", "line 8: 'TRIPTYCH_PORT' is none of "),
+        ("nonsense", "line 8: 'nonsense' is none of "),
+        ("OPENVINO_THREADS=many", "line 8: OPENVINO_THREADS wants a number of at least 1, not 'many'"),
+        ("OPENVINO_THREADS=0", "line 8: OPENVINO_THREADS wants a number of at least 1, not '0'"),
+        ("OPENVINO_THREADS", "line 8: OPENVINO_THREADS wants a number of at least 1, not ''"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, line: str, said: str) -> None:
     """A variable that is not tuned, or a value that is no number, is refused with file and line."""
     path = tmp_path / "tuned.env"
-    path.write_text("\n".join([*TUNED.text().splitlines()[:6], line]))
+    path.write_text("\n".join([*TUNED.text().splitlines()[:7], line]))
     with pytest.raises(TunedFileError) as refusal:
         read(path)
     assert str(refusal.value).startswith(f"{path}, {said}")
 
 
-@pytest.mark.parametrize("lost", ["# date", "# cpu", "# cores"])
-def test_a_file_about_no_machine_is_refused(tmp_path: Path, lost: str) -> None:
+@pytest.mark.parametrize("lost", ["# date", "# cpu", "# cores", "# model"])
+def test_a_file_about_nothing_is_refused(tmp_path: Path, lost: str) -> None:
     """Without its facts nobody knows where the settings are best."""
     path = tmp_path / "tuned.env"
     path.write_text("\n".join(line for line in TUNED.text().splitlines() if not line.startswith(lost)))

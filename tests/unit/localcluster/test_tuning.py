@@ -155,6 +155,15 @@ def test_the_spread_is_of_the_defaults_alone() -> None:
     assert (100, 100) == Outcome(Measured(100, 1), (), {}, None, ()).spread
 
 
+@pytest.mark.parametrize(("most", "proven"), [(119, {"WIDE": 4}), (121, {})])
+def test_a_busy_machine_proves_nothing(most: float, proven: dict[str, int]) -> None:
+    """Where the defaults alone differ by more than a fifth, even a winner is not proven."""
+    pairs = tuple((Measured(rate, 1), Measured(2 * rate, 1)) for rate in (100, most, 110))
+    final = Duel({}, {"WIDE": 4}, pairs)
+    outcome = Outcome(Measured(100, 1), (final,), {"WIDE": 4}, final, ())
+    assert (not proven, proven) == (outcome.noisy, outcome.proven)
+
+
 def test_the_middle_of_the_pairs_counts() -> None:
     """One outlier moves neither the ratio nor what a candidate measured; but who is behind once has not won."""
     pairs = tuple((Measured(100, 10), Measured(rate, p50)) for rate, p50 in ((90, 11), (110, 9), (300, 1)))
