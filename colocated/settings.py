@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from gateway.settings import GatewaySettings
 from services.inference.settings import InferenceSettings
@@ -16,11 +16,18 @@ class ColocatedSettings(GatewaySettings, PreprocessSettings, InferenceSettings, 
     """Says what the gateway and the services must know; where the services are is known."""
 
     preprocess_target: str = HERE
-    """Not used."""
+    """Cannot be set."""
     inference_target: str = HERE
-    """Not used."""
+    """Cannot be set."""
     postprocess_target: str = HERE
-    """Not used."""
+    """Cannot be set."""
+
+    @field_validator("preprocess_target", "inference_target", "postprocess_target")
+    @classmethod
+    def _check_target(cls, value: str) -> str:
+        if value != HERE:
+            raise ValueError("this process has the service inside and calls no other, so leave it unset")
+        return value
 
     @model_validator(mode="after")
     def _check_messages(self) -> Self:
