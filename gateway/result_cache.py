@@ -2,7 +2,7 @@
 
 One entry per image serves every `top_k` and `min_score` that it can serve exactly: a ranking has one order, so a
 shorter or stricter one is the beginning of a longer one. A request for more than is known is a miss; its answer then
-replaces what was known.
+replaces what was known. An answer that says less never does: it may come later than a longer one that began with it.
 """
 
 import math
@@ -96,7 +96,9 @@ class ResultCache:
         return _trimmed(message, top_k, min_score)
 
     def put(self, key: bytes, result: classification_pb2.Classification, top_k: int, min_score: float) -> None:
-        """Remembers an answer, in place of what was known under its key. Larger than the whole cache: does nothing.
+        """Remembers an answer, in place of what was known under its key, unless that says more.
+
+        Does nothing with an answer that is larger than the whole cache.
 
         Args:
             key: names the version that answered, which may be another than the one looked up.
@@ -113,7 +115,9 @@ class ResultCache:
         known = len(result.predictions)
         # Fewer than asked for: the others are below `min_score`. As many: no other is above the last.
         complete_from = min_score if known < top_k else math.nextafter(result.predictions[-1].score, math.inf)
-        self._entries[key] = (size, known, complete_from, message)
+        entry = (size, known, complete_from, message)
+        if not _says_more(self._entries.get(key, entry), entry):
+            self._entries[key] = entry
         self._show()
 
     def clear(self) -> None:
@@ -139,6 +143,11 @@ class _Entries(TTLCache[bytes, _Entry, float]):
         item = super().popitem()
         _FULL.inc()
         return item
+
+
+def _says_more(one: _Entry, other: _Entry) -> bool:
+    """Says whether an entry serves requests that another of the same image does not; then it serves all of that's."""
+    return (one[1], -one[2]) > (other[1], -other[2])
 
 
 def _trimmed(message: bytes, top_k: int, min_score: float) -> classification_pb2.Classification:

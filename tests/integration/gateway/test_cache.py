@@ -68,6 +68,29 @@ async def test_a_narrower_question_is_answered_from_a_wider_answer(gateway: Gate
     assert list(wide.predictions)[:2] == list(narrow.predictions)
 
 
+async def test_a_narrower_answer_that_comes_later_does_not_shorten_a_wider_one(
+    gateway: Gateway, behind: Neighbours
+) -> None:
+    """Two questions about one image at the same time: whichever is done last, the longer answer is remembered."""
+    release = asyncio.Event()
+
+    async def holds_the_first(_request: Any, response: Any) -> Any:
+        if 1 == len(behind.preprocess.requests):
+            await release.wait()
+        return response
+
+    behind.preprocess.answer = holds_the_first
+    narrow = asyncio.create_task(_classify(gateway, top_k=1))
+    await eventually(lambda: bool(behind.preprocess.requests), 5)
+    (wide,) = await _classify(gateway, top_k=5)
+    release.set()
+    await narrow
+    (again,) = await _classify(gateway, top_k=5)
+
+    assert again.cached
+    assert list(wide.predictions) == list(again.predictions)
+
+
 async def test_errors_are_not_remembered(gateway: Gateway, behind: Neighbours) -> None:
     """What failed is tried anew."""
     behind.preprocess.answer = failing_item(0, InvalidArgument("Damaged.", reason=Reason.IMAGE_CORRUPT))

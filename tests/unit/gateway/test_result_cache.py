@@ -37,6 +37,13 @@ def _result(scores: list[float], label: str = "cat") -> Classification:
 ANSWER = _result([0.5, 0.25, 0.125])
 
 
+def _computed(logits: list[float], top_k: int, min_score: float) -> Classification:
+    """Returns what the postprocess service answers."""
+    (ranked,) = rank(np.array([logits], np.float32), 1.0, [top_k], [min_score])
+    predictions = [Prediction(index=item.index, label=str(item.index), score=item.score) for item in ranked]
+    return Classification(model="model", version="1", predictions=predictions)
+
+
 def _cache(max_bytes: int = 10**6, clock: Clock | None = None) -> ResultCache:
     return ResultCache(max_bytes, TTL_S, clock or Clock())
 
@@ -90,20 +97,14 @@ def test_a_hit_is_what_computing_again_would_answer(
     logits: list[float], asked: tuple[int, float], again: tuple[int, float]
 ) -> None:
     """Whatever top_k and min_score were asked for first, a later hit is the service's own ranking, ties included."""
-
-    def compute(top_k: int, min_score: float) -> Classification:
-        (ranked,) = rank(np.array([logits], np.float32), 1.0, [top_k], [min_score])
-        predictions = [Prediction(index=item.index, label=str(item.index), score=item.score) for item in ranked]
-        return Classification(model="model", version="1", predictions=predictions)
-
     cache = _cache()
-    cache.put(KEYS[0], compute(*asked), *asked)
+    cache.put(KEYS[0], _computed(logits, *asked), *asked)
 
     hit = cache.get(KEYS[0], *again)
     if again[0] <= asked[0] and again[1] >= asked[1]:
         assert hit is not None
     if hit is not None:
-        assert compute(*again) == hit
+        assert _computed(logits, *again) == hit
 
 
 @pytest.mark.parametrize(
@@ -138,6 +139,53 @@ def test_a_wider_answer_takes_the_place_of_a_narrower_one() -> None:
     assert ANSWER == cache.get(KEYS[0], 3, 0.0)
     assert 1 == len(cache)
     assert _size(ANSWER) == cache.size_bytes
+
+
+@pytest.mark.parametrize(
+    ("scores", "asked"),
+    [
+        ([0.5], (1, 0.0)),
+        ([0.5, 0.25], (2, 0.0)),
+        ([0.5, 0.25], (5, 0.2)),
+        ([0.5, 0.25, 0.125], (3, 0.0)),  # whether there is a fourth nobody knows
+        ([], (5, 0.9)),
+    ],
+)
+def test_a_narrower_answer_does_not_take_the_place_of_a_wider_one(
+    scores: list[float], asked: tuple[int, float]
+) -> None:
+    """An answer to a smaller top_k or a larger min_score, computed at the same time and later done, loses nothing."""
+    cache = _cache()
+    cache.put(KEYS[0], ANSWER, 5, 0.0)
+    cache.put(KEYS[0], _result(scores), *asked)
+
+    assert ANSWER == cache.get(KEYS[0], 5, 0.0)
+
+
+def test_a_narrower_answer_takes_the_place_of_one_that_is_too_old() -> None:
+    """What is not served any more is in nobody's way."""
+    clock = Clock()
+    cache = _cache(clock=clock)
+    cache.put(KEYS[0], ANSWER, 5, 0.0)
+    clock.now_s += TTL_S
+    cache.put(KEYS[0], _result([0.5]), 1, 0.0)
+
+    assert _result([0.5]) == cache.get(KEYS[0], 1, 0.0)
+
+
+@given(
+    logits=st.lists(st.sampled_from([-2.0, 0.0, 0.5, 1.0, 3.0]), min_size=2, max_size=8),
+    questions=st.lists(
+        st.tuples(st.integers(1, 10), st.sampled_from([0.0, 0.05, 0.2, 0.5, 1.0])), min_size=1, max_size=4
+    ),
+)
+def test_what_was_answered_is_known(logits: list[float], questions: list[tuple[int, float]]) -> None:
+    """Whatever else is answered in between: each answer, or one that serves its question as well, is still there."""
+    cache = _cache()
+    for asked in questions:
+        cache.put(KEYS[0], _computed(logits, *asked), *asked)
+
+    assert [_computed(logits, *asked) for asked in questions] == [cache.get(KEYS[0], *asked) for asked in questions]
 
 
 def test_keys_differ_in_every_part() -> None:
@@ -217,18 +265,19 @@ class History(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(KEYS), count=st.integers(1, 4), label=st.sampled_from(["cat", "c" * 150]))
     def put(self, key: bytes, count: int, label: str) -> None:
-        """Remembers an answer, and forgets from the front what has no room."""
+        """Remembers an answer unless a longer one is known, which is used; forgets from the front what has no room."""
         result = _result([0.5 / (place + 1) for place in range(count)], label)
         self.cache.put(key, result, 5, 0.0)
         if _size(result) <= self.max_bytes:
-            self.known = [*self._others(key), (key, self.clock.now_s + TTL_S, result)]
+            longer = [entry for entry in self._found(key) if len(entry[2].predictions) > count]
+            self.known = [*self._others(key), *(longer or [(key, self.clock.now_s + TTL_S, result)])]
             while sum(_size(entry[2]) for entry in self.known) > self.max_bytes:
                 del self.known[0]
 
     @rule(key=st.sampled_from(KEYS))
     def get(self, key: bytes) -> None:
         """Finds exactly what is known, and uses it."""
-        found = [entry for entry in self.known if entry[0] == key and self.clock.now_s < entry[1]]
+        found = self._found(key)
         assert (found[0][2] if found else None) == self.cache.get(key, 5, 0.0)
         self.known = [*self._others(key), *found]
 
@@ -247,6 +296,9 @@ class History(RuleBasedStateMachine):
     def bounded(self) -> None:
         """The bound holds at every moment."""
         assert self.cache.size_bytes <= self.max_bytes
+
+    def _found(self, key: bytes) -> list[tuple[bytes, float, Classification]]:
+        return [entry for entry in self.known if entry[0] == key and self.clock.now_s < entry[1]]
 
     def _others(self, key: bytes) -> list[tuple[bytes, float, Classification]]:
         return [entry for entry in self.known if entry[0] != key and self.clock.now_s < entry[1]]
