@@ -3,6 +3,9 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+APART, COLOCATED, BEST, CACHED = "Triptych, apart", "Triptych, co-located", "Triptych, best", "Triptych, cached"
+"""The names of Triptych's shapes; a rival has its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:

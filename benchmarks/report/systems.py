@@ -10,6 +10,7 @@ from benchmarks.load.exchange import Workload
 from benchmarks.load.http1 import Http1
 from benchmarks.load.triptych import TRANSPORTS, workload
 from benchmarks.processes import children
+from benchmarks.report.measurement import APART, BEST, CACHED, COLOCATED
 from benchmarks.rivals import launch
 
 CLIENTS = (1, 4, 16, 64)
@@ -94,9 +95,6 @@ class Best:
     def truth(self) -> Bare:
         """Returns the same computation without a server."""
         return Bare(version=self.version, oversampling=self.oversampling)
-
-
-APART, COLOCATED, BEST, CACHED = "Triptych, apart", "Triptych, co-located", "Triptych, best", "Triptych, cached"
 
 
 def all_systems(best: Best) -> list[System]:

@@ -45,3 +45,5 @@ WIRES = {
     "triton": Wire("/v2/models/ensemble/infer", JPEG | {"Inference-Header-Content-Length": "0"}, tensor_top1),
     "kserve": Wire("/v1/models/model:predict", JPEG),
 }
+SPLITTING = frozenset({"triton", "kserve"})
+"""The rivals that split the work into steps that scale alone, as Triptych does with its services apart."""
