@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.scaling.cell import Coalescing
-from benchmarks.scaling.compare import Measured, compare, comparison_text
+from benchmarks.scaling.compare import compare, comparison_text, read_report
 from benchmarks.scaling.costs import MEASURED, Costs, read_costs
 from benchmarks.scaling.layout import LAYOUTS, Layout, Tier, one_machine
 from benchmarks.scaling.plan import CELL_RATE, Target, doubled, make_plans, size_cell, spread
@@ -16,6 +16,7 @@ from benchmarks.scaling.simulation import Load, simulate
 from benchmarks.scaling.tables import PLAN_HEADER, law_text, plan_row, result_text
 
 MACHINE = "machine"
+REPORT = Path(__file__).parents[2] / "docs" / "performance" / "report.json"
 IN_FLIGHT = 12
 """Messages per hop that a gateway process of a cluster may have under way; on one machine it is `Coalescing`'s."""
 
@@ -74,9 +75,10 @@ def _plot(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    lines = compare(_costs(options), Measured.read(options.report), _coalescing(options))
-    _write(comparison_text(lines))
-    return int(any(abs(line.error) > options.tolerance for line in lines))
+    costs, coalescing = _costs(options), _coalescing(options)
+    found = {each.system: compare(costs, each, coalescing) for each in read_report(options.report)}
+    _write("\n\n".join(comparison_text(system, lines) for system, lines in found.items()))
+    return int(any(abs(line.error) > options.tolerance for lines in found.values() for line in lines))
 
 
 def _measure(options: argparse.Namespace) -> int:
@@ -148,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     for many in (plan, law, plot):
         many.add_argument("--layouts", choices=list(LAYOUTS), nargs="+", default=list(LAYOUTS))
     held = _command(commands, _compare, "compare", "the simulation against a measured cluster on one machine")
-    held.add_argument("report", type=Path, help="JSON, see docs/scaling.md")
+    held.add_argument("report", type=Path, nargs="?", default=REPORT, help="JSON that `benchmarks.report` wrote")
     held.add_argument("--tolerance", type=float, default=0.25, help="share by which a number may be off")
     measure = _command(commands, _measure, "measure", "measure this machine into the file of costs")
     measure.add_argument("--rounds", type=int, default=100)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.scaling.__main__ import main
-from benchmarks.scaling.compare import Measured, compare
+from benchmarks.report.measurement import APART, COLOCATED, Measurement, Round
+from benchmarks.scaling.__main__ import REPORT, main
+from benchmarks.scaling.compare import Measured, compare, read_report
 from benchmarks.scaling.costs import MEASURED, read_costs
 from benchmarks.scaling.layout import LAYOUTS
 from benchmarks.scaling.plan import CELL_RATE, Target, make_plans
@@ -95,27 +96,77 @@ def test_bad_costs_are_named(tmp_path: Path, name: str, entry: dict[str, Any] | 
         read_costs(path)
 
 
+def _report(folder: Path, *rounds: list[Measurement]) -> Path:
+    """Writes what `python -m benchmarks.report` writes."""
+    path = folder / "report.json"
+    about = {"Command": "`python -m benchmarks.report`", "Machine": "2 cores, Some CPU, Linux 6.1"}
+    measured = [Round(250.0, 8.0, 8.0, measurements).to_json() for measurements in rounds]
+    path.write_text(json.dumps({"about": about, "rounds": measured}))
+    return path
+
+
+def _measurements(system: str, rate: float) -> list[Measurement]:
+    """Returns what a report has of a cluster that answers so much at 64 clients."""
+    loads = {"1": rate / 4, "16": rate * 0.9, "64": rate, "70%": rate * 0.7}
+    cpu_ms = {"gateway": 3.0, "triton": 6.0, "generator": 0.5}
+    return [Measurement(system, "grpc", load, each, 12.0, 40.0, cpu_ms) for load, each in loads.items()]
+
+
+def test_a_report_of_the_benchmarks_is_read(tmp_path: Path) -> None:
+    """Figures are medians over the rounds, CPU is the servers' alone; a cluster that was not measured is left out."""
+    report = _report(tmp_path, *(_measurements(COLOCATED, rate) for rate in (190.0, 200.0, 230.0)))
+    (measured,) = read_report(report)
+    assert (COLOCATED, 2, 200, 9) == (measured.system, measured.cores, measured.capacity_rps, measured.cpu_ms)
+    assert (12, 140, 12, 40) == (
+        measured.idle_p50_ms,
+        round(measured.open_rps),
+        measured.open_p50_ms,
+        measured.open_p99_ms,
+    )
+
+
+def test_the_last_report_can_be_compared() -> None:
+    """The committed report has all that a comparison needs of both clusters."""
+    assert [APART, COLOCATED] == [measured.system for measured in read_report(REPORT)]
+
+
 def test_a_prediction_is_held_against_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A report that says what the simulation says passes; one that says twice as much fails the command."""
-    report = tmp_path / "report.json"
-    report.write_text(json.dumps({"scaling": {"cores": 2, "together": True, "capacity_rps": 1.0}, "other": 1}))
-    (line,) = compare(COSTS, Measured.read(report))
-    loads = [{"rate_rps": line.predicted / 2, "p50_ms": 10.0, "p99_ms": 20.0}]
-    document = {"cores": 2, "together": True, "capacity_rps": line.predicted, "idle_p50_ms": 10.0, "cpu_ms": 8.0}
-    report.write_text(json.dumps({**document, "loads": loads}))
-    assert 0 == main(["compare", str(report), "--tolerance", "10"])
-    assert 6 == len(capsys.readouterr().out.splitlines())
-    report.write_text(json.dumps({**document, "capacity_rps": line.predicted * 2}))
-    assert 1 == main(["compare", str(report), "--tolerance", "0.4"])
+    predicted = [line.predicted for line in compare(COSTS, Measured(COLOCATED, 2, 1.0, 1.0, 1.0, 100.0, 1.0, 1.0))]
+    rate, cpu_ms, idle_ms, open_ms, late_ms = predicted
+
+    def report(rate: float) -> str:
+        figures = {"1": (1.0, idle_ms, 1.0), "64": (rate, 1.0, 1.0), "70%": (100.0, open_ms, late_ms)}
+        rows = [Measurement(COLOCATED, "grpc", load, *row, {"server": cpu_ms}) for load, row in figures.items()]
+        return str(_report(tmp_path, rows))
+
+    assert 0 == main(["compare", report(rate), "--tolerance", "0.01"])
+    printed = capsys.readouterr().out.splitlines()
+    assert (6, True) == (len(printed), printed[0].startswith(COLOCATED))
+    assert 1 == main(["compare", report(2 * rate), "--tolerance", "0.4"])
     assert "-50%" in capsys.readouterr().out
 
 
-def test_wrong_input_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A report without its numbers, or a file that is not there, ends with 2 and the reason."""
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{}", "is no report of `python -m benchmarks.report`: KeyError('about')"),
+        ('{"about": {"Machine": "many cores"}}', "is no report of `python -m benchmarks.report`: ValueError("),
+        ('{"about": {"Machine": "2 cores"}, "rounds": []}', "measures neither 'Triptych, apart' nor "),
+    ],
+)
+def test_a_file_that_is_no_report_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    """A report of another program, or of rivals only, ends with 2, its name and what is wrong."""
     report = tmp_path / "report.json"
-    report.write_text("{}")
+    report.write_text(text)
     assert 2 == main(["compare", str(report)])
-    assert capsys.readouterr().err.endswith("report.json: cores is missing\n")
+    assert capsys.readouterr().err.startswith(f"{report} {said}")
+
+
+def test_wrong_input_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that is not there ends with 2 and the reason."""
     assert 2 == main(["plan", "--costs", str(tmp_path / "none.json")])
     assert "none.json" in capsys.readouterr().err
 
