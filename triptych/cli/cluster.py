@@ -1,80 +1,50 @@
 """`triptych up`, `down` and `status`: thin over `localcluster`."""
 
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from triptych.cli.options import Json, StateDir, state_path
 from triptych.cli.output import err, fail, out, print_json
 from triptych.cli.tuned import tuned_settings
+from triptych.cli.up_options import (
+    Colocated,
+    Detach,
+    GrpcPort,
+    Host,
+    HttpPort,
+    LogFormat,
+    Logs,
+    Model,
+    ModelRepository,
+    NoTuned,
+    Replicas,
+    StartTimeout,
+)
 
 if TYPE_CHECKING:
     from localcluster.options import UpOptions
     from localcluster.state import ClusterStatus, StateDirectory
 
-ANY_PORT = "0 takes any free one."
 COMPARED = ("host", "http_port", "grpc_port", "replicas", "model_repository", "model", "log_format", "colocated")
 """Options that a running cluster may contradict."""
 
 
 def up(  # noqa: PLR0917 (Typer's options)
     context: typer.Context,
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background; return when ready.")] = False,
-    replicas: Annotated[
-        list[str] | None, typer.Option(metavar="SERVICE=N", help="Replicas of preprocess, inference or postprocess.")
-    ] = None,
-    colocated: Annotated[
-        bool,
-        typer.Option("--colocated", envvar="TRIPTYCH_COLOCATED", help="Run gateway and services as one process."),
-    ] = False,
-    host: Annotated[
-        str, typer.Option(envvar="TRIPTYCH_HOST", metavar="ADDRESS", help="Address the gateway listens on.")
-    ] = "127.0.0.1",
-    http_port: Annotated[
-        int | None,
-        typer.Option(
-            envvar="TRIPTYCH_HTTP_PORT",
-            min=0,
-            max=65535,
-            metavar="PORT",
-            help=ANY_PORT,
-            show_default="8080, else a free one",
-        ),
-    ] = None,
-    grpc_port: Annotated[
-        int | None,
-        typer.Option(
-            envvar="TRIPTYCH_PORT",
-            min=0,
-            max=65535,
-            metavar="PORT",
-            help=ANY_PORT,
-            show_default="8081, else a free one",
-        ),
-    ] = None,
-    model_repository: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="TRIPTYCH_MODEL_REPOSITORY",
-            metavar="FOLDER",
-            help="The models to serve.",
-            show_default="triton_models/ of the source",
-        ),
-    ] = None,
-    model: Annotated[
-        str, typer.Option(envvar="TRIPTYCH_DEFAULT_MODEL", metavar="NAME", help="Model of requests that name none.")
-    ] = "",
-    log_format: Annotated[
-        Literal["json", "console"],
-        typer.Option(envvar="TRIPTYCH_LOG_FORMAT", metavar="json|console", help="How the log files are written."),
-    ] = "json",
-    no_tuned: Annotated[
-        bool, typer.Option("--no-tuned", help="Leave out the settings that `triptych tune` found best here.")
-    ] = False,
-    logs: Annotated[bool, typer.Option("--logs", help="Show the logs of all processes on the screen too.")] = False,
-    timeout: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="How long the start may take.")] = 120,
+    detach: Detach = False,
+    replicas: Replicas = None,
+    colocated: Colocated = False,
+    host: Host = "127.0.0.1",
+    http_port: HttpPort = None,
+    grpc_port: GrpcPort = None,
+    model_repository: ModelRepository = None,
+    model: Model = "",
+    log_format: LogFormat = "json",
+    no_tuned: NoTuned = False,
+    logs: Logs = False,
+    timeout: StartTimeout = 120,
     state_dir: StateDir = None,
 ) -> None:
     """Starts Triton, the services and the gateway on this machine. Ctrl-C drains them all."""

@@ -12,6 +12,7 @@ import typer
 from triptych.cli.output import err, fail
 from triptych.cli.tune_report import report, words
 from triptych.cli.tuned import keep
+from triptych.cli.up_options import ModelRepository
 
 if TYPE_CHECKING:
     from localcluster.options import UpOptions
@@ -38,15 +39,7 @@ def tune(
     callers: Annotated[
         int, typer.Option(min=1, max=256, metavar="N", help="Callers at the same time, each with one image.")
     ] = 16,
-    model_repository: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="TRIPTYCH_MODEL_REPOSITORY",
-            metavar="FOLDER",
-            help="The models to serve.",
-            show_default="triton_models/ of the source",
-        ),
-    ] = None,
+    model_repository: ModelRepository = None,
     model: Annotated[
         str, typer.Option(envvar="TRIPTYCH_DEFAULT_MODEL", metavar="NAME", help="The model to classify with.")
     ] = "",

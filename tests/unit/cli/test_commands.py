@@ -18,6 +18,8 @@ from triptych.cli.__main__ import app
 from triptych.cli.classify import bar, explain
 from triptych.cli.options import find_gateway
 
+COMMANDS = ("up", "down", "status", "logs", "classify", "models", "model", "doctor", "tune")
+
 
 @pytest.fixture(autouse=True)
 def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,7 +31,7 @@ def run(*words: str) -> Result:
     return CliRunner().invoke(app, words)
 
 
-@pytest.mark.parametrize("command", ["up", "down", "status", "logs", "classify", "models", "model", "doctor"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_names_every_command(command: str) -> None:
     """`--help` lists the commands."""
     assert command in run("--help").stdout
@@ -208,7 +210,7 @@ def test_logs_of_nobody_are_wrong_usage() -> None:
 
 def test_help_is_for_people() -> None:
     """Help shows no types for words that take no value, and says what a number is."""
-    for words in ((), ("up",), ("down",), ("classify",), ("status",), ("logs",), ("models",), ("doctor",)):
+    for words in ((), *((command,) for command in COMMANDS if command != "model")):  # it hands its words on
         assert not {word for word in run(*words, "--help").stdout.split() if word in ("<bool>", "<int")}, words
 
 
