@@ -19,6 +19,8 @@ class Cluster:
 
     grpc_port: int
     http_port: int
+    triton_port: int
+    """Of the Open Inference Protocol over gRPC."""
     processes: dict[str, list[int]]
     """Process ids by service; Triton's hold those of its models. The supervisor is one too."""
 
@@ -61,7 +63,8 @@ def _describe(place: list[str]) -> Cluster:
     for process in status["processes"]:
         processes.setdefault(process["name"], []).extend(children(process["pid"]))
     ports = {name: int(status[name].rpartition(":")[2]) for name in ("grpc", "http")}
-    return Cluster(ports["grpc"], ports["http"], processes)
+    triton = next(process for process in status["processes"] if process["name"] == "triton")
+    return Cluster(ports["grpc"], ports["http"], triton["ports"]["grpc"], processes)
 
 
 def from_state(folder: Path) -> Cluster:

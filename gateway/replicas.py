@@ -3,17 +3,18 @@
 import asyncio
 import socket
 
-_SCHEMES = ("ipv4:", "ipv6:", "unix:", "inprocess:")
+_SCHEMES = ("ipv4:", "ipv6:", "unix:", "inprocess:", "link:")
 
 
 def listed(target: str) -> int | None:
     """Returns the number of addresses that a target lists; None when it is a name."""
-    return target.count(",") + 1 if target.startswith(_SCHEMES) else None
+    listing = target.startswith(_SCHEMES) and not target.startswith("link:///")
+    return target.count(",") + 1 if listing else None
 
 
 async def resolved(target: str) -> int:
     """Returns the number of addresses behind a name such as `dns:///preprocess:8081`; 1 when it cannot be resolved."""
-    host, _, port = target.removeprefix("dns:").rpartition("/")[2].rpartition(":")
+    host, _, port = target.removeprefix("dns:").removeprefix("link:").rpartition("/")[2].rpartition(":")
     try:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)

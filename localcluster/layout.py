@@ -69,7 +69,7 @@ def lay_out(plan: Plan, triton: ProcessSpec) -> list[ProcessSpec]:
         return [triton, _colocated(plan, triton)]
     extra = {"inference": {"TRIPTYCH_TRITON_TARGETS": f"{HOST}:{triton.ports['grpc']}"}}
     services = {stage: _replicas(plan, stage, extra.get(stage, {})) for stage in STAGES}
-    targets = {stage: grpc_target([spec.ports["grpc"] for spec in specs]) for stage, specs in services.items()}
+    targets = {stage: link_target([spec.ports["link"] for spec in specs]) for stage, specs in services.items()}
     return [triton, *(spec for specs in services.values() for spec in specs), _gateway(plan, targets)]
 
 
@@ -78,8 +78,9 @@ def _replicas(plan: Plan, stage: str, extra: Mapping[str, str]) -> list[ProcessS
 
 
 def _service(plan: Plan, stage: str, replica: int, extra: Mapping[str, str]) -> ProcessSpec:
-    ports = {"grpc": plan.take_port(), "metrics": plan.take_port()}
+    ports = {use: plan.take_port() for use in ("grpc", "link", "metrics")}
     env = _common(plan, HOST, ports["grpc"]) | {
+        "TRIPTYCH_LINK_PORT": str(ports["link"]),
         "TRIPTYCH_METRICS_PORT": str(ports["metrics"]),
         "TRIPTYCH_MODEL_REPOSITORY": str(plan.model_repository),
     }
@@ -129,9 +130,9 @@ def python_module(python: str) -> tuple[str, ...]:
     return (python, "-P", "-m")
 
 
-def grpc_target(ports: Sequence[int]) -> str:
-    """Returns the gRPC name of a set of replicas on this machine."""
-    return "ipv4:" + ",".join(f"{HOST}:{port}" for port in ports)
+def link_target(ports: Sequence[int]) -> str:
+    """Returns the name of a set of replicas on this machine, for links."""
+    return "link:" + ",".join(f"{HOST}:{port}" for port in ports)
 
 
 def parse_replicas(words: Sequence[str]) -> dict[str, int]:

@@ -83,10 +83,14 @@ class Layers(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         wrapped = self._wrapped.get(method)
         if wrapped is None:
-            wrapped = await continuation(handler_call_details)
-            if wrapped is None:
+            handler = await continuation(handler_call_details)
+            if handler is None:
                 return None  # unknown method: gRPC answers UNIMPLEMENTED; not kept, since callers choose the names
-            for layer in reversed(self._layers):
-                wrapped = layer.wrap(method, wrapped)
-            self._wrapped[method] = wrapped
+            wrapped = self._wrapped[method] = self.wrap(method, handler)
         return wrapped
+
+    def wrap(self, method: str, handler: Any) -> Any:
+        """Returns the handler of a method with all layers about it."""
+        for layer in reversed(self._layers):
+            handler = layer.wrap(method, handler)
+        return handler

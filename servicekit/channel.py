@@ -1,8 +1,11 @@
 """Channels to neighbours: balanced over replicas, quick to notice a dead one, quick to come back."""
 
 import json
+from typing import cast
 
 import grpc
+
+from servicekit.link.channel import SCHEME, LinkChannel
 
 KEEPALIVE_TIME_MS = 10_000
 KEEPALIVE_TIMEOUT_MS = 3_000
@@ -18,11 +21,15 @@ def open_channel(target: str, *, max_message_bytes: int, health_service: str | N
     """Opens a channel to every address behind `target`.
 
     Args:
-        target: a gRPC name, such as `dns:///preprocess:8081` (a headless service) or `ipv4:10.0.0.1:81,10.0.0.2:81`.
+        target: a gRPC name, such as `dns:///preprocess:8081` (a headless service) or `ipv4:10.0.0.1:81,10.0.0.2:81`;
+            or that of a service that serves links, `link:///preprocess:8082` or `link:10.0.0.1:82,10.0.0.2:82`.
         max_message_bytes: largest message, in and out.
         health_service: name whose health each replica is watched for; requests go only to those that are SERVING.
             Triton has no Watch (it would be ignored), so its channels leave this out and are probed instead.
     """
+    if target.startswith(SCHEME):
+        link = LinkChannel(target, max_message_bytes=max_message_bytes, only_ready=health_service is not None)
+        return cast("grpc.aio.Channel", link)  # it is all that stubs of unary calls need
     return grpc.aio.insecure_channel(target, options=_options(max_message_bytes, health_service))
 
 

@@ -248,10 +248,10 @@ class DeadlineInterceptor(Around):
             raise DeadlineExceeded(f"The call did not finish within {timeout_s:.3g} s.") from None
 
 
-def interceptors(
+def layers_about(
     settings: ProcessSettings, metrics: RpcMetrics, *, edge: bool, probes: Collection[str], parcels: bool
-) -> list[grpc.aio.ServerInterceptor]:
-    """Returns all layers in their order, as one interceptor.
+) -> Layers:
+    """Returns all layers in their order.
 
     Args:
         settings: the process's.
@@ -269,4 +269,4 @@ def interceptors(
         MalformedInterceptor(),
         MessagesInterceptor(metrics),
     ]
-    return [Layers([*layers, ParcelsInterceptor()] if parcels else layers)]
+    return Layers([*layers, ParcelsInterceptor()] if parcels else layers)

@@ -20,13 +20,14 @@ from grpc_reflection.v1alpha import reflection
 
 from servicekit.channel import server_options
 from servicekit.health import Readiness
-from servicekit.interceptors import interceptors
+from servicekit.interceptors import layers_about
+from servicekit.link.server import LinkServer
 from servicekit.logging import configure_logging
 from servicekit.manifest import ManifestError
 from servicekit.memory import keep_freed_memory
 from servicekit.metrics import RpcMetrics
 from servicekit.service import Register, Service
-from servicekit.settings import ProcessSettings, SettingsError
+from servicekit.settings import ProcessSettings, ServiceSettings, SettingsError
 
 log = structlog.get_logger()
 
@@ -37,7 +38,7 @@ GARBAGE_THRESHOLD = 20_000
 
 
 class GrpcServer:
-    """Is a gRPC server with health, limits, interceptors and an orderly end."""
+    """Is a gRPC server with health, limits, interceptors and an orderly end; where wanted, it serves links too."""
 
     def __init__(
         self,
@@ -64,14 +65,13 @@ class GrpcServer:
         self._settings = settings
         self._services = services
         self._health = HealthServicer()
-        self._server = grpc.aio.server(
-            interceptors=interceptors(
-                settings, metrics or RpcMetrics("server"), edge=edge, probes=probes, parcels=parcels
-            ),
-            options=server_options(settings.max_message_bytes, settings.max_connection_age_s),
-        )
-        register(self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        layers = layers_about(settings, metrics or RpcMetrics("server"), edge=edge, probes=probes, parcels=parcels)
+        options = server_options(settings.max_message_bytes, settings.max_connection_age_s)
+        self._server = grpc.aio.server(interceptors=[layers], options=options)
+        self._link = LinkServer(layers, settings.max_message_bytes)
+        for server in (self._server, self._link):
+            register(server)
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if settings.reflection:
             names = (*services, "grpc.health.v1.Health", reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
@@ -92,6 +92,14 @@ class GrpcServer:
         await self._server.start()
         await self._set_health(ready=False)
 
+    async def start_link(self, port: int) -> int:
+        """Listens for links as well, and returns the port.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        return await self._link.start(self._settings.host, port)
+
     async def follow(self, readiness: Readiness) -> None:
         """Keeps the health service in step with `readiness`, forever."""
         async for ready in readiness.changes():
@@ -102,22 +110,26 @@ class GrpcServer:
         await self._health.set("", health_pb2.HealthCheckResponse.SERVING)  # liveness: true until the process ends
         for service in self._services:
             await self._health.set(service, status)
+        self._link.set_ready(ready=ready)
 
     async def drain(self) -> None:
         """Says 'not serving', waits until callers have turned away, finishes what was accepted, stops."""
         self._draining = True
         await self._set_health(ready=False)
         await asyncio.sleep(self._settings.drain_delay_s)
-        await self._server.stop(self._settings.drain_timeout_s)
+        grace_s = self._settings.drain_timeout_s
+        await asyncio.gather(self._server.stop(grace_s), self._link.stop(grace_s))
 
 
-async def serve(settings: ProcessSettings, service: Service) -> None:
+async def serve(settings: ServiceSettings, service: Service) -> None:
     """Serves until SIGTERM or SIGINT, then drains."""
     server = GrpcServer(settings, [service.name], service.register, probes=service.probes, parcels=True)
     await server.start()
-    metrics_port = start_metrics(settings)
-    announce(settings.announce_file, {"grpc": server.port, "metrics": metrics_port})
-    log.info("listening", host=settings.host, port=server.port, metrics_port=metrics_port)
+    ports = {"grpc": server.port, "metrics": start_metrics(settings)}
+    if settings.link_port is not None:
+        ports["link"] = await server.start_link(settings.link_port)
+    announce(settings.announce_file, ports)
+    log.info("listening", host=settings.host, **ports)
     async with background(server.follow(service.readiness)):
         await stop_signal()
         log.info("draining")

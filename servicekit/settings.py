@@ -74,6 +74,13 @@ class ProcessSettings(BaseSettings):
         return self.model_dump(mode="json")
 
 
+class ServiceSettings(ProcessSettings):
+    """Holds what every service behind the gateway can be told."""
+
+    link_port: int | None = Field(default=None, ge=0, le=65535)
+    """Port for links, which cost less than gRPC does (docs/adr/0013); 0 takes a free one; by default there is none."""
+
+
 def variable(field: str) -> str:
     """Returns the environment variable that sets a field."""
     return PREFIX + field.upper()

@@ -6,10 +6,10 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from servicekit.settings import ProcessSettings
+from servicekit.settings import ServiceSettings
 
 
-class InferenceSettings(ProcessSettings):
+class InferenceSettings(ServiceSettings):
     """Says where the models are and which Triton servers run them."""
 
     model_repository: Path

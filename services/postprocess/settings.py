@@ -4,10 +4,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from servicekit.settings import ProcessSettings
+from servicekit.settings import ServiceSettings
 
 
-class PostprocessSettings(ProcessSettings):
+class PostprocessSettings(ServiceSettings):
     """Says where labels and temperatures are."""
 
     model_repository: Path

@@ -5,11 +5,11 @@ from pathlib import Path
 from pydantic import Field
 
 from servicekit.cores import usable_cores
-from servicekit.settings import MIB, ProcessSettings
+from servicekit.settings import MIB, ServiceSettings
 from services.preprocess.transforms import OVERSAMPLING
 
 
-class PreprocessSettings(ProcessSettings):
+class PreprocessSettings(ServiceSettings):
     """Says where the recipes are and how much an image may cost."""
 
     model_repository: Path

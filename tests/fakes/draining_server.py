@@ -8,7 +8,7 @@ from fakes.scripted import SERVICE, Context, ScriptedService
 from servicekit.health import Readiness
 from servicekit.server import main, serve
 from servicekit.service import Service
-from servicekit.settings import ProcessSettings
+from servicekit.settings import ServiceSettings
 from triptych.classification.v1 import classification_service_pb2 as pb
 
 
@@ -17,10 +17,10 @@ async def _slow(_request: pb.ClassifyRequest, _context: Context) -> pb.ClassifyR
     return pb.ClassifyResponse()
 
 
-async def run(settings: ProcessSettings) -> None:
+async def run(settings: ServiceSettings) -> None:
     """Serves until it is told to stop."""
     await serve(settings, Service(SERVICE, ScriptedService(_slow).register, Readiness()))
 
 
 if __name__ == "__main__":
-    sys.exit(main("draining", ProcessSettings, run))
+    sys.exit(main("draining", ServiceSettings, run))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from localcluster.layout import Plan, ProcessSpec, grpc_target, lay_out, parse_replicas, reachable, servable_models
+from localcluster.layout import Plan, ProcessSpec, lay_out, link_target, parse_replicas, reachable, servable_models
 
 TRITON = ProcessSpec(
     "triton", 1, ("tritonserver",), {}, {"grpc": 9000, "metrics": 9999}, "", drain_rank=2, inherits=False
@@ -28,8 +28,8 @@ def test_one_of_each_by_default() -> None:
 def test_gateway_knows_every_replica() -> None:
     """The gateway's targets name all replicas of a service."""
     found = specs({"preprocess": 2})
-    ports = [found[title].ports["grpc"] for title in ("preprocess-1", "preprocess-2")]
-    assert grpc_target(ports) == found["gateway-1"].env["TRIPTYCH_PREPROCESS_TARGET"]
+    ports = [found[title].ports["link"] for title in ("preprocess-1", "preprocess-2")]
+    assert link_target(ports) == found["gateway-1"].env["TRIPTYCH_PREPROCESS_TARGET"]
 
 
 def test_inference_knows_triton() -> None:
