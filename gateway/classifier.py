@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from gateway.answering import Answering
-from gateway.metrics import IN_FLIGHT, IN_FLIGHT_LIMIT, REQUEST_SECONDS, REQUESTS
+from gateway.metrics import IN_FLIGHT, IN_FLIGHT_LIMIT, count_request
 from gateway.requests import Call, Limits
 from servicekit import context
 from servicekit.errors import Cancelled, Code, DeadlineExceeded, Internal, ResourceExhausted, TriptychError
@@ -49,8 +49,7 @@ class Classifier:
             code, reason = error_type.code.name, error_type.default_reason.value
             raise
         finally:
-            REQUESTS.labels(transport, code, reason).inc()
-            REQUEST_SECONDS.labels(transport).observe(time.perf_counter() - start)
+            count_request(transport, code, reason, time.perf_counter() - start)
         return results
 
     @contextmanager

@@ -10,6 +10,7 @@ from gateway import messages
 from gateway.coalescer import Bounds, Coalescer
 from gateway.messages import Decoded, Encoded, Inferred, Input, InputKey, Output, OutputKey
 from gateway.metrics import BATCH_IMAGES
+from gateway.models import ModelDirectory
 from gateway.settings import GatewaySettings
 from gateway.tier import Tier
 from gateway.tiers import INFERENCE, POSTPROCESS, PREPROCESS, Tiers
@@ -107,18 +108,26 @@ class Hops:
     postprocess: Hop[OutputKey, Output, postprocess_pb.Ranking]
 
 
-def open_hops(tiers: Tiers, metrics: RpcMetrics, settings: GatewaySettings) -> Hops:
+def open_hops(tiers: Tiers, directory: ModelDirectory, metrics: RpcMetrics, settings: GatewaySettings) -> Hops:
     """Wires the hops to their services."""
 
     def method(tier: Tier, name: str) -> RemoteMethod[Any, Any]:
         return RemoteMethod(tier.name, name, tier.channel, metrics)
 
-    def bounds(tier: Tier) -> Bounds:
-        return Bounds(settings.max_message_images, LARGE_MESSAGE_BYTES, lambda: settings.max_messages * tier.replicas)
+    def bounds(tier: Tier, least: Callable[[], int] = lambda: 1) -> Bounds:
+        return Bounds(
+            settings.max_message_images,
+            LARGE_MESSAGE_BYTES,
+            lambda: max(settings.max_messages * tier.replicas, least()),
+        )
+
+    def engines() -> int:
+        """Lets one message more wait in Triton than it computes: an instance that is done finds the next at once."""
+        return directory.instances() + 1
 
     pre, inf, post = tiers.preprocess, tiers.inference, tiers.postprocess
     return Hops(
         Hop(pre, method(pre, PREPROCESS_IMAGES), messages.preprocess_request, messages.decoded, bounds(pre)),
-        Hop(inf, method(inf, PREDICT_LOGITS), messages.inference_request, messages.inferred, bounds(inf)),
+        Hop(inf, method(inf, PREDICT_LOGITS), messages.inference_request, messages.inferred, bounds(inf, engines)),
         Hop(post, method(post, RANK_LABELS), messages.postprocess_request, messages.ranked, bounds(post)),
     )

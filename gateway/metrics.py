@@ -1,5 +1,6 @@
 """What the gateway counts: requests, stages, batches, and which models are live."""
 
+import functools
 from collections.abc import Sequence
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -27,16 +28,33 @@ MODEL_INFO = Gauge(
 )
 READY = Gauge("triptych_ready", "1 while a condition of readiness holds.", ("condition",))
 
+
+def count_request(transport: str, code: str, reason: str, seconds: float) -> None:
+    """Counts and times a request that has ended."""
+    counter, histogram = _request(transport, code, reason)
+    counter.inc()
+    histogram.observe(seconds)
+
+
+@functools.cache  # transports, codes and reasons are few
+def _request(transport: str, code: str, reason: str) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(transport, code, reason), REQUEST_SECONDS.labels(transport)
+
+
 STAGES = ("total", "preprocess", "decode", "inference", "queue", "compute", "postprocess")
 
 
 def observe_stages(results: Sequence[classification_pb2.Classification]) -> None:
     """Records a call's timing: what its images share once, and the decoding of each."""
     first = results[0]
-    for stage in STAGES:
-        histogram = STAGE_SECONDS.labels(stage, first.model, first.version)
-        for result in results if stage == "decode" else results[:1]:
-            histogram.observe(getattr(result.timing, f"{stage}_ms") / 1e3)
+    for stage, histogram in _stages(first.model, first.version):
+        for result in results if stage == "decode_ms" else results[:1]:
+            histogram.observe(getattr(result.timing, stage) / 1e3)
+
+
+@functools.cache  # there are as many as versions; looking labels up costs as much as observing
+def _stages(model: str, version: str) -> list[tuple[str, Histogram]]:
+    return [(f"{stage}_ms", STAGE_SECONDS.labels(stage, model, version)) for stage in STAGES]
 
 
 def show_models(models: Sequence[model_pb2.Model]) -> None:

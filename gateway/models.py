@@ -38,6 +38,7 @@ class ModelDirectory:
             for version in model.versions:
                 version.state = inference_model_pb2.MODEL_STATE_UNAVAILABLE
                 version.detail = detail
+                version.instances = 0
 
     def problem(self) -> str | None:
         """Says why the default model cannot answer, or None when it can."""
@@ -56,6 +57,10 @@ class ModelDirectory:
         wanted = version or found.default_version
         ready = inference_model_pb2.MODEL_STATE_READY
         return any(each.version == wanted and each.state == ready for each in found.versions)
+
+    def instances(self) -> int:
+        """Returns how many batches of one version are computed at the same time, of the version with the most."""
+        return max((version.instances for model in self._models.values() for version in model.versions), default=0)
 
     def resolve(self, model: str, version: str) -> Choice:
         """Returns the model and version to use.

@@ -35,7 +35,7 @@ async def serve_gateway(settings: GatewaySettings, connect: Connect = open_chann
     show_readiness(readiness)
     directory = ModelDirectory(settings.default_model)
     async with open_tiers(settings, directory, readiness, connect) as tiers:
-        pipeline = Pipeline(open_hops(tiers, RpcMetrics("client"), settings), directory)
+        pipeline = Pipeline(open_hops(tiers, directory, RpcMetrics("client"), settings), directory)
         answering = Answering(tiers, directory, pipeline, _cache(settings))
         classifier = Classifier(answering, settings.limits, settings.max_in_flight)
         draining = asyncio.Event()

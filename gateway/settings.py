@@ -40,7 +40,8 @@ class GatewaySettings(ProcessSettings):
     max_message_images: int = Field(default=8, ge=1, le=64)
     """Images that share a message to a service, once they have to wait for one."""
     max_messages: int = Field(default=2, ge=1)
-    """Messages under way to each replica of a service before images wait, so that they go together."""
+    """Messages under way to each replica of a service before images wait, so that they go together; to the inference
+    service, where Triton has many instances of a model, one more than these."""
     result_cache_bytes: int = Field(default=64 * MIB, ge=0)
     """Memory for answers that equal images get again; 0 computes each image, also equal ones at the same time."""
     result_cache_ttl_s: float = Field(default=300, gt=0)

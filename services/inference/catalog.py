@@ -1,7 +1,7 @@
 """Which versions can answer now: the manifests' promises held against what Triton says."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from servicekit.errors import InvalidArgument, Reason, Unavailable, unknown_model, unknown_version
 from servicekit.manifest import Manifest
@@ -15,6 +15,8 @@ class Loaded:
 
     backend: str
     max_batch_size: int
+    instances: int
+    """Batches that are computed at the same time."""
     problem: str = READY
     """Why it cannot answer; empty when it can."""
 
@@ -22,16 +24,19 @@ class Loaded:
 LoadedVersions = Mapping[tuple[str, str], Loaded]
 """Keyed by model and version."""
 
-_NOT_LOADED = Loaded("", 0, "No model server has loaded it.")
+_NOT_LOADED = Loaded("", 0, 0, "No model server has loaded it.")
 
 
 def merge(replicas: Iterable[LoadedVersions]) -> dict[tuple[str, str], Loaded]:
-    """Joins what several servers say: a version is ready when one of them has it ready."""
+    """Joins what several servers say: a version is ready when one has it ready, with the instances of all."""
     merged: dict[tuple[str, str], Loaded] = {}
     for replica in replicas:
         for key, loaded in replica.items():
-            if key not in merged or merged[key].problem:
+            known = merged.get(key)
+            if known is None or known.problem:
                 merged[key] = loaded
+            elif not loaded.problem:
+                merged[key] = replace(known, instances=known.instances + loaded.instances)
     return merged
 
 

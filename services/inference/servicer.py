@@ -112,6 +112,7 @@ def _describe(manifest: Manifest, loaded: LoadedVersions) -> model_pb2.Model:
                 state=model_pb2.MODEL_STATE_UNAVAILABLE if state.problem else model_pb2.MODEL_STATE_READY,
                 detail=state.problem,
                 backend=state.backend,
+                instances=state.instances,
             )
             for version, state in states.items()
         ],

@@ -210,10 +210,12 @@ class Triton:
         try:
             answer = await self._stub.ModelConfig(request, timeout=EXAMINATION_TIMEOUT_S)
         except grpc.aio.AioRpcError:
-            return Loaded("", 0, "It does not tell its configuration.")
+            return Loaded("", 0, 0, "It does not tell its configuration.")
         config = answer.config
-        problem = _contradiction(manifest, config) or await self._try(manifest, version, _tries(config))
-        return Loaded(config.backend or config.platform, config.max_batch_size, problem)
+        instances = max(1, sum(group.count for group in config.instance_group))
+        # Idle instances take turns, so that twice as many inferences in a row meet each of them.
+        problem = _contradiction(manifest, config) or await self._try(manifest, version, 2 * instances)
+        return Loaded(config.backend or config.platform, config.max_batch_size, instances, problem)
 
     async def _try(self, manifest: Manifest, version: str, times: int) -> str:
         """Has a version infer an empty picture, and says what is wrong: Triton calls one ready whose stub has died."""
@@ -228,12 +230,6 @@ class Triton:
         except TriptychError as error:
             return f"It failed a test inference: {error.message}"
         return READY
-
-
-def _tries(config: Any) -> int:
-    """Returns how many inferences in a row meet every instance of a model: idle ones take turns, so twice is plenty."""
-    instances: int = sum(group.count for group in config.instance_group)
-    return 2 * max(1, instances)
 
 
 def _request(manifest: Manifest, version: str, rows: int, timeout_s: float) -> Any:

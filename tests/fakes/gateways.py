@@ -86,7 +86,7 @@ async def running_gateway(
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         tiers = await enter(open_tiers(settings, directory, readiness))
-        hops = open_hops(tiers, RpcMetrics("client", registry), settings)
+        hops = open_hops(tiers, directory, RpcMetrics("client", registry), settings)
         pipeline = Pipeline(hops, directory)
         cache = ResultCache(settings.result_cache_bytes, 300) if settings.result_cache_bytes else None
         classifier = Classifier(Answering(tiers, directory, pipeline, cache), settings.limits, settings.max_in_flight)

@@ -99,6 +99,21 @@ async def test_when_idle_nobody_waits(gateway: Gateway, behind: Neighbours) -> N
     assert [[b"a", b"b", b"c"]] * 3 == [_messages(each) for each in behind.all]
 
 
+async def test_every_instance_finds_work_waiting(behind: Neighbours) -> None:
+    """To a model of two instances three messages are under way: one more than are computed."""
+    behind.inference.models[0].versions[0].instances = 2
+    gate = _Gate(behind.inference)
+    async with running_gateway(behind, serve_http=False, max_messages=1) as gateway:
+        calls = [asyncio.ensure_future(_asks(gateway, "a"))]
+        for messages in (1, 2, 3):
+            await gate.holds(messages)
+            calls.append(asyncio.ensure_future(_asks(gateway, "a")))
+        await eventually(lambda: 4 == len(behind.preprocess.requests))
+        assert 3 == len(behind.inference.requests)
+        gate.lets_pass(4)
+        await asyncio.gather(*calls)
+
+
 @tiers
 async def test_a_large_call_comes_back_in_order(gateway: Gateway, behind: Neighbours, tier: int) -> None:
     """Images above the limit of a message go in several, mixed with those of others."""

@@ -7,8 +7,8 @@ from servicekit.errors import InvalidArgument, NotFound, Reason, Unavailable
 from servicekit.manifest import Manifest
 from services.inference.catalog import Loaded, ascending, choose_version, find_model, merge, state_of
 
-READY = Loaded("openvino", 8)
-BROKEN = Loaded("openvino", 8, "Its configuration has another input than its manifest.")
+READY = Loaded("openvino", 8, 2)
+BROKEN = Loaded("openvino", 8, 2, "Its configuration has another input than its manifest.")
 TINY = Manifest.model_validate(described(temperatures={"1": 1, "2": 1, "10": 1}))
 
 
@@ -98,6 +98,11 @@ def test_one_ready_replica_is_enough(replicas: list[Loaded]) -> None:
     assert {("tiny", "1"): READY} == merge({("tiny", "1"): loaded} for loaded in replicas)
 
 
+def test_instances_add_up() -> None:
+    """Servers that have a version ready compute it at the same time; one whose version is broken does not count."""
+    assert 4 == merge({("tiny", "1"): loaded} for loaded in (READY, BROKEN, READY))["tiny", "1"].instances
+
+
 def test_replicas_add_up() -> None:
     """Servers with different versions offer all of them."""
     assert {("tiny", "1"), ("tiny", "2")} == merge([{("tiny", "1"): READY}, {("tiny", "2"): READY}]).keys()
@@ -105,4 +110,4 @@ def test_replicas_add_up() -> None:
 
 def test_what_nobody_loaded_says_so() -> None:
     """A version without a server has a sentence and no backend."""
-    assert Loaded("", 0, "No model server has loaded it.") == state_of(TINY, "1", {})
+    assert Loaded("", 0, 0, "No model server has loaded it.") == state_of(TINY, "1", {})

@@ -39,13 +39,15 @@ class Model(_message.Message):
     def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., input_width_px: _Optional[int] = ..., input_height_px: _Optional[int] = ..., class_count: _Optional[int] = ..., max_batch_size: _Optional[int] = ..., default_version: _Optional[str] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
 class ModelVersion(_message.Message):
-    __slots__ = ("version", "state", "detail", "backend")
+    __slots__ = ("version", "state", "detail", "backend", "instances")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     BACKEND_FIELD_NUMBER: _ClassVar[int]
+    INSTANCES_FIELD_NUMBER: _ClassVar[int]
     version: str
     state: ModelState
     detail: str
     backend: str
-    def __init__(self, version: _Optional[str] = ..., state: _Optional[_Union[ModelState, str]] = ..., detail: _Optional[str] = ..., backend: _Optional[str] = ...) -> None: ...
+    instances: int
+    def __init__(self, version: _Optional[str] = ..., state: _Optional[_Union[ModelState, str]] = ..., detail: _Optional[str] = ..., backend: _Optional[str] = ..., instances: _Optional[int] = ...) -> None: ...
