@@ -26,6 +26,9 @@ def open_channel(target: str, *, max_message_bytes: int, health_service: str | N
         max_message_bytes: largest message, in and out.
         health_service: name whose health each replica is watched for; requests go only to those that are SERVING.
             Triton has no Watch (it would be ignored), so its channels leave this out and are probed instead.
+
+    Raises:
+        ValueError: the target begins like that of links and is none.
     """
     if target.startswith(SCHEME):
         link = LinkChannel(target, max_message_bytes=max_message_bytes, only_ready=health_service is not None)

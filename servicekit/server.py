@@ -75,7 +75,7 @@ class GrpcServer:
         if settings.reflection:
             names = (*services, "grpc.health.v1.Health", reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
-        self.port = 0
+        self.port = self.link_port = 0
         self._draining = False
 
     async def start(self) -> None:
@@ -92,13 +92,17 @@ class GrpcServer:
         await self._server.start()
         await self._set_health(ready=False)
 
-    async def start_link(self, port: int) -> int:
-        """Listens for links as well, and returns the port.
+    async def start_link(self, port: int) -> None:
+        """Listens for links as well.
 
         Raises:
             OSError: the port is taken.
         """
-        return await self._link.start(self._settings.host, port)
+        host = self._settings.host
+        try:
+            self.link_port = await self._link.start(host, port)
+        except OSError:
+            raise OSError(f"cannot listen on {host}:{port} for links: is the port taken?") from None
 
     async def follow(self, readiness: Readiness) -> None:
         """Keeps the health service in step with `readiness`, forever."""
@@ -107,10 +111,10 @@ class GrpcServer:
 
     async def _set_health(self, *, ready: bool) -> None:
         status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
+        self._link.set_ready(ready=ready)  # first, so that no state overtakes a later one while this waits
         await self._health.set("", health_pb2.HealthCheckResponse.SERVING)  # liveness: true until the process ends
         for service in self._services:
             await self._health.set(service, status)
-        self._link.set_ready(ready=ready)
 
     async def drain(self) -> None:
         """Says 'not serving', waits until callers have turned away, finishes what was accepted, stops."""
@@ -127,7 +131,8 @@ async def serve(settings: ServiceSettings, service: Service) -> None:
     await server.start()
     ports = {"grpc": server.port, "metrics": start_metrics(settings)}
     if settings.link_port is not None:
-        ports["link"] = await server.start_link(settings.link_port)
+        await server.start_link(settings.link_port)
+        ports["link"] = server.link_port
     announce(settings.announce_file, ports)
     log.info("listening", host=settings.host, **ports)
     async with background(server.follow(service.readiness)):

@@ -17,7 +17,7 @@ class CallContext:
 
     def __init__(self, begin: Begin) -> None:
         self._metadata = tuple(begin.metadata.items())
-        self._ends_s = time.monotonic() + begin.time_left_ms / 1e3
+        self._ends_s = time.monotonic() + max(0.0, begin.time_left_ms) / 1e3  # what is no number is 0, too
         self._code: Any = 0
         self.failure = Failure()
         self.details = b""

@@ -8,13 +8,16 @@ from typing import Any, NoReturn
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 
-from servicekit.link.peer import Address, Peer, rpc_error
+from servicekit.link.peer import Peer, rpc_error
+from servicekit.link.target import SCHEME, Address, Target
 from triptych.link.v1.link_pb2 import Begin
+
+__all__ = ["SCHEME", "LinkChannel"]
 
 log = structlog.get_logger()
 
-SCHEME = "link:"
 RESOLVE_INTERVAL_S = 1.0
 
 
@@ -25,25 +28,32 @@ class LinkChannel:
         """Begins to connect. Call it in a running event loop.
 
         Args:
-            target: `link:10.0.0.1:9001,10.0.0.2:9001`, or `link:///preprocess:9001` for every address of a name.
+            target: see `Target`.
             max_message_bytes: largest message, in and out.
             only_ready: whether calls go only to replicas that say they are ready, or to any that is connected.
+
+        Raises:
+            ValueError: the target is none.
         """
         self._max_message_bytes = max_message_bytes
         self._only_ready = only_ready
         self._peers: dict[Address, Peer] = {}
-        self._retired: set[asyncio.Task[None]] = set()
+        self._retiring: dict[Peer, asyncio.Task[None]] = {}
         self._resolver: asyncio.Task[None] | None = None
         self._resolved = asyncio.Event()
-        name = target.removeprefix(SCHEME)
-        if name.startswith("///"):
-            self._resolver = asyncio.create_task(self._follow(_address(name[3:])))
+        parsed = Target.parse(target)
+        if parsed.is_name:
+            self._resolver = asyncio.create_task(self._follow(*parsed.addresses[0]))
         else:
-            self._update(_address(each) for each in name.split(","))
+            self._update(parsed.addresses)
 
     def unary_unary(
-        self, method: str, request_serializer: Any = None, response_deserializer: Any = None, **_: Any
-    ) -> "Callable[..., Any]":
+        self,
+        method: str,
+        request_serializer: Callable[[Any], bytes] = bytes,
+        response_deserializer: Callable[[Any], Any] = bytes,
+        **_: Any,
+    ) -> Callable[..., Any]:
         """Returns a method, which takes `request`, `timeout` and `metadata`."""
 
         async def call(request: Any, *, timeout: float, metadata: Any = None, **_: Any) -> Any:  # noqa: ASYNC109 (gRPC's own name)
@@ -52,9 +62,11 @@ class LinkChannel:
                 async with asyncio.timeout(timeout):
                     peer = await self._pick()
                     answer = await peer.call(begin, [request_serializer(request)])
+                return response_deserializer(answer)
             except TimeoutError:
                 raise rpc_error(grpc.StatusCode.DEADLINE_EXCEEDED, "The call took too long.") from None
-            return response_deserializer(answer)
+            except DecodeError:
+                raise rpc_error(grpc.StatusCode.INTERNAL, f"What came is no answer of {method}.") from None
 
         return call
 
@@ -66,29 +78,32 @@ class LinkChannel:
 
         return call
 
+    stream_stream = unary_stream
+
     def get_state(self, **_: Any) -> grpc.ChannelConnectivity:
         """Says whether a call has a chance."""
         if self._usable():
             return grpc.ChannelConnectivity.READY
-        if self._resolved.is_set() and all(peer.tried.is_set() for peer in self._peers.values()):
+        if self._resolved.is_set() and not self._untried():
             return grpc.ChannelConnectivity.TRANSIENT_FAILURE
         return grpc.ChannelConnectivity.CONNECTING
 
     async def close(self, *_: Any) -> None:
-        """Ends every connection."""
+        """Ends every connection, and every call."""
+        self._resolved.set()
         if self._resolver is not None:
             self._resolver.cancel()
             with suppress(asyncio.CancelledError):
                 await self._resolver
-        for peer in self._peers.values():
+        for task in self._retiring.values():
+            task.cancel()
+        for peer in (*self._peers.values(), *self._retiring):
             await peer.close()
 
     async def _pick(self) -> Peer:
         await self._resolved.wait()
-        if not self._usable():
-            for peer in list(self._peers.values()):
-                await peer.tried.wait()
-        usable = self._usable()
+        while not (usable := self._usable()) and (untried := self._untried()):
+            await asyncio.wait(untried, return_when=asyncio.FIRST_COMPLETED)
         if not usable:
             raise rpc_error(grpc.StatusCode.UNAVAILABLE, "No replica can be reached that is ready.")
         return min(usable, key=lambda peer: peer.burden)
@@ -96,30 +111,28 @@ class LinkChannel:
     def _usable(self) -> list[Peer]:
         return [peer for peer in self._peers.values() if peer.ready or (peer.connected and not self._only_ready)]
 
-    def _update(self, addresses: Iterable[Address]) -> list[Peer]:
-        """Makes a peer of each new address, and returns those whose address is gone."""
+    def _untried(self) -> list["asyncio.Future[None]"]:
+        return [peer.tried for peer in self._peers.values() if not peer.tried.done()]
+
+    def _update(self, addresses: Iterable[Address]) -> None:
+        """Makes a peer of each new address, and ends those whose address is gone."""
         wanted = set(addresses)
-        gone = [self._peers.pop(address) for address in self._peers.keys() - wanted]
+        for address in self._peers.keys() - wanted:
+            gone = self._peers.pop(address)
+            self._retiring[gone] = asyncio.create_task(gone.retire())
         for address in sorted(wanted - self._peers.keys()):
             self._peers[address] = Peer(address, self._max_message_bytes)
         self._resolved.set()
-        return gone
 
-    async def _follow(self, name: Address) -> None:
+    async def _follow(self, host: str, port: int) -> None:
         """Keeps the peers in step with the addresses of a name."""
         while True:
             try:
-                found = await asyncio.get_running_loop().getaddrinfo(*name, type=socket.SOCK_STREAM)
-            except OSError as error:
-                log.debug("a name cannot be resolved", name=name[0], problem=str(error))
+                found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            except (OSError, UnicodeError) as error:  # a name too long to be one is told by the codec
+                log.debug("a name cannot be resolved", name=host, problem=str(error))
+                self._resolved.set()
             else:
-                self._retired = {task for task in self._retired if not task.done()}
-                gone = self._update((str(each[4][0]), int(each[4][1])) for each in found)
-                self._retired |= {asyncio.create_task(peer.retire()) for peer in gone}
-            self._resolved.set()
+                self._retiring = {peer: task for peer, task in self._retiring.items() if not task.done()}
+                self._update((str(each[4][0]), int(each[4][1])) for each in found)
             await asyncio.sleep(RESOLVE_INTERVAL_S)
-
-
-def _address(text: str) -> Address:
-    host, _, port = text.strip().rpartition(":")
-    return host.strip("[]"), int(port)

@@ -1,61 +1,67 @@
 """The caller's side of one link: connects, connects again when it is lost, and carries calls."""
 
 import asyncio
-import itertools
-import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 import grpc
 import structlog
 
 from servicekit.link.call import STATUS_DETAILS
-from servicekit.link.wire import Frames, FrameTooLargeError
+from servicekit.link.target import Address
+from servicekit.link.wire import Frames, FrameTooLargeError, UnexpectedFrameError
 from servicekit.parcel import Piece
 from triptych.link.v1.link_pb2 import Begin, Cancel, Head
 
 log = structlog.get_logger()
 
-Address = tuple[str, int]
-
 CONNECT_TIMEOUT_S = 1.0
+"""For a connection, and for the first word of the replica."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 1.0
 """Between attempts to connect."""
 SILENCE_S = 2.0
-"""A replica that has calls to answer and says nothing for so long gets a call only when all are like that."""
+"""A replica that owes answers and says nothing for so long gets a call only when all are like that."""
+_LAST_NUMBER = 2**32 - 1
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
-_KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 3))
 
 
 class Peer:
     """Is one replica of a service."""
 
     def __init__(self, address: Address, max_message_bytes: int) -> None:
+        loop = asyncio.get_running_loop()
         self.address = address
         self.ready = False
         """Whether the replica wants calls; False while there is no connection."""
-        self.connected = False
-        self.tried = asyncio.Event()
-        """Set once the replica has said whether it is ready, or could not be reached."""
+        self.tried: asyncio.Future[None] = loop.create_future()
+        """Done once the replica has said whether it is ready, cannot be reached, or has had its time to do so."""
         self._max_message_bytes = max_message_bytes
         self._frames: Frames | None = None
         self._lost = asyncio.Event()
-        self._heard_s = 0.0
-        self._called_s = self._began_s = 0.0
+        self._called_s = self._began_s = self._heard_s = 0.0
+        self._owed = 0
+        """Calls that the replica has not answered, also those whose caller has left."""
         self._calls: dict[int, asyncio.Future[memoryview]] = {}
-        self._numbers = itertools.cycle(range(1, 2**32))
+        self._number = 0
         self._task = asyncio.create_task(self._stay_connected())
+        loop.call_later(CONNECT_TIMEOUT_S, self._settle)
+
+    @property
+    def connected(self) -> bool:
+        """Says whether there is a connection."""
+        return self._frames is not None
 
     @property
     def burden(self) -> tuple[bool, int, float]:
         """Returns what makes another replica the better choice, the weightiest first.
 
-        That is: calls under way and not a word for some time, as of a process that hangs; the number of calls under
-        way; the moment of the last one, so that idle replicas take turns.
+        That is: answers owed and not a word for some time, as of a process that hangs; the number of answers owed; the
+        moment of the last call, so that idle replicas take turns.
         """
-        hangs = bool(self._calls) and time.monotonic() - max(self._heard_s, self._began_s) > SILENCE_S
-        return hangs, len(self._calls), self._called_s
+        hangs = bool(self._owed) and time.monotonic() - max(self._heard_s, self._began_s) > SILENCE_S
+        return hangs, self._owed, self._called_s
 
     async def retire(self) -> None:
         """Ends the connection once no call is under way."""
@@ -66,11 +72,13 @@ class Peer:
 
     async def close(self) -> None:
         """Ends the connection, and every call on it."""
+        self._settle()
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
         if self._frames is not None:
-            self._frames.close()
+            self._frames.abort()
+            await self._lost.wait()
 
     async def call(self, begin: Begin, request: Sequence[Piece]) -> memoryview:
         """Makes a call and returns the payload of its answer.
@@ -78,15 +86,15 @@ class Peer:
         Raises:
             AioRpcError: the call failed, or the connection was lost.
         """
-        if self._frames is None:
+        frames, number = self._frames, self._next_number()
+        if frames is None:
             raise rpc_error(grpc.StatusCode.UNAVAILABLE, "There is no connection.")
-        frames, number = self._frames, next(self._numbers)
-        self._called_s = time.monotonic()
-        if not self._calls:
-            self._began_s = self._called_s
+        if frames.backlog > self._max_message_bytes:
+            raise rpc_error(grpc.StatusCode.UNAVAILABLE, "The replica does not take what it is sent.")
         answer = self._calls[number] = asyncio.get_running_loop().create_future()
         try:
             frames.send(Head(call=number, begin=begin), request)
+            self._sent()
             payload: memoryview = await answer
             return payload  # noqa: TRY300
         except FrameTooLargeError as error:
@@ -95,61 +103,82 @@ class Peer:
             frames.send(Head(call=number, cancel=Cancel()))
             raise
         finally:
-            self._calls.pop(number, None)
+            del self._calls[number]
 
-    def opened(self) -> None:
+    def opened(self, frames: Frames) -> None:
         """Takes note that there is a connection."""
-        self.connected = True
+        self._frames = frames
+        self._owed = 0
 
     def closed(self, problem: str) -> None:
         """Takes note that there is none any more: every call on it has failed."""
-        self.connected = self.ready = False
+        self.ready = False
         self._frames = None
         for answer in self._calls.values():
             if not answer.done():
                 answer.set_exception(rpc_error(grpc.StatusCode.UNAVAILABLE, f"The connection was lost: {problem}"))
         self._lost.set()
 
-    def received(self, head: Head, payload: memoryview) -> None:
-        """Takes what the replica says."""
+    def received(self, head: Head, payload: memoryview | None) -> None:
+        """Takes what the replica says.
+
+        Raises:
+            UnexpectedFrameError: no service says that.
+        """
         self._heard_s = time.monotonic()
         kind = head.WhichOneof("kind")
-        answer = self._calls.get(head.call)
         if kind == "serving":
             self.ready = head.serving.ready
-            self.tried.set()
-        elif answer is None or answer.done():
-            pass  # its caller has left meanwhile
-        elif kind == "answer":
-            answer.set_result(payload)
-        elif kind == "failure":
-            code = _CODES.get(head.failure.code, grpc.StatusCode.UNKNOWN)
-            answer.set_exception(rpc_error(code, head.failure.message, payload.tobytes()))
+            self._settle()
+        elif kind in ("answer", "failure"):
+            self._owed = max(0, self._owed - 1)
+            answer = self._calls.get(head.call)
+            if answer is not None and not answer.done():  # or else its caller has left
+                _take(answer, head, payload)
+        else:
+            raise UnexpectedFrameError(f"no service sends {kind}")
+
+    def _settle(self) -> None:
+        if not self.tried.done():
+            self.tried.set_result(None)
+
+    def _next_number(self) -> int:
+        self._number = self._number % _LAST_NUMBER + 1
+        return self._number
+
+    def _sent(self) -> None:
+        self._called_s = time.monotonic()
+        if not self._owed:
+            self._began_s = self._called_s
+        self._owed += 1
 
     async def _stay_connected(self) -> None:
+        loop = asyncio.get_running_loop()
+        frames = partial(Frames, self._max_message_bytes, self)
         pause_s = FIRST_PAUSE_S
         while True:
             self._lost.clear()
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    _, self._frames = await self._connect()
-            except (OSError, TimeoutError) as error:
+                    await loop.create_connection(frames, *self.address)
+            except (OSError, UnicodeError) as error:
                 log.debug("a link cannot be opened", address=self.address, problem=str(error))
-                self.tried.set()
+                self._settle()
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             else:
                 pause_s = FIRST_PAUSE_S
                 await self._lost.wait()
             await asyncio.sleep(pause_s)
 
-    async def _connect(self) -> tuple[asyncio.BaseTransport, Frames]:
-        loop = asyncio.get_running_loop()
-        transport, frames = await loop.create_connection(lambda: Frames(self._max_message_bytes, self), *self.address)
-        connection = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in _KEEPALIVE:
-            connection.setsockopt(socket.IPPROTO_TCP, option, value)
-        return transport, frames
+
+def _take(answer: "asyncio.Future[memoryview]", head: Head, payload: memoryview | None) -> None:
+    if payload is None:
+        answer.set_exception(rpc_error(grpc.StatusCode.RESOURCE_EXHAUSTED, "The answer is too large."))
+    elif head.HasField("answer"):
+        answer.set_result(payload)
+    else:
+        code = _CODES.get(head.failure.code, grpc.StatusCode.UNKNOWN)
+        answer.set_exception(rpc_error(code, head.failure.message, payload.tobytes()))
 
 
 def rpc_error(code: grpc.StatusCode, message: str, details: bytes = b"") -> grpc.aio.AioRpcError:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import grpc
@@ -10,8 +11,9 @@ import structlog
 
 from servicekit.around import Layers
 from servicekit.link.call import CallContext, failure
-from servicekit.link.wire import Frames, FrameTooLargeError
-from triptych.link.v1.link_pb2 import Answer, Begin, Head, Serving
+from servicekit.link.wire import Frames, FrameTooLargeError, UnexpectedFrameError
+from servicekit.parcel import Piece
+from triptych.link.v1.link_pb2 import Answer, Begin, Failure, Head, Serving
 
 log = structlog.get_logger()
 
@@ -20,12 +22,15 @@ class LinkServer:
     """Takes servicers, as a `grpc.aio.Server` does, and answers whoever connects."""
 
     def __init__(self, layers: Layers, max_message_bytes: int) -> None:
+        self.max_message_bytes = max_message_bytes
+        """Limit of a message, in and out."""
         self._layers = layers
-        self._max_message_bytes = max_message_bytes
         self._methods: dict[str, Any] = {}
         self._connections: set[_Connection] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
         self._server: asyncio.Server | None = None
-        self._ready = False
+        self._ready = self._closing = False
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """Takes the handlers of a service; generated code calls it."""
@@ -44,7 +49,7 @@ class LinkServer:
             OSError: the port is taken.
         """
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self).frames, host, port)
+        self._server = await loop.create_server(lambda: Frames(self.max_message_bytes, _Connection(self)), host, port)
         return int(self._server.sockets[0].getsockname()[1])
 
     def set_ready(self, *, ready: bool) -> None:
@@ -54,29 +59,34 @@ class LinkServer:
             connection.tell(ready=ready)
 
     async def stop(self, grace_s: float) -> None:
-        """Lets no new caller in, gives calls under way so many seconds, then closes."""
+        """Lets no new caller in, gives calls under way and their answers so many seconds to leave, then closes."""
+        self._closing = True
         if self._server is not None:
             self._server.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
                 while calls := [call for connection in self._connections for call in connection.calls.values()]:
                     await asyncio.wait(calls)
-        for connection in list(self._connections):
-            connection.frames.close()
+                for connection in self._connections:
+                    connection.close()
+                await self._empty.wait()
+        for connection in self._connections:
+            connection.abort()
+        await self._empty.wait()
 
     def joined(self, connection: "_Connection") -> None:
         """Takes note of a caller."""
         self._connections.add(connection)
+        self._empty.clear()
         connection.tell(ready=self._ready)
+        if self._closing:
+            connection.close()
 
     def left(self, connection: "_Connection") -> None:
         """Forgets a caller."""
         self._connections.discard(connection)
-
-    @property
-    def max_message_bytes(self) -> int:
-        """Returns the limit of a message, in and out."""
-        return self._max_message_bytes
+        if not self._connections:
+            self._empty.set()
 
     def method(self, name: str) -> Any:
         """Returns the handler of a method, or None."""
@@ -84,14 +94,16 @@ class LinkServer:
 
 
 class _Connection:
-    """Is one caller, with its calls under way."""
+    """Is one caller, with its calls under way; each is answered exactly once, also when its caller has left it."""
+
+    _frames: Frames
 
     def __init__(self, server: LinkServer) -> None:
         self._server = server
-        self.frames = Frames(server.max_message_bytes, self)
         self.calls: dict[int, asyncio.Task[None]] = {}
 
-    def opened(self) -> None:
+    def opened(self, frames: Frames) -> None:
+        self._frames = frames
         self._server.joined(self)
 
     def closed(self, problem: str) -> None:
@@ -100,37 +112,63 @@ class _Connection:
         for call in self.calls.values():
             call.cancel()
 
+    def close(self) -> None:
+        self._frames.close()
+
+    def abort(self) -> None:
+        self._frames.abort()
+
     def tell(self, *, ready: bool) -> None:
-        self.frames.send(Head(serving=Serving(ready=ready)))
+        self._frames.send(Head(serving=Serving(ready=ready)))
 
-    def received(self, head: Head, payload: memoryview) -> None:
-        kind = head.WhichOneof("kind")
-        if kind == "begin" and head.call not in self.calls:
-            call = self.calls[head.call] = asyncio.create_task(self._answer(head.call, head.begin, payload))
-            call.add_done_callback(lambda _: self.calls.pop(head.call))
+    def received(self, head: Head, payload: memoryview | None) -> None:
+        kind, call = head.WhichOneof("kind"), self.calls.get(head.call)
+        if kind == "begin" and call is None:
+            self._begin(head.call, head.begin, payload)
         elif kind == "cancel":
-            if head.call in self.calls:
-                self.calls[head.call].cancel()
+            if call is not None:
+                call.cancel()
         else:
-            self.frames.close(f"a frame of the kind {kind}, which no caller sends")
+            raise UnexpectedFrameError(f"no caller sends {kind} now")
 
-    async def _answer(self, number: int, begin: Begin, payload: memoryview) -> None:
+    def _begin(self, number: int, begin: Begin, payload: memoryview | None) -> None:
+        if self._frames.backlog > self._server.max_message_bytes:
+            raise UnexpectedFrameError("a call of somebody who does not read the answers")
+        call = self.calls[number] = asyncio.create_task(self._answer(number, begin, payload))
+        call.add_done_callback(partial(self._ended, number))
+
+    def _ended(self, number: int, call: "asyncio.Task[None]") -> None:
+        del self.calls[number]
+        if call.cancelled():
+            self._fail(number, failure(grpc.StatusCode.CANCELLED, "The call was cancelled."))
+
+    async def _answer(self, number: int, begin: Begin, payload: memoryview | None) -> None:
         context = CallContext(begin)
         try:
             response = await self._handled(begin.method, payload, context)
-            self.frames.send(Head(call=number, answer=Answer()), [response])
+            self._frames.send(Head(call=number, answer=Answer()), [response])
         except grpc.aio.AbortError:
-            self.frames.send(Head(call=number, failure=context.failure), [context.details])
+            self._fail(number, context.failure, context.details)
         except FrameTooLargeError as error:
-            self.frames.send(Head(call=number, failure=failure(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))))
+            self._fail(number, failure(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)))
         except Exception:
             log.exception("unexpected error", method=begin.method)
-            self.frames.send(Head(call=number, failure=failure(grpc.StatusCode.INTERNAL, "Something went wrong.")))
+            self._fail(number, failure(grpc.StatusCode.INTERNAL, "Something went wrong."))
 
-    async def _handled(self, name: str, payload: memoryview, context: CallContext) -> bytes:
+    async def _handled(self, name: str, payload: memoryview | None, context: CallContext) -> bytes:
         method = self._server.method(name)
         if method is None:
-            await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"There is no method {name}.")
-        request = method.request_deserializer(payload)
-        response: bytes = method.response_serializer(await method.unary_unary(request, context))
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"There is no method {name[:128]!r}.")
+        if payload is None:
+            raise FrameTooLargeError(f"A request has more than {self._server.max_message_bytes} bytes.")
+        response: bytes = method.response_serializer(
+            await method.unary_unary(method.request_deserializer(payload), context)
+        )
         return response
+
+    def _fail(self, number: int, problem: Failure, details: Piece = b"") -> None:
+        try:
+            self._frames.send(Head(call=number, failure=problem), [details])
+        except FrameTooLargeError as error:
+            problem = failure(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+            self._frames.send(Head(call=number, failure=problem))

@@ -1,4 +1,4 @@
-"""Real gRPC servers on free ports of the loopback interface, ready when their context opens."""
+"""Real servers, of gRPC and of links, on free ports of the loopback interface, ready when their context opens."""
 
 import asyncio
 import socket
@@ -9,11 +9,12 @@ from typing import Any
 import grpc
 from prometheus_client import CollectorRegistry
 
+from servicekit.channel import open_channel
 from servicekit.health import Readiness
 from servicekit.metrics import RpcMetrics
 from servicekit.server import GrpcServer, background
 from servicekit.service import Register
-from servicekit.settings import ProcessSettings
+from servicekit.settings import MIB, ProcessSettings
 
 
 def settings(**values: Any) -> ProcessSettings:
@@ -30,12 +31,14 @@ async def running_server(
     edge: bool = False,
     metrics: RpcMetrics | None = None,
     parcels: bool = False,
+    link_port: int = 0,
     **values: Any,
 ) -> AsyncIterator[GrpcServer]:
     """Runs a server of servicekit while the context is open; further values are settings."""
     metrics = metrics or RpcMetrics("server", CollectorRegistry())
     server = GrpcServer(settings(**values), services, register, edge=edge, metrics=metrics, parcels=parcels)
     await server.start()
+    await server.start_link(link_port)
     try:
         async with background(server.follow(readiness or Readiness())):
             yield server
@@ -49,6 +52,23 @@ async def connected(port: int) -> AsyncIterator[grpc.aio.Channel]:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         await asyncio.wait_for(channel.channel_ready(), 5)
         yield channel
+
+
+@asynccontextmanager
+async def opened(
+    target: str, *, max_message_bytes: int = 8 * MIB, health_service: str | None = None
+) -> AsyncIterator[grpc.aio.Channel]:
+    """Opens a channel as the gateway does."""
+    channel = open_channel(target, max_message_bytes=max_message_bytes, health_service=health_service)
+    try:
+        yield channel
+    finally:
+        await channel.close()
+
+
+def link_target(*ports: int) -> str:
+    """Returns the name of replicas on this machine that serve links."""
+    return "link:" + ",".join(f"127.0.0.1:{port}" for port in ports)
 
 
 async def eventually(holds: Callable[[], Awaitable[bool] | bool], within_s: float = 5.0) -> None:
