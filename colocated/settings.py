@@ -21,6 +21,8 @@ class ColocatedSettings(GatewaySettings, PreprocessSettings, InferenceSettings, 
     """Cannot be set."""
     postprocess_target: str = HERE
     """Cannot be set."""
+    link_port: int | None = None
+    """Cannot be set."""
 
     @field_validator("preprocess_target", "inference_target", "postprocess_target")
     @classmethod
@@ -28,6 +30,12 @@ class ColocatedSettings(GatewaySettings, PreprocessSettings, InferenceSettings, 
         if value != HERE:
             raise ValueError("this process has the service inside and calls no other, so leave it unset")
         return value
+
+    @field_validator("link_port", mode="before")
+    @classmethod
+    def _check_link_port(cls, value: object) -> None:
+        if value is not None:
+            raise ValueError("this process has the services inside and serves no links, so leave it unset")
 
     @model_validator(mode="after")
     def _check_messages(self) -> Self:

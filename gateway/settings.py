@@ -2,9 +2,10 @@
 
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gateway.requests import Limits
+from servicekit.link.target import SCHEME, Target
 from servicekit.settings import MIB, ProcessSettings
 
 
@@ -18,11 +19,13 @@ class GatewaySettings(ProcessSettings):
     reflection: bool = True
     """Whether to serve gRPC reflection, so that grpcurl and the like find the API."""
     preprocess_target: str
-    """gRPC name of the preprocess service: `dns:///preprocess:8081`, or `ipv4:127.0.0.1:9001,127.0.0.1:9002`."""
+    """Where the preprocess service is: a gRPC name such as `dns:///preprocess:8081` or
+    `ipv4:127.0.0.1:9001,127.0.0.1:9002`; or, of its ports for links, `link:///preprocess:8082` or
+    `link:127.0.0.1:9003,127.0.0.1:9004`."""
     inference_target: str
-    """gRPC name of the inference service."""
+    """Where the inference service is."""
     postprocess_target: str
-    """gRPC name of the postprocess service."""
+    """Where the postprocess service is."""
     default_model: str = "efficientnet_lite0"
     """Model of requests that name none."""
     max_images: int = Field(default=32, ge=1, le=64)
@@ -58,6 +61,13 @@ class GatewaySettings(ProcessSettings):
     """Pause between two checks of a service."""
     hold_s: float = Field(default=30, ge=0)
     """How long a request already in work waits, within its deadline, for a service that went away to come back."""
+
+    @field_validator("preprocess_target", "inference_target", "postprocess_target")
+    @classmethod
+    def _check_target(cls, value: str) -> str:
+        if value.startswith(SCHEME):
+            Target.parse(value)
+        return value
 
     @model_validator(mode="after")
     def _check_defaults(self) -> Self:

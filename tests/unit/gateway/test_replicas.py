@@ -13,6 +13,8 @@ from gateway.replicas import listed, resolved
         ("ipv6:[::1]:81,[::2]:81", 2),
         ("unix:/run/preprocess.sock", 1),
         ("dns:///preprocess:8081", None),
+        ("link:10.0.0.1:82,10.0.0.2:82", 2),
+        ("link:///preprocess:82", None),
         ("preprocess:8081", None),
     ],
 )
@@ -21,7 +23,17 @@ def test_listed_addresses_are_counted(target: str, count: int | None) -> None:
     assert count == listed(target)
 
 
-@pytest.mark.parametrize("target", ["dns:///127.0.0.1:81", "dns:127.0.0.1:81", "127.0.0.1:81", "dns:///[::1]:81"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "dns:///127.0.0.1:81",
+        "dns:127.0.0.1:81",
+        "127.0.0.1:81",
+        "dns:///[::1]:81",
+        "link:///127.0.0.1:81",
+        "link:///[::1]:81",
+    ],
+)
 async def test_a_name_is_resolved(target: str) -> None:
     """Every way to write a name leads to its addresses."""
     assert 1 == await resolved(target)
