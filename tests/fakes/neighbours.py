@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 from fakes.repository import HEIGHT, WIDTH
-from fakes.servers import settings
+from fakes.servers import link_target, settings
 from prometheus_client import CollectorRegistry
 
 from gateway.tiers import INFERENCE, POSTPROCESS, PREPROCESS
@@ -87,7 +87,7 @@ def _drop_row(tensor: tensor_pb2.Tensor, index: int) -> None:
 
 
 class Neighbour:
-    """Is one service: it remembers what it was asked, and can be stopped and started again on its port."""
+    """Is one service: it remembers what it was asked, and can be stopped and started again on its ports."""
 
     def __init__(self, service: str) -> None:
         self.service = service
@@ -96,7 +96,9 @@ class Neighbour:
         self.requests: list[Any] = []
         self.metadata: list[dict[str, Any]] = []
         self.cancelled = 0
-        self.port = 0
+        self.port = self.link_port = 0
+        self.linked = False
+        """Whether it is to be reached over links."""
         self._stack = AsyncExitStack()
 
     def register(self) -> Register:
@@ -105,16 +107,17 @@ class Neighbour:
 
     @property
     def target(self) -> str:
-        """Returns its gRPC name."""
-        return f"ipv4:127.0.0.1:{self.port}"
+        """Says where it is."""
+        return link_target(self.link_port) if self.linked else f"ipv4:127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        """Listens, on the same port as before if there was one."""
+        """Listens, on the same ports as before if there were any."""
         server = GrpcServer(
             settings(port=self.port), [self.service], self.register(), metrics=RpcMetrics("server", CollectorRegistry())
         )
         await server.start()
-        self.port = server.port
+        await server.start_link(self.link_port)
+        self.port, self.link_port = server.port, server.link_port
         self._stack.push_async_callback(server.drain)
         await self._stack.enter_async_context(background(server.follow(self.readiness)))
 
@@ -254,10 +257,13 @@ def model(name: str, *versions: str, state: model_pb2.ModelState = model_pb2.MOD
 class Neighbours:
     """Are the three services."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, linked: bool = False) -> None:
+        """Says whether they are to be reached over links, or over gRPC."""
         self.preprocess = FakePreprocess()
         self.inference = FakeInference()
         self.postprocess = FakePostprocess()
+        for each in self.all:
+            each.linked = linked
 
     @property
     def all(self) -> tuple[Neighbour, Neighbour, Neighbour]:

@@ -7,10 +7,10 @@ from fakes.gateways import Gateway, running_gateway
 from fakes.neighbours import Neighbours
 
 
-@pytest.fixture
-async def behind() -> AsyncIterator[Neighbours]:
-    """The three services, running."""
-    async with Neighbours().running() as running:
+@pytest.fixture(params=[False, True], ids=["grpc", "link"])
+async def behind(request: pytest.FixtureRequest) -> AsyncIterator[Neighbours]:
+    """The three services, running, behind either transport."""
+    async with Neighbours(linked=request.param).running() as running:
         yield running
 
 

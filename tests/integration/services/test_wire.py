@@ -1,7 +1,8 @@
-"""The services over the wire: parcels, and plain messages of any protobuf client, are the same to them."""
+"""The services over the wire, of gRPC and of links: parcels, and any client's messages, are the same to them."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from fakes.repository import CLASSES, HEIGHT, WIDTH, manifest, write_model
 from fakes.scripted import reason_of
-from fakes.servers import connected, eventually, running_server
+from fakes.servers import connected, eventually, link_target, opened, running_server
 from fakes.tensors import encode
 from fakes.triton import FakeTriton
 from google.protobuf.message import Message
@@ -48,41 +49,45 @@ RANK = "/triptych.postprocess.v1.PostprocessService/RankLabels"
 
 
 @asynccontextmanager
-async def _served(register: Register) -> AsyncIterator[grpc.aio.Channel]:
-    async with running_server(register, parcels=True) as server, connected(server.port) as channel:
-        yield channel
+async def _served(transport: str, register: Register) -> AsyncIterator[grpc.aio.Channel]:
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(running_server(register, parcels=True))
+        channel = connected(server.port) if transport == "grpc" else opened(link_target(server.link_port))
+        yield await stack.enter_async_context(channel)
 
 
 @asynccontextmanager
-async def _preprocess(_folder: Path) -> AsyncIterator[grpc.aio.Channel]:
+async def _preprocess(_folder: Path, transport: str) -> AsyncIterator[grpc.aio.Channel]:
     with Decoder(2, 8) as decoder:
         servicer = PreprocessServicer({"tiny": TINY}, decoder, MemoryBudget(2**30), Limits(), max_batch=4)
         async with _served(
-            lambda server: preprocess_grpc.add_PreprocessServiceServicer_to_server(servicer, server)
+            transport, lambda server: preprocess_grpc.add_PreprocessServiceServicer_to_server(servicer, server)
         ) as it:
             yield it
 
 
 @asynccontextmanager
-async def _inference(_folder: Path) -> AsyncIterator[grpc.aio.Channel]:
+async def _inference(_folder: Path, transport: str) -> AsyncIterator[grpc.aio.Channel]:
     manifests, readiness = {"tiny": TINY}, Readiness(CONDITION)
     async with FakeTriton(TINY).running() as triton:
         pool = TritonPool([Triton(triton.target, 2**24)], manifests, readiness, 0.05)
         servicer = InferenceServicer(manifests, pool, max_batch=16, outcomes=RowOutcomes(CollectorRegistry()))
         async with (
             pool.running(),
-            _served(lambda server: inference_grpc.add_InferenceServiceServicer_to_server(servicer, server)) as channel,
+            _served(
+                transport, lambda server: inference_grpc.add_InferenceServiceServicer_to_server(servicer, server)
+            ) as channel,
         ):
             await eventually(lambda: readiness.ready)
             yield channel
 
 
 @asynccontextmanager
-async def _postprocess(folder: Path) -> AsyncIterator[grpc.aio.Channel]:
+async def _postprocess(folder: Path, transport: str) -> AsyncIterator[grpc.aio.Channel]:
     write_model(folder, manifest())
     servicer = PostprocessServicer(Calibrations.read(folder), max_batch=4, max_top_k=1000)
     async with _served(
-        lambda server: postprocess_grpc.add_PostprocessServiceServicer_to_server(servicer, server)
+        transport, lambda server: postprocess_grpc.add_PostprocessServiceServicer_to_server(servicer, server)
     ) as it:
         yield it
 
@@ -115,7 +120,14 @@ SERVICES: dict[str, tuple[Any, str, Message, str, str]] = {
 }
 """How each is opened, its method, a request of a good and a bad item, and the tensors of request and answer."""
 
-services = pytest.mark.parametrize(("open_", "method", "request_", "asked", "told"), SERVICES.values(), ids=SERVICES)
+services = pytest.mark.parametrize(
+    ("open_", "method", "request_", "asked", "told"),
+    [
+        pytest.param(partial(open_, transport=transport), *rest, id=f"{name}-{transport}")
+        for name, (open_, *rest) in SERVICES.items()
+        for transport in ("grpc", "link")
+    ],
+)
 
 
 def _plain(channel: grpc.aio.Channel, method: str) -> Callable[..., Any]:
