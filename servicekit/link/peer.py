@@ -89,7 +89,7 @@ class Peer:
         frames, number = self._frames, self._next_number()
         if frames is None:
             raise rpc_error(grpc.StatusCode.UNAVAILABLE, "There is no connection.")
-        if frames.backlog > self._max_message_bytes:
+        if frames.behind and self._owed > len(self._calls):  # others have given up waiting
             raise rpc_error(grpc.StatusCode.UNAVAILABLE, "The replica does not take what it is sent.")
         answer = self._calls[number] = asyncio.get_running_loop().create_future()
         try:

@@ -49,8 +49,11 @@ class LinkServer:
             OSError: the port is taken.
         """
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Frames(self.max_message_bytes, _Connection(self)), host, port)
+        self._server = await loop.create_server(self._frames, host, port)
         return int(self._server.sockets[0].getsockname()[1])
+
+    def _frames(self) -> Frames:
+        return Frames(self.max_message_bytes, _Connection(self), waits=True)  # callers read, whatever else they do
 
     def set_ready(self, *, ready: bool) -> None:
         """Tells every caller whether calls are wanted."""
@@ -132,8 +135,6 @@ class _Connection:
             raise UnexpectedFrameError(f"no caller sends {kind} now")
 
     def _begin(self, number: int, begin: Begin, payload: memoryview | None) -> None:
-        if self._frames.backlog > self._server.max_message_bytes:
-            raise UnexpectedFrameError("a call of somebody who does not read the answers")
         call = self.calls[number] = asyncio.create_task(self._answer(number, begin, payload))
         call.add_done_callback(partial(self._ended, number))
 

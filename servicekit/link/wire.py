@@ -22,7 +22,7 @@ _SCRATCH_BYTES = 65_536
 _LONGEST_FRAME = 2**28
 """What claims to be longer is no frame, unless the limit says so: text and the greetings of TLS and HTTP/2 do."""
 
-_SOCKET_OPTIONS = (
+SOCKET_OPTIONS = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1),
@@ -63,9 +63,18 @@ class Frames(asyncio.BufferedProtocol):
     Small frames are cut out of what came; the rest of a large one is read straight to where it stays.
     """
 
-    def __init__(self, max_bytes: int, listener: Listener) -> None:
-        """Says how many bytes a payload may have, in and out, and who hears of what comes."""
+    def __init__(self, max_bytes: int, listener: Listener, *, waits: bool = False) -> None:
+        """Prepares for a connection.
+
+        Args:
+            max_bytes: limit of a payload, in and out.
+            listener: hears of what comes.
+            waits: whether to read nothing while the other end does not read. Of two ends one at most may do so.
+        """
+        self.behind = False
+        """Whether more waits to leave than the largest message."""
         self._max_bytes = max_bytes
+        self._waits = waits
         self._longest = max_bytes + _HEAD_LENGTH_BYTES + MAX_HEAD_BYTES
         self._listener = listener
         self._transport: asyncio.Transport | None = None
@@ -76,11 +85,6 @@ class Frames(asyncio.BufferedProtocol):
         self._frame_filled = 0
         self._excess = 0
         """Bytes to be thrown away, of a frame above the limit."""
-
-    @property
-    def backlog(self) -> int:
-        """Returns how many bytes wait to leave."""
-        return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     @property
     def _over(self) -> bool:
@@ -121,14 +125,27 @@ class Frames(asyncio.BufferedProtocol):
         """Begins."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop does not inherit it
         connection = transport.get_extra_info("socket")
-        for option in _SOCKET_OPTIONS:
+        for option in SOCKET_OPTIONS:
             connection.setsockopt(*option)
+        self._transport.set_write_buffer_limits(high=self._max_bytes)
         self._listener.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends."""
         self._transport = None
         self._listener.closed(self._problem or str(exc or "the connection was closed"))
+
+    def pause_writing(self) -> None:
+        """Takes note that the other end does not take what it is sent."""
+        self.behind = True
+        if self._transport is not None and self._waits:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Takes note that it does again."""
+        self.behind = False
+        if self._transport is not None and self._waits and not self._over:
+            self._transport.resume_reading()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (asyncio's name)
         """Returns where the next bytes go."""

@@ -76,17 +76,22 @@ async def raw_caller(port: int) -> AsyncIterator[End]:
 @asynccontextmanager
 async def raw_service(talk: Callable[[End], Awaitable[None]]) -> AsyncIterator[int]:
     """Serves links: runs `talk` with each caller, and yields the port."""
+    talks: set[asyncio.Task[None] | None] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.add(asyncio.current_task())
         try:
             await talk(End(reader, writer))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the caller has left
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the caller has left, or the test
         finally:
-            writer.close()
+            writer.transport.abort()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield int(server.sockets[0].getsockname()[1])
     finally:
         server.close()
+        for each in filter(None, talks):
+            each.cancel()
+        await asyncio.sleep(0)

@@ -4,13 +4,14 @@ import asyncio
 import json
 import signal
 import socket
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import grpc
 import pytest
 from fakes.processes import running_process
 from fakes.scripted import SERVICE, Context, ScriptedService
-from fakes.servers import connected, eventually, running_server, settings
+from fakes.servers import connected, eventually, link_target, opened, running_server, settings
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from prometheus_client import CollectorRegistry
@@ -26,7 +27,8 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 async def _health(channel: grpc.aio.Channel, service: str) -> int:
-    response = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service))
+    request = health_pb2.HealthCheckRequest(service=service)
+    response = await health_pb2_grpc.HealthStub(channel).Check(request, timeout=5)
     return int(response.status)
 
 
@@ -85,6 +87,13 @@ async def test_a_taken_port_is_an_error() -> None:
         )
         with pytest.raises(OSError, match=f"127.0.0.1:{server.port}"):
             await second.start()
+
+
+async def test_a_taken_port_for_links_is_an_error() -> None:
+    """The sentence says where, and that it is about links."""
+    async with running_server(ScriptedService().register) as server, running_server(ScriptedService().register) as it:
+        with pytest.raises(OSError, match=f"127.0.0.1:{server.link_port} for links"):
+            await it.start_link(server.link_port)
 
 
 async def _reflected(port: int) -> list[str]:
@@ -171,13 +180,17 @@ def test_an_announcement_is_complete(tmp_path: Path) -> None:
     assert 81 == json.loads((tmp_path / "ports.json").read_text())["grpc"]
 
 
+@pytest.mark.parametrize("transport", ["grpc", "link"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_loses_no_call(tmp_path: Path, number: signal.Signals) -> None:
+async def test_a_signal_loses_no_call(tmp_path: Path, number: signal.Signals, transport: str) -> None:
     """A call in flight when the signal arrives is answered, and the process exits with 0."""
-    async with (
-        running_process("fakes.draining_server", tmp_path, drain_delay_s=0.05) as process,
-        connected(process.ports["grpc"]) as channel,
-    ):
+    async with AsyncExitStack() as stack:
+        started = running_process("fakes.draining_server", tmp_path, drain_delay_s=0.05, link_port=0)
+        process = await stack.enter_async_context(started)
+        port = process.ports[transport]
+        channel = await stack.enter_async_context(
+            connected(port) if transport == "grpc" else opened(link_target(port), health_service=SERVICE)
+        )
         call = pb_grpc.ClassificationServiceStub(channel).Classify(pb.ClassifyRequest(), timeout=10)
         # A later call on the same connection is answered only after the one before it has arrived.
         assert SERVING == await _health(channel, "")

@@ -39,6 +39,9 @@ class Wire(asyncio.Transport):
         """Keeps what is sent."""
         self.sent += b"".join(list_of_data)
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Keeps whatever is sent."""
+
     def is_closing(self) -> bool:
         """Says whether this end has closed."""
         return self.over
