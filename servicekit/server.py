@@ -100,7 +100,7 @@ class GrpcServer:
         """
         host = self._settings.host
         try:
-            self.link_port = await self._link.start(host, port)
+            self.link_port = await self._link.start(host.strip("[]"), port)  # gRPC wants those about IPv6
         except OSError:
             raise OSError(f"cannot listen on {host}:{port} for links: is the port taken?") from None
 

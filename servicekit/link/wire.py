@@ -132,7 +132,7 @@ class Frames(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends."""
-        self._transport = None
+        self._transport = self._frame = None
         self._listener.closed(self._problem or str(exc or "the connection was closed"))
 
     def pause_writing(self) -> None:

@@ -37,9 +37,11 @@ class End:
 
         Raises:
             IncompleteReadError: the other end has closed.
+            TimeoutError: it says nothing for a long time.
         """
-        length, size = struct.unpack(">IH", await self._reader.readexactly(6))
-        rest = await self._reader.readexactly(length - 2)
+        async with asyncio.timeout(20):
+            length, size = struct.unpack(">IH", await self._reader.readexactly(6))
+            rest = await self._reader.readexactly(length - 2)
         return Head.FromString(rest[:size]), rest[size:]
 
     async def hear_of(self, kind: str) -> tuple[Head, bytes]:
@@ -82,7 +84,7 @@ async def raw_service(talk: Callable[[End], Awaitable[None]]) -> AsyncIterator[i
         talks.add(asyncio.current_task())
         try:
             await talk(End(reader, writer))
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError, asyncio.CancelledError):
             pass  # the caller has left, or the test
         finally:
             writer.transport.abort()
