@@ -9,6 +9,7 @@ import statistics
 import sys
 import threading
 import time
+from collections import Counter
 
 from benchmarks import cluster
 from benchmarks.bare import Bare
@@ -76,6 +77,8 @@ def main() -> int:
             engine.close()
     grown = growth([sum(sample.values()) for sample in watch.samples])
     sys.stdout.write(f"{len(outcome.latencies_s)} requests, {len(outcome.failures)} failed, growth {grown:+.1%}\n")
+    for failure, count in Counter(outcome.failures).most_common(5):
+        sys.stdout.write(f"  {count} x {failure}\n")
     return 1 if outcome.failures else 0
 
 

@@ -134,6 +134,8 @@ class Engine:
         return self._outcome(start + warm_up_s, start + warm_up_s + seconds, cpu, by_intention=True)
 
     def _send(self, client: _Client, intended_s: float) -> None:
+        if client.exchange.leaving:
+            self._reconnect(client)
         client.send(next(self._pictures) % len(self._workload.expected), intended_s)
 
     def _answered(self, wait_s: float) -> Iterator[_Client]:

@@ -21,6 +21,9 @@ class Answer:
 class Exchange(Protocol):
     """Is one connection, with at most one request on it at a time."""
 
+    leaving: bool
+    """Whether the server wants the connection closed once the request on it is answered."""
+
     def hello(self) -> bytes:
         """Returns what is sent first on a new connection."""
         ...

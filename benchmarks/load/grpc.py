@@ -48,6 +48,7 @@ class Grpc:
             )
         )
         self._bodies = [struct.pack(">BI", 0, len(message)) + message for message in messages]
+        self.leaving = False
         self._stream = -1
         self._window = 65_535
         self._initial_window = 65_535
@@ -108,7 +109,11 @@ class Grpc:
 
     def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> tuple[bytes, Answer | None]:
         if kind == _GOAWAY:
-            raise WireError(f"the server closes the connection: {payload[8:]!r}")
+            last, code = struct.unpack_from(">II", payload)
+            if code or self._stream > last:
+                raise WireError(f"the server closes the connection: {payload[8:]!r}")
+            self.leaving = True
+            return b"", None
         if kind in (_SETTINGS, _PING) and not flags & _ACK:
             if kind == _SETTINGS:
                 self._learn(payload)

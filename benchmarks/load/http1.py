@@ -25,6 +25,7 @@ class Http1:
     """Is one connection."""
 
     def __init__(self, encoded: Sequence[bytes]) -> None:
+        self.leaving = False
         self._encoded = encoded
         self._buffer = b""
 
@@ -50,6 +51,7 @@ class Http1:
         at = lower.find(b"content-length:")
         if at < 0 or not lower.startswith(b"http/1.1 "):
             raise WireError(f"an answer without Content-Length: {head[:200]!r}")
+        self.leaving = b"\r\nconnection: close" in lower
         length = int(lower[at + 15 :].split(b"\r\n", 1)[0])
         if len(body) < length:
             return b"", None

@@ -1,24 +1,42 @@
-"""Measures what one hop between two services costs in CPU, both sides together, when the service does no work."""
+"""Measures what one hop between two services costs in CPU, both sides together, when the service does no work.
+
+The hop is what it is in a cluster: a link (docs/adr/0013), our own client and all layers about the server's handler.
+"""
 
 import asyncio
 import itertools
+import logging
 import multiprocessing
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import numpy as np
+import structlog
 import uvloop
+from prometheus_client import CollectorRegistry
 
+from servicekit.interceptors import layers_about
+from servicekit.link.channel import SCHEME, LinkChannel
+from servicekit.link.server import LinkServer
+from servicekit.metrics import RpcMetrics
+from servicekit.parcel import method_codecs
+from servicekit.remote import RemoteMethod
+from servicekit.settings import MIB, ProcessSettings
 from triptych.inference.v1 import inference_service_pb2 as inference_pb
 from triptych.postprocess.v1 import postprocess_service_pb2 as postprocess_pb
 from triptych.preprocess.v1 import preprocess_service_pb2 as preprocess_pb
 from triptych.tensor.v1 import tensor_pb2
 
-_METHOD = "/benchmarks.Hop/Call"
-_OPTIONS = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+_METHODS = (
+    "/triptych.preprocess.v1.PreprocessService/PreprocessImages",
+    "/triptych.inference.v1.InferenceService/PredictLogits",
+    "/triptych.postprocess.v1.PostprocessService/RankLabels",
+)
+_HOST = "127.0.0.1"
 _IN_FLIGHT = 3
 
 
@@ -47,7 +65,7 @@ def _measure(kind: int, images: int, jpeg_bytes: int, tensor_bytes: int, message
     server.start()
     try:
         request, answer = _messages(kind, images, jpeg_bytes, tensor_bytes)
-        client_ms = uvloop.run(_call(ours.recv(), request, type(answer), messages, ours))
+        client_ms = uvloop.run(_call(ours.recv(), _METHODS[kind], request, messages, ours))
         server_ms = ours.recv()
     finally:
         ours.close()
@@ -87,16 +105,18 @@ def _messages(kind: int, images: int, jpeg_bytes: int, tensor_bytes: int) -> tup
     return pairs[kind]
 
 
-async def _call(port: int, request: Any, answer: Any, messages: int, pipe: Connection) -> float:
+async def _call(port: int, name: str, request: Any, messages: int, pipe: Connection) -> float:
     """Keeps a few messages in flight and returns this process's CPU-ms, after telling the server when to count."""
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=_OPTIONS) as channel:
-        method = channel.unary_unary(
-            _METHOD, request_serializer=type(request).SerializeToString, response_deserializer=answer.FromString
-        )
+    async with AsyncExitStack() as stack:
+        channel = LinkChannel(f"{SCHEME}{_HOST}:{port}", max_message_bytes=64 * MIB, only_ready=False)
+        stack.push_async_callback(channel.close)
+        metrics = RpcMetrics("client", CollectorRegistry())
+        method: RemoteMethod[Any, Any] = RemoteMethod("measured", name, cast("grpc.aio.Channel", channel), metrics)
+        question = method_codecs(name)[0].decode(request.SerializeToString())
 
         async def send(count: int) -> None:
             for _ in range(count):
-                await method(request, timeout=30)
+                await method(question, 30)
 
         async def send_all(count: int) -> float:
             start = time.process_time()
@@ -112,24 +132,26 @@ async def _call(port: int, request: Any, answer: Any, messages: int, pipe: Conne
 
 
 def _serve(pipe: Connection, kind: int, images: int, jpeg_bytes: int, tensor_bytes: int) -> None:
-    uvloop.run(_serve_async(pipe, *_messages(kind, images, jpeg_bytes, tensor_bytes)))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
+    _, answer = _messages(kind, images, jpeg_bytes, tensor_bytes)
+    uvloop.run(_serve_async(pipe, _METHODS[kind], answer))
 
 
-async def _serve_async(pipe: Connection, request: Any, answer: Any) -> None:
+async def _serve_async(pipe: Connection, name: str, answer: Any) -> None:
+    response = method_codecs(name)[1].decode(answer.SerializeToString())
+
     async def reply(_request: Any, _context: Any) -> Any:
-        return answer
+        return response
 
-    handler = grpc.unary_unary_rpc_method_handler(
-        reply, request_deserializer=type(request).FromString, response_serializer=type(answer).SerializeToString
-    )
-    server = grpc.aio.server(options=_OPTIONS)
-    service, method = _METHOD.strip("/").split("/")
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
-    pipe.send(server.add_insecure_port("127.0.0.1:0"))
-    await server.start()
+    settings = ProcessSettings(request_log=False)
+    layers = layers_about(settings, RpcMetrics("server", CollectorRegistry()), edge=False, probes=(), parcels=True)
+    server = LinkServer(layers, settings.max_message_bytes)
+    service, method = name.strip("/").split("/")
+    server.add_registered_method_handlers(service, {method: grpc.unary_unary_rpc_method_handler(reply)})
+    pipe.send(await server.start(_HOST, 0))
     await asyncio.to_thread(pipe.recv)
     start = time.process_time()
     pipe.send("counting")
     await asyncio.to_thread(pipe.recv)
     pipe.send((time.process_time() - start) * 1e3)
-    await server.stop(None)
+    await server.stop(0)
