@@ -62,9 +62,9 @@ async def _silent(end: End) -> None:
     await end.ended()
 
 
-async def _takes_calls_and_says_nothing(end: End) -> None:
+async def _never_reads(end: End) -> None:
     end.say(frame(READY))
-    await end.ended()
+    await asyncio.Event().wait()
 
 
 async def test_a_service_that_never_speaks_is_given_up() -> None:
@@ -215,11 +215,6 @@ async def test_an_odd_answer_fails_its_call(code: str, said: tuple[bytes, Head])
 
 async def test_a_service_that_never_reads_is_not_filled() -> None:
     """Once callers have given up, and more waits to leave than the largest message, nothing is added."""
-
-    async def never_reads(end: End) -> None:
-        end.say(frame(READY))
-        await asyncio.Event().wait()
-
     sent = 0
 
     async def refused(channel: grpc.aio.Channel) -> bool:
@@ -228,7 +223,7 @@ async def test_a_service_that_never_reads_is_not_filled() -> None:
         got = await _failure(_classify(channel, 0.02, size=MIB - 100))
         return got.code() is grpc.StatusCode.UNAVAILABLE
 
-    async with _calling(never_reads) as channel:
+    async with _calling(_never_reads) as channel:
         await eventually(lambda: refused(channel), within_s=20)
 
     assert 1 < sent < 200  # as much as both ends' kernel buffers hold, and little more
@@ -238,11 +233,7 @@ async def test_a_machine_that_takes_nothing_is_given_up(monkeypatch: pytest.Monk
     """A connection whose other end acknowledges nothing for some time is lost, long before the deadline."""
     monkeypatch.setattr(wire, "SOCKET_OPTIONS", ((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 500),))
 
-    async def never_reads(end: End) -> None:
-        end.say(frame(READY))
-        await asyncio.Event().wait()
-
-    async with _calling(never_reads, limit=64 * MIB) as channel:
+    async with _calling(_never_reads, limit=64 * MIB) as channel:
         got = await _failure(_classify(channel, 60, size=60 * MIB))
 
     assert grpc.StatusCode.UNAVAILABLE == got.code()
@@ -352,3 +343,15 @@ async def test_closing_does_not_wait_for_a_connection() -> None:
                     await asyncio.sleep(pause_s)
 
     await eventually(lambda: asyncio.all_tasks() == before)
+
+
+async def test_closing_does_not_wait_for_a_service_that_never_reads() -> None:
+    """What has not left when a channel is closed never does, and its call fails at once."""
+    async with raw_service(_never_reads) as port:
+        async with opened(link_target(port), health_service=SERVICE, max_message_bytes=64 * MIB) as channel:
+            call = asyncio.ensure_future(_classify(channel, 60, size=60 * MIB))
+            await eventually(lambda: channel.get_state() is grpc.ChannelConnectivity.READY)
+            await asyncio.sleep(0.05)  # until the buffers on the way are full
+        got = await asyncio.wait_for(_failure(call), 5)
+
+    assert grpc.StatusCode.UNAVAILABLE == got.code()

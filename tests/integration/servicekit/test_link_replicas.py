@@ -76,6 +76,11 @@ async def _all_connected(channel: grpc.aio.Channel, *replicas: Replica) -> None:
         replica.calls = 0
 
 
+async def _hangs(end: End) -> None:
+    end.say(frame(READY))
+    await end.ended()
+
+
 async def test_the_least_busy_replica_is_called() -> None:
     """Calls under way are spread evenly, and whoever is done first gets the next."""
     replicas = [Replica(), Replica(), Replica()]
@@ -116,9 +121,53 @@ async def test_readiness_is_told_at_every_change() -> None:
     assert [grpc.StatusCode.OK] * 3 == codes
 
 
-async def _hangs(end: End) -> None:
-    end.say(frame(READY))
-    await end.ended()
+async def test_a_replica_that_is_lost_is_not_called() -> None:
+    """While it is away, and nobody has said a word about it, calls go to the others."""
+    connected = asyncio.Event()
+
+    async def greets(end: End) -> None:
+        end.say(frame(READY))
+        connected.set()
+        await end.ended()
+
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(_serving(Replica()))
+        async with raw_service(greets) as lost:
+            target = link_target(server.link_port, lost)
+            channel = await stack.enter_async_context(opened(target, health_service=SERVICE))
+            await asyncio.wait_for(connected.wait(), 5)
+            await asyncio.sleep(0.05)  # until the greeting has arrived
+        await eventually(lambda: _is(grpc.StatusCode.OK, _classify(channel)))
+        codes = [await _code(_classify(channel)) for _ in range(5)]
+
+    assert [grpc.StatusCode.OK] * 5 == codes
+
+
+async def test_a_replica_that_comes_back_owes_nothing() -> None:
+    """What was under way when its connection broke does not count against it."""
+    broken, answered = asyncio.Event(), 0
+
+    async def breaks_once(end: End) -> None:
+        nonlocal answered
+        end.say(frame(READY))
+        while True:
+            head, _ = await end.hear_of("begin")
+            if not broken.is_set():
+                broken.set()
+                return
+            end.say(frame(Head(call=head.call, answer={})))
+            answered += 1
+
+    async def answers(channel: grpc.aio.Channel) -> bool:
+        await _code(_classify(channel))
+        return answered > 0
+
+    async with (
+        _serving(Replica()) as server,
+        raw_service(breaks_once) as port,
+        opened(link_target(server.link_port, port), health_service=SERVICE) as channel,
+    ):
+        await eventually(lambda: answers(channel))
 
 
 async def test_a_replica_that_owes_an_answer_is_not_called_again() -> None:
@@ -130,7 +179,7 @@ async def test_a_replica_that_owes_an_answer_is_not_called_again() -> None:
         opened(link_target(server.link_port, hung), health_service=SERVICE) as channel,
     ):
         await asyncio.sleep(0.1)  # for both to be connected, or it proves less
-        codes = [await _code(_classify(channel, 0.2)) for _ in range(10)]
+        codes = [await _code(_classify(channel, 0.5)) for _ in range(10)]
 
     assert 1 >= codes.count(grpc.StatusCode.DEADLINE_EXCEEDED)
     assert 9 <= codes.count(grpc.StatusCode.OK)
@@ -150,13 +199,17 @@ async def test_a_silent_replica_is_called_last_until_it_speaks(monkeypatch: pyte
             await speaks.wait()
             end.say(frame(Head(call=head.call, failure=Failure(code=1))))
 
+    async def reached(channel: grpc.aio.Channel) -> bool:
+        await _code(_classify(channel, 0.05))
+        return called == 1
+
     replica = Replica()
     async with (
         _serving(replica) as server,
         raw_service(speaks_later) as hung,
         opened(link_target(server.link_port, hung), health_service=SERVICE) as channel,
     ):
-        await eventually(lambda: _is(grpc.StatusCode.DEADLINE_EXCEEDED, _classify(channel, 0.05)))
+        await eventually(lambda: reached(channel))
         await asyncio.sleep(0.6)  # until it is taken for one that hangs
         replica.calls = 0
         replica.goes_on.clear()
