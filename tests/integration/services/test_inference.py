@@ -317,7 +317,9 @@ async def test_models_are_described(service: Service, triton: FakeTriton) -> Non
         model.max_batch_size,
     )
     assert [
-        model_pb2.ModelVersion(version="1", state=model_pb2.MODEL_STATE_READY, backend="openvino"),
+        model_pb2.ModelVersion(
+            version="1", state=model_pb2.MODEL_STATE_READY, backend="openvino", instances=triton.instances
+        ),
         model_pb2.ModelVersion(
             version="2", state=model_pb2.MODEL_STATE_UNAVAILABLE, detail="No model server has loaded it."
         ),
