@@ -38,7 +38,6 @@ class ModelDirectory:
             for version in model.versions:
                 version.state = inference_model_pb2.MODEL_STATE_UNAVAILABLE
                 version.detail = detail
-                version.instances = 0
 
     def problem(self) -> str | None:
         """Says why the default model cannot answer, or None when it can."""
@@ -59,8 +58,10 @@ class ModelDirectory:
         return any(each.version == wanted and each.state == ready for each in found.versions)
 
     def instances(self) -> int:
-        """Returns how many batches of one version are computed at the same time, of the version with the most."""
-        return max((version.instances for model in self._models.values() for version in model.versions), default=0)
+        """Returns how many batches of one version are computed at the same time, of the ready version with the most."""
+        versions = (version for model in self._models.values() for version in model.versions)
+        ready = inference_model_pb2.MODEL_STATE_READY
+        return max((version.instances for version in versions if version.state == ready), default=0)
 
     def resolve(self, model: str, version: str) -> Choice:
         """Returns the model and version to use.

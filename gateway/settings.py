@@ -44,7 +44,7 @@ class GatewaySettings(ProcessSettings):
     """Images that share a message to a service, once they have to wait for one."""
     max_messages: int = Field(default=2, ge=1)
     """Messages under way to each replica of a service before images wait, so that they go together; to the inference
-    service, where Triton has many instances of a model, one more than these."""
+    service at least one more than the instances that a replica of it finds on its Triton servers."""
     result_cache_bytes: int = Field(default=64 * MIB, ge=0)
     """Memory for answers that equal images get again; 0 computes each image, also equal ones at the same time."""
     result_cache_ttl_s: float = Field(default=300, gt=0)

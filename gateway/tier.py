@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cached_property, partial
 from typing import TypeVar
 
 import grpc
@@ -52,8 +53,7 @@ class Tier:
         limit = settings.max_message_bytes
         self.name = name
         self.channel = connect(target, max_message_bytes=limit, health_service=health_service)
-        self.probe_channel = connect(target, max_message_bytes=limit)
-        """Also reaches replicas that say they are not ready."""
+        self._connect_any = partial(connect, target, max_message_bytes=limit)
         self.replicas = listed(target) or 1
         """How many there are, as far as is known."""
         self._target = target
@@ -61,6 +61,11 @@ class Tier:
         self._prober = Prober(readiness, name, make_check(self), interval_s=settings.probe_interval_s)
         self._hold_s = settings.hold_s
         self._budget = RetryBudget()
+
+    @cached_property
+    def probe_channel(self) -> grpc.aio.Channel:
+        """Returns a channel that also reaches replicas that say they are not ready; few checks need it."""
+        return self._connect_any()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -70,7 +75,8 @@ class Tier:
                 yield
         finally:
             await self.channel.close()
-            await self.probe_channel.close()
+            if "probe_channel" in vars(self):  # somebody asked for it
+                await self.probe_channel.close()
 
     @property
     def available(self) -> bool:

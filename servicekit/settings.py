@@ -39,13 +39,13 @@ class ProcessSettings(BaseSettings):
     reflection: bool = False
     """Whether to serve gRPC reflection."""
     max_message_bytes: int = Field(default=64 * MIB, ge=MIB)
-    """Largest gRPC message, in and out."""
+    """Largest message, in and out."""
     default_timeout_s: float = Field(default=10, gt=0)
     """Deadline of a request that brings none."""
     max_timeout_s: float = Field(default=60, gt=0)
     """Latest deadline a caller may ask for; a later one is shortened."""
     max_connection_age_s: float = Field(default=300, gt=0)
-    """Connections are closed, gently, at about this age, so that clients see new replicas."""
+    """gRPC connections are closed, gently, at about this age, so that clients see new replicas."""
     drain_delay_s: float = Field(default=0.2, ge=0)
     """Pause between 'not ready' and the refusal of new work, so that callers have turned away by then."""
     drain_timeout_s: float = Field(default=15, gt=0)

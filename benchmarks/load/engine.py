@@ -52,6 +52,7 @@ class _Client:
         self._workload = workload
         self.intended_s = 0.0
         self.picture = 0
+        self.busy = False
         self.connect()
 
     def connect(self) -> None:
@@ -61,7 +62,7 @@ class _Client:
         self.socket.sendall(self.exchange.hello())
 
     def send(self, picture: int, intended_s: float) -> None:
-        self.picture, self.intended_s = picture, intended_s
+        self.picture, self.intended_s, self.busy = picture, intended_s, True
         self.socket.sendall(self.exchange.request(picture))
 
     def receive(self) -> Answer | None:
@@ -149,8 +150,11 @@ class Engine:
                 answer = client.receive()
             except (WireError, ConnectionError) as error:
                 self._reconnect(client)
+                if not client.busy:
+                    continue  # the server may close what is idle
                 answer = Answer(ok=False, body=str(error).encode())
             if answer is not None:
+                client.busy = False
                 self._records.append((client.intended_s, time.perf_counter(), client.picture, answer))
                 yield client
 
