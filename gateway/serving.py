@@ -7,6 +7,7 @@ import structlog
 from gateway.http.server import HttpServer
 from gateway.settings import GatewaySettings
 from servicekit.health import Readiness
+from servicekit.monitor import start_monitor
 from servicekit.server import GrpcServer, announce, background, stop_signal
 
 log = structlog.get_logger()
@@ -22,8 +23,9 @@ async def serve_both(
     """
     await grpc.start()
     async with http.running(), background(grpc.follow(readiness)):
-        announce(settings.announce_file, {"grpc": grpc.port, "http": http.port})
-        log.info("listening", host=settings.host, grpc_port=grpc.port, http_port=http.port)
+        ports = {"grpc": grpc.port, "http": http.port, "metrics": start_monitor(settings, readiness)}
+        announce(settings.announce_file, ports)
+        log.info("listening", host=settings.host, **ports)
         await stop_signal()
         log.info("draining")
         await readiness.set("gateway", "It is shutting down.")

@@ -108,6 +108,7 @@ def _specs(options: UpOptions, leases: PortLeases) -> list[ProcessSpec]:
         host=options.host,
         http_port=leases.prefer(options.host, options.http_port, HTTP_PORT),
         grpc_port=leases.prefer(options.host, options.grpc_port, GRPC_PORT),
+        metrics_port=leases.take(options.host),
         model_repository=options.model_repository,
         take_port=lambda: leases.take(HOST),
         replicas=options.replicas,

@@ -50,6 +50,7 @@ class Plan:
     host: str
     http_port: int
     grpc_port: int
+    metrics_port: int
     model_repository: Path
     take_port: Callable[[], int]
     """Gives a free port on loopback at each call."""
@@ -102,8 +103,12 @@ def _colocated(plan: Plan, triton: ProcessSpec) -> ProcessSpec:
 
 def _edge(plan: Plan, module: str, extra: Mapping[str, str]) -> ProcessSpec:
     """Returns the process that users talk to."""
-    ports = {"http": plan.http_port, "grpc": plan.grpc_port}
-    env = _common(plan, plan.host, plan.grpc_port) | {"TRIPTYCH_HTTP_PORT": str(plan.http_port), **extra}
+    ports = {"http": plan.http_port, "grpc": plan.grpc_port, "metrics": plan.metrics_port}
+    env = _common(plan, plan.host, plan.grpc_port) | {
+        "TRIPTYCH_HTTP_PORT": str(plan.http_port),
+        "TRIPTYCH_METRICS_PORT": str(plan.metrics_port),
+        **extra,
+    }
     if plan.model:
         env["TRIPTYCH_DEFAULT_MODEL"] = plan.model
     argv = (*python_module(plan.python), module)

@@ -26,6 +26,7 @@ from servicekit.logging import configure_logging
 from servicekit.manifest import ManifestError
 from servicekit.memory import keep_freed_memory
 from servicekit.metrics import RpcMetrics
+from servicekit.monitor import start_monitor
 from servicekit.service import Register, Service
 from servicekit.settings import ProcessSettings, ServiceSettings, SettingsError
 
@@ -129,7 +130,7 @@ async def serve(settings: ServiceSettings, service: Service) -> None:
     """Serves until SIGTERM or SIGINT, then drains."""
     server = GrpcServer(settings, [service.name], service.register, probes=service.probes, parcels=True)
     await server.start()
-    ports = {"grpc": server.port, "metrics": start_metrics(settings)}
+    ports = {"grpc": server.port, "metrics": start_monitor(settings, service.readiness)}
     if settings.link_port is not None:
         await server.start_link(settings.link_port)
         ports["link"] = server.link_port
@@ -138,14 +139,9 @@ async def serve(settings: ServiceSettings, service: Service) -> None:
     async with background(server.follow(service.readiness)):
         await stop_signal()
         log.info("draining")
+        await service.readiness.set("process", "It is shutting down.")
         await server.drain()
     log.info("stopped")
-
-
-def start_metrics(settings: ProcessSettings) -> int:
-    """Serves Prometheus metrics from a thread of its own and returns the port."""
-    server, _ = prometheus_client.start_http_server(settings.metrics_port, settings.host)
-    return int(server.server_port)
 
 
 def announce(path: Path | None, ports: dict[str, int]) -> None:

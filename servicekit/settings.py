@@ -27,7 +27,8 @@ class ProcessSettings(BaseSettings):
     port: int = Field(default=0, ge=0, le=65535)
     """gRPC port; 0 takes a free one, which `announce_file` tells."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
-    """Prometheus port; 0 takes a free one."""
+    """Port for machines to watch the process over plain HTTP: `/healthz`, `/readyz`, and `/metrics` for Prometheus; 0
+    takes a free one."""
     announce_file: Path | None = None
     """Where to write the ports in use, as JSON, once the process listens."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

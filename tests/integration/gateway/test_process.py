@@ -25,9 +25,13 @@ async def test_a_process_starts_and_ends(tmp_path: Path, module: str) -> None:
     async with running_process(module, tmp_path, **variables) as process:
         async with connected(process.ports["grpc"]) as channel:
             health = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{process.ports['metrics']}", trust_env=False
+        ) as client:
+            alive = (await client.get("/healthz")).text
         status = await process.terminated()
 
-        assert (health_pb2.HealthCheckResponse.SERVING, 0) == (health.status, status)
+        assert (health_pb2.HealthCheckResponse.SERVING, "alive\n", 0) == (health.status, alive, status)
 
 
 async def test_sigterm_loses_no_http_request(tmp_path: Path) -> None:

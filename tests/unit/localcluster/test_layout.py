@@ -16,7 +16,7 @@ TRITON = ProcessSpec(
 def specs(replicas: dict[str, int] | None = None, **changes: Any) -> dict[str, ProcessSpec]:
     """Lays out a cluster whose free ports count from 9001; returns its processes by title."""
     ports = count(9001)
-    plan = Plan("0.0.0.0", 8080, 8081, Path("/models"), lambda: next(ports), replicas or {}, **changes)  # noqa: S104
+    plan = Plan("0.0.0.0", 8080, 8081, 9464, Path("/models"), lambda: next(ports), replicas or {}, **changes)  # noqa: S104
     return {spec.title: spec for spec in lay_out(plan, TRITON)}
 
 
@@ -112,6 +112,6 @@ def test_settings_reach_every_process_and_yield_to_addresses() -> None:
     """Settings of the cluster are in the environment of each of our processes, and do not move them."""
     ports = count(9001)
     settings = {"TRIPTYCH_MAX_MESSAGES": "3", "TRIPTYCH_HOST": "elsewhere"}
-    plan = Plan("127.0.0.1", 8080, 8081, Path("/models"), lambda: next(ports), settings=settings)
+    plan = Plan("127.0.0.1", 8080, 8081, 9464, Path("/models"), lambda: next(ports), settings=settings)
     ours = lay_out(plan, TRITON)[1:]
     assert {("3", "127.0.0.1")} == {(spec.env["TRIPTYCH_MAX_MESSAGES"], spec.env["TRIPTYCH_HOST"]) for spec in ours}
