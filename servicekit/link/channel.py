@@ -1,24 +1,20 @@
 """Links to all replicas of a service, as what stubs need of a `grpc.aio.Channel`."""
 
 import asyncio
-import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, NoReturn
 
 import grpc
-import structlog
 from google.protobuf.message import DecodeError
 
+from servicekit import names
 from servicekit.link.peer import Peer, rpc_error
-from servicekit.link.target import SCHEME, Address, Target
+from servicekit.link.target import SCHEME, Target
+from servicekit.names import Address
 from triptych.link.v1.link_pb2 import Begin
 
 __all__ = ["SCHEME", "LinkChannel"]
-
-log = structlog.get_logger()
-
-RESOLVE_INTERVAL_S = 1.0
 
 
 class LinkChannel:
@@ -126,13 +122,9 @@ class LinkChannel:
 
     async def _follow(self, host: str, port: int) -> None:
         """Keeps the peers in step with the addresses of a name."""
-        while True:
-            try:
-                found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            except (OSError, UnicodeError) as error:  # a name too long to be one is told by the codec
-                log.debug("a name cannot be resolved", name=host, problem=str(error))
+        async for found in names.follow(host, port):
+            if found is None:
                 self._resolved.set()
             else:
                 self._retiring = {peer: task for peer, task in self._retiring.items() if not task.done()}
-                self._update((str(each[4][0]), int(each[4][1])) for each in found)
-            await asyncio.sleep(RESOLVE_INTERVAL_S)
+                self._update(found)

@@ -10,8 +10,8 @@ import grpc
 import structlog
 
 from servicekit.link.call import STATUS_DETAILS
-from servicekit.link.target import Address
 from servicekit.link.wire import Frames, FrameTooLargeError, UnexpectedFrameError
+from servicekit.names import Address
 from servicekit.parcel import Piece
 from triptych.link.v1.link_pb2 import Begin, Cancel, Head
 

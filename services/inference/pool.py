@@ -12,6 +12,7 @@ from servicekit.health import Prober, Readiness
 from servicekit.manifest import Manifest
 from servicekit.parcel import Piece
 from services.inference.catalog import Loaded, merge
+from services.inference.servers import TritonServers
 from services.inference.triton import Logits, Triton
 
 CONDITION = "triton"
@@ -26,7 +27,7 @@ class TritonPool:
     """Sends each request to the least busy server that has the version ready."""
 
     def __init__(
-        self, servers: Sequence[Triton], manifests: Mapping[str, Manifest], readiness: Readiness, interval_s: float
+        self, servers: TritonServers, manifests: Mapping[str, Manifest], readiness: Readiness, interval_s: float
     ) -> None:
         self._servers = servers
         self._manifests = manifests
@@ -40,8 +41,7 @@ class TritonPool:
     async def running(self) -> AsyncIterator[None]:
         """Probes the servers while the context is open, then closes the channels."""
         async with AsyncExitStack() as stack:
-            for server in self._servers:
-                stack.push_async_callback(server.close)
+            await stack.enter_async_context(self._servers.running())
             await stack.enter_async_context(self._prober.running())
             yield
 
@@ -51,6 +51,7 @@ class TritonPool:
         Raises:
             Unavailable: no server has any version of any model ready.
         """
+        await self._servers.let_go()
         await asyncio.gather(*(self._ask(server) for server in self._servers))
         problems = {key: loaded.problem for key, loaded in self.loaded().items()}
         if not problems:

@@ -9,6 +9,7 @@ from servicekit.manifest import read_repository
 from servicekit.service import Service
 from services.inference.failures import RowOutcomes
 from services.inference.pool import CONDITION, TritonPool
+from services.inference.servers import TritonServers
 from services.inference.servicer import InferenceServicer
 from services.inference.settings import InferenceSettings
 from services.inference.triton import Triton
@@ -28,7 +29,7 @@ async def open_service(settings: InferenceSettings) -> AsyncIterator[Service]:
     """
     manifests = read_repository(settings.model_repository)
     readiness = Readiness(CONDITION)
-    servers = [Triton(target, settings.max_message_bytes) for target in settings.triton_targets]
+    servers = TritonServers(settings.triton_targets, partial(Triton, max_message_bytes=settings.max_message_bytes))
     pool = TritonPool(servers, manifests, readiness, settings.probe_interval_s)
     servicer = InferenceServicer(manifests, pool, settings.max_batch, RowOutcomes())
     async with pool.running():

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from servicekit.settings import ServiceSettings
+from services.inference.servers import named
 
 
 class InferenceSettings(ServiceSettings):
@@ -15,7 +16,8 @@ class InferenceSettings(ServiceSettings):
     model_repository: Path
     """Folder with one folder per model."""
     triton_targets: Annotated[tuple[str, ...], NoDecode]
-    """gRPC names of the Triton servers, one per replica, separated by commas: `127.0.0.1:8001,127.0.0.1:8002`."""
+    """Where the Triton servers are, separated by commas: `127.0.0.1:8001` is one; `dns:///triton:8001` is one at every
+    address of the name, such as that of a headless service, and is looked up each second."""
     max_batch: int = Field(default=64, ge=1)
     """Images per internal call."""
     probe_interval_s: float = Field(default=0.25, gt=0)
@@ -29,4 +31,6 @@ class InferenceSettings(ServiceSettings):
         targets = tuple(target.strip() for target in value.split(",") if target.strip())
         if not targets:
             raise ValueError("at least one Triton server is needed")
+        for target in targets:
+            named(target)
         return targets

@@ -89,9 +89,9 @@ class Triton:
         self.in_flight += 1
         try:
             answer = await self._infer(manifest, version, request, timeout_s)
+            return Logits(answer, await self._times(manifest.name, version))
         finally:
             self.in_flight -= 1
-        return Logits(answer, await self._times(manifest.name, version))
 
     async def _infer(self, manifest: Manifest, version: str, request: Parcel[Any], timeout_s: float) -> Piece:
         try:

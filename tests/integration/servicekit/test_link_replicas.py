@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Any
 import grpc
 import pytest
 from fakes.links import READY, End, begin, frame, raw_caller, raw_service
+from fakes.names import Names
 from fakes.processes import running_process
 from fakes.scripted import CLASSIFY, SERVICE, Context, ScriptedService
 from fakes.servers import eventually, link_target, opened, running_server
 
 from servicekit.health import Readiness
-from servicekit.link import channel as link_channel
 from servicekit.link import peer as link_peer
 from servicekit.server import GrpcServer
 from triptych.classification.v1 import classification_service_pb2 as pb
@@ -246,25 +245,9 @@ async def test_a_stopped_process_costs_one_call(tmp_path: Path) -> None:
     assert 3 <= codes.count(grpc.StatusCode.OK)
 
 
-class Names:
-    """Answers which addresses a name has, as a resolver does."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.ports: list[int] = []
-        """Of the addresses; without any there is no such name."""
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", self._getaddrinfo)
-        monkeypatch.setattr(link_channel, "RESOLVE_INTERVAL_S", 0.01)
-
-    async def _getaddrinfo(self, host: str, port: int, **_: Any) -> list[Any]:
-        assert (host, port) == ("preprocess", 9001)
-        if not self.ports:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in self.ports]
-
-
 async def test_a_name_without_addresses_fails_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a service that is not there; once it is, it is found."""
-    names, replica = Names(monkeypatch), Replica()
+    names, replica = Names(monkeypatch, "preprocess", 9001), Replica()
     async with _serving(replica) as server, opened(NAME, health_service=SERVICE) as channel:
         code = await _code(_classify(channel, 60))
         state = channel.get_state()
@@ -285,7 +268,7 @@ async def test_a_name_that_is_none_fails_fast(host: str) -> None:
 
 async def test_an_address_that_comes_is_called_and_one_that_goes_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """New replicas get calls; one that is gone from the name gets none, and its calls under way are answered."""
-    names = Names(monkeypatch)
+    names = Names(monkeypatch, "preprocess", 9001)
     old, new = Replica(held=True), Replica()
     async with _serving(old) as first, _serving(new) as second, opened(NAME, health_service=SERVICE) as channel:
         names.ports = [first.link_port]
@@ -303,7 +286,7 @@ async def test_an_address_that_comes_is_called_and_one_that_goes_is_not(monkeypa
 
 async def test_the_connection_to_an_address_that_went_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What no name leads to is let go; it is found again when it comes back."""
-    names, ended = Names(monkeypatch), 0
+    names, ended = Names(monkeypatch, "preprocess", 9001), 0
 
     async def counts(end: End) -> None:
         nonlocal ended
@@ -323,7 +306,7 @@ async def test_the_connection_to_an_address_that_went_is_closed(monkeypatch: pyt
 
 async def test_closing_ends_calls_to_addresses_that_went(monkeypatch: pytest.MonkeyPatch) -> None:
     """A channel that is closed waits for nobody."""
-    names, old, new = Names(monkeypatch), Replica(held=True), Replica()
+    names, old, new = Names(monkeypatch, "preprocess", 9001), Replica(held=True), Replica()
     async with _serving(old) as first, _serving(new) as second:
         async with opened(NAME, health_service=SERVICE) as channel:
             names.ports = [first.link_port]

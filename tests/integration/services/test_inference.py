@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
@@ -39,6 +40,7 @@ from servicekit.health import Readiness
 from servicekit.manifest import Manifest
 from services.inference.failures import RowOutcomes
 from services.inference.pool import CONDITION, TritonPool
+from services.inference.servers import TritonServers
 from services.inference.servicer import InferenceServicer
 from services.inference.triton import Triton
 from triptych.inference.v1 import inference_service_pb2 as pb
@@ -79,7 +81,12 @@ class Service:
 @asynccontextmanager
 async def _serving(*tritons: FakeTriton, interval_s: float = 0.05, ready: bool = True) -> AsyncIterator[Service]:
     readiness, manifests, registry = Readiness(CONDITION), {"tiny": TINY}, CollectorRegistry()
-    pool = TritonPool([Triton(each.target, 2**24) for each in tritons], manifests, readiness, interval_s)
+    pool = TritonPool(
+        TritonServers([each.target for each in tritons], partial(Triton, max_message_bytes=2**24)),
+        manifests,
+        readiness,
+        interval_s,
+    )
     servicer = InferenceServicer(manifests, pool, max_batch=16, outcomes=RowOutcomes(registry))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(pool.running())

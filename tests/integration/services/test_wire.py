@@ -27,6 +27,7 @@ from servicekit.remote import RemoteMethod
 from servicekit.service import Register
 from services.inference.failures import RowOutcomes
 from services.inference.pool import CONDITION, TritonPool
+from services.inference.servers import TritonServers
 from services.inference.servicer import InferenceServicer
 from services.inference.triton import Triton
 from services.postprocess.labels import Calibrations
@@ -70,7 +71,9 @@ async def _preprocess(_folder: Path, transport: str) -> AsyncIterator[grpc.aio.C
 async def _inference(_folder: Path, transport: str) -> AsyncIterator[grpc.aio.Channel]:
     manifests, readiness = {"tiny": TINY}, Readiness(CONDITION)
     async with FakeTriton(TINY).running() as triton:
-        pool = TritonPool([Triton(triton.target, 2**24)], manifests, readiness, 0.05)
+        pool = TritonPool(
+            TritonServers([triton.target], partial(Triton, max_message_bytes=2**24)), manifests, readiness, 0.05
+        )
         servicer = InferenceServicer(manifests, pool, max_batch=16, outcomes=RowOutcomes(CollectorRegistry()))
         async with (
             pool.running(),

@@ -2,7 +2,8 @@
 
 import pytest
 
-from servicekit.link.target import Address, Target
+from servicekit.link.target import Target
+from servicekit.names import Address
 
 
 @pytest.mark.parametrize(
