@@ -1,0 +1,58 @@
+"""What Prometheus, Grafana and the collector read beside docker-compose.yml."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+OBSERVABILITY = ROOT / "observability"
+RULES = ROOT / "helm" / "triptych" / "files" / "rules"
+PROMTOOL = shutil.which("promtool")
+
+
+def _read(name: str) -> Any:
+    return yaml.safe_load((OBSERVABILITY / name).read_text())
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not here: apt install prometheus")
+def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
+    """Its own checker finds the configuration right, with the rules where compose mounts them."""
+    shutil.copy(OBSERVABILITY / "prometheus.yml", tmp_path)
+    shutil.copytree(RULES, tmp_path / "rules")
+    command = (str(PROMTOOL), "check", "config", str(tmp_path / "prometheus.yml"))
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (0, "") == (checked.returncode, checked.stderr)
+
+
+def test_every_process_is_scraped() -> None:
+    """Each service is a name to be looked up, so that all its replicas are found, at its own port."""
+    scraped = {
+        (name, found["port"])
+        for job in _read("prometheus.yml")["scrape_configs"]
+        for found in job["dns_sd_configs"]
+        for name in found["names"]
+    }
+
+    ours = {(name, 9464) for name in ("gateway", "preprocess", "inference", "postprocess")}
+    assert ours | {("triton", 8002)} == scraped
+
+
+def test_traces_go_on_to_jaeger() -> None:
+    """The collector listens where processes send to, and its one pipeline ends at Jaeger."""
+    found = _read("otel-collector.yaml")
+    pipeline = found["service"]["pipelines"]["traces"]
+
+    assert "0.0.0.0:4318" == found["receivers"]["otlp"]["protocols"]["http"]["endpoint"]
+    assert ["jaeger:4317"] == [found["exporters"][name]["endpoint"] for name in pipeline["exporters"]]
+
+
+def test_grafana_finds_its_sources() -> None:
+    """Both sources are there under the ids that dashboards use."""
+    assert {"prometheus": "http://prometheus:9090", "jaeger": "http://jaeger:16686"} == {
+        source["uid"]: source["url"] for source in _read("grafana/datasources.yaml")["datasources"]
+    }
