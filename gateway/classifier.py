@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from gateway.answering import Answering
-from gateway.metrics import IN_FLIGHT, IN_FLIGHT_LIMIT, count_request
+from gateway.metrics import IN_FLIGHT, IN_FLIGHT_LIMIT, SHED_IN_FLIGHT, count_request, observe_deadline
 from gateway.requests import Call, Limits
 from servicekit import context
 from servicekit.errors import Cancelled, Code, DeadlineExceeded, Internal, ResourceExhausted, TriptychError
@@ -35,6 +35,7 @@ class Classifier:
             TriptychError: what `parse` or the pipeline raises.
         """
         start = time.perf_counter()
+        observe_deadline(transport, context.time_left_s())
         code, reason = Code.INTERNAL.name, Internal.default_reason.value
         try:
             call = await parse()
@@ -55,6 +56,7 @@ class Classifier:
     @contextmanager
     def _room(self, images: int) -> Iterator[None]:
         if self._in_flight + images > self._max_in_flight:
+            SHED_IN_FLIGHT.inc()
             message = f"{self._in_flight} images are in work, and at most {self._max_in_flight} may be."
             raise ResourceExhausted(message, retry_after_s=0.5)
         self._in_flight += images

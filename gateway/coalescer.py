@@ -43,6 +43,7 @@ class Coalescer(Generic[Key, Item, Result]):
         send: Callable[[Key, Sequence[Item], float], Awaitable[Sequence[Result | TriptychError]]],
         weigh: Callable[[Item], int],
         bounds: Bounds,
+        waited: Callable[[float], None] = lambda _: None,
     ) -> None:
         """Takes what sends a message.
 
@@ -51,14 +52,29 @@ class Coalescer(Generic[Key, Item, Result]):
                 It runs in a task of its own, in the context of all callers (`servicekit.context.shared`).
             weigh: returns an item's bytes.
             bounds: of the messages.
+            waited: hears of each message how many seconds its first item waited.
         """
         self._send = send
+        self._waited = waited
         self._weigh = weigh
         self._bounds = bounds
         self._waiting: dict[Key, deque[_Entry[Item, Result]]] = {}
         self._under_way = 0
         self._pumping = False
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def waiting(self) -> int:
+        """Returns how many items wait; any thread may ask."""
+        return sum(map(len, list(self._waiting.values())))
+
+    def oldest_s(self) -> float:
+        """Returns for how many seconds the one that waits longest has; any thread may ask."""
+        heads = [entries[0] for queue in list(self._waiting.values()) if (entries := list(queue)[:1])]
+        return time.monotonic() - min(entry.call.since_s for entry in heads) if heads else 0.0
+
+    def under_way(self) -> int:
+        """Returns how many messages are under way, less those that take too long to count."""
+        return self._under_way
 
     async def run(self, key: Key, items: Sequence[Item]) -> list[Result | TriptychError]:
         """Has items sent, perhaps together with others', and returns what became of each, in order.
@@ -111,7 +127,9 @@ class Coalescer(Generic[Key, Item, Result]):
         release = _once(self._release)
         patience = asyncio.get_running_loop().call_later(PATIENCE_S, release)
         context.enter(context.shared(entry.call.context for entry in entries))
-        timeout_s = max(entry.call.deadline_s for entry in entries) - time.monotonic()
+        now = time.monotonic()
+        self._waited(now - entries[0].call.since_s)
+        timeout_s = max(entry.call.deadline_s for entry in entries) - now
         outcomes: list[tuple[_Entry[Item, Result], Result | TriptychError]]
         try:
             results = await self._send(key, [entry.item for entry in entries], timeout_s)
@@ -142,6 +160,7 @@ class _Call(Generic[Result]):
 
     def __init__(self, items: int) -> None:
         self.done: asyncio.Future[list[Result | TriptychError]] = asyncio.get_running_loop().create_future()
+        self.since_s = time.monotonic()
         self.deadline_s = context.deadline_s()
         self.context = context.current()
         self._results: list[Any] = [None] * items

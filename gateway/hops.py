@@ -9,7 +9,7 @@ import structlog
 from gateway import messages
 from gateway.coalescer import Bounds, Coalescer
 from gateway.messages import Decoded, Encoded, Inferred, Input, InputKey, Output, OutputKey
-from gateway.metrics import BATCH_IMAGES
+from gateway.metrics import BATCH_IMAGES, HOP_WAIT_SECONDS, show_queue
 from gateway.models import ModelDirectory
 from gateway.settings import GatewaySettings
 from gateway.tier import Tier
@@ -58,7 +58,10 @@ class Hop(Generic[Key, Item, Result]):
         self._build = build
         self._read = read
         self._observe_size = BATCH_IMAGES.labels(tier.name).observe
-        self._coalescer: Coalescer[Key, Item, Result] = Coalescer(self._send, _weight, bounds)
+        self._coalescer: Coalescer[Key, Item, Result] = Coalescer(
+            self._send, _weight, bounds, HOP_WAIT_SECONDS.labels(tier.name).observe
+        )
+        show_queue(tier.name, self._coalescer)
 
     async def run(self, key: Key, items: Sequence[Item], able: Callable[[], bool] = lambda: True) -> list[Result]:
         """Returns a result per item, in order; when the service goes away, waits for it and tries once more.

@@ -7,15 +7,16 @@ class RetryBudget:
     def __init__(self, ratio: float = 0.1, capacity: float = 100) -> None:
         self._ratio = ratio
         self._capacity = capacity
-        self._tokens = capacity
+        self.tokens = capacity
+        """Retries that it would pay for now."""
 
     def earn(self) -> None:
         """Counts a call."""
-        self._tokens = min(self._capacity, self._tokens + self._ratio)
+        self.tokens = min(self._capacity, self.tokens + self._ratio)
 
     def spend(self) -> bool:
         """Takes what a retry costs; False when the purse is empty."""
-        if self._tokens < 1:
+        if self.tokens < 1:
             return False
-        self._tokens -= 1
+        self.tokens -= 1
         return True

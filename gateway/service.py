@@ -19,7 +19,7 @@ from gateway.tier import Connect
 from gateway.tiers import open_tiers
 from servicekit.channel import open_channel
 from servicekit.health import Readiness
-from servicekit.metrics import RpcMetrics
+from servicekit.metrics import client_metrics
 from servicekit.server import GrpcServer
 from triptych.classification.v1.classification_service_pb2_grpc import add_ClassificationServiceServicer_to_server
 
@@ -35,7 +35,7 @@ async def serve_gateway(settings: GatewaySettings, connect: Connect = open_chann
     show_readiness(readiness)
     directory = ModelDirectory(settings.default_model)
     async with open_tiers(settings, directory, readiness, connect) as tiers:
-        pipeline = Pipeline(open_hops(tiers, directory, RpcMetrics("client"), settings), directory)
+        pipeline = Pipeline(open_hops(tiers, directory, client_metrics(), settings), directory)
         answering = Answering(tiers, directory, pipeline, _cache(settings))
         classifier = Classifier(answering, settings.limits, settings.max_in_flight)
         draining = asyncio.Event()

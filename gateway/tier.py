@@ -8,8 +8,8 @@ from functools import cached_property, partial
 from typing import TypeVar
 
 import grpc
-from prometheus_client import Counter
 
+from gateway.metrics import RETRIES, RETRY_BUDGET
 from gateway.replicas import listed, resolved
 from gateway.retry import RetryBudget
 from gateway.settings import GatewaySettings
@@ -23,7 +23,7 @@ Connect = Callable[..., grpc.aio.Channel]
 """Opens a channel, as `servicekit.channel.open_channel` does."""
 
 COUNT_INTERVAL_S = 5.0
-RETRIES = Counter("triptych_gateway_retries", "Second attempts at a hop, by how they ended.", ("tier", "outcome"))
+OUTCOMES = ("succeeded", "failed", "not_back", "no_budget")
 
 
 class Tier:
@@ -61,6 +61,8 @@ class Tier:
         self._prober = Prober(readiness, name, make_check(self), interval_s=settings.probe_interval_s)
         self._hold_s = settings.hold_s
         self._budget = RetryBudget()
+        RETRY_BUDGET.labels(name).set_function(lambda: self._budget.tokens)
+        self._retries = {outcome: RETRIES.labels(name, outcome) for outcome in OUTCOMES}
 
     @cached_property
     def probe_channel(self) -> grpc.aio.Channel:
@@ -120,14 +122,18 @@ class Tier:
         try:
             return await attempt()
         except Unavailable:
-            if not self._budget.spend() or not await self._back(able):
+            if not self._budget.spend():
+                self._retries["no_budget"].inc()
+                raise
+            if not await self._back(able):
+                self._retries["not_back"].inc()
                 raise
         outcome = "failed"
         try:
             result = await attempt()
             outcome = "succeeded"
         finally:
-            RETRIES.labels(self.name, outcome).inc()
+            self._retries[outcome].inc()
         return result
 
     async def _back(self, able: Callable[[], bool]) -> bool:

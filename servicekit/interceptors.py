@@ -92,7 +92,7 @@ class MetricsInterceptor(Around):
     async def around(self, rpc: Rpc, context: Context, handle: Handle) -> Any:
         """Measures after the await, in a `finally`."""
         metrics = self._methods[rpc]
-        metrics.begin()
+        metrics.begin(cast("float | None", context.time_remaining()))  # None without a deadline, whatever the stub says
         start = time.perf_counter()
         try:
             return await handle()

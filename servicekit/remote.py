@@ -44,7 +44,7 @@ class RemoteMethod(Generic[Request, Response]):
         """
         if timeout_s <= 0:
             raise DeadlineExceeded(f"No time was left to call the {self._neighbour} service.")
-        self._metrics.begin()
+        self._metrics.begin(timeout_s)
         start = time.perf_counter()
         code = Code.INTERNAL.name
         try:

@@ -25,7 +25,7 @@ from servicekit.link.server import LinkServer
 from servicekit.logging import configure_logging
 from servicekit.manifest import ManifestError
 from servicekit.memory import keep_freed_memory
-from servicekit.metrics import RpcMetrics
+from servicekit.metrics import RpcMetrics, show_process
 from servicekit.monitor import start_monitor
 from servicekit.service import Register, Service
 from servicekit.settings import ProcessSettings, ServiceSettings, SettingsError
@@ -192,6 +192,7 @@ def main(service: str, settings_type: type[S], run: Callable[[S], Awaitable[None
     configure_logging(settings, service)
     keep_freed_memory()
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call] # a series more for each, of no use
+    show_process(service)
     log.info("starting", settings=settings.describe())
 
     async def body() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from gateway.http.errors import REASON, error_response
+from gateway.metrics import SHED_BODIES, count_http
 from gateway.requests import readable
 from servicekit import context
 from servicekit.errors import InvalidArgument, Reason, ResourceExhausted
@@ -65,6 +66,7 @@ class RequestFrame:
         try:
             await self._limited(_get_for_head(scope), headers, receive, send_framed)
         finally:
+            count_http(scope["path"], answer.status)
             self._log(scope, answer)
 
     async def _limited(self, scope: Message, headers: dict[str, str], receive: Receive, send: Send) -> None:
@@ -93,6 +95,7 @@ class RequestFrame:
         if received > self._max_body_bytes:
             raise self._too_large()
         if self._bytes_in_flight > self._max_bytes_in_flight:
+            SHED_BODIES.inc()
             most = readable(self._max_bytes_in_flight)
             raise ResourceExhausted(f"The bodies of all requests in work may have at most {most}.", retry_after_s=1.0)
 

@@ -12,6 +12,7 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.http.errors import error_body
+from gateway.metrics import SHED_CONNECTIONS, count_http
 from servicekit import context
 from servicekit.errors import InvalidArgument, Reason, ResourceExhausted, TriptychError
 
@@ -49,6 +50,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Takes the connection, or turns it away when there are too many."""
         super().connection_made(transport)
         if len(self.connections) > self.bounds.max_connections:
+            SHED_CONNECTIONS.inc()
             message = f"There are {self.bounds.max_connections} connections already."
             self._refuse(503, ResourceExhausted(message, retry_after_s=1.0))
         else:
@@ -137,6 +139,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_waiting()
         if self.transport.is_closing():
             return
+        count_http(None, status)
         asked = context.accept(None, None)
         body = json.dumps(error_body(error, asked.request_id, status)).encode()
         head = [

@@ -46,6 +46,7 @@ class RowOutcomes:
     registry: CollectorRegistry = REGISTRY
     throttle: Throttle = field(default_factory=Throttle)
     rows: Counter = field(init=False)
+    _children: dict[tuple[str, str, str], Counter] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Registers the counter; once per registry."""
@@ -55,7 +56,7 @@ class RowOutcomes:
     def record(self, model: str, version: str, errors: Sequence[TriptychError | None]) -> None:
         """Takes over a batch's outcomes, one per row."""
         for outcome, count in Tally(OK if error is None else error.reason.value for error in errors).items():
-            self.rows.labels(model, version, outcome).inc(count)
+            self._child(model, version, outcome).inc(count)
         failed = [error for error in errors if error is not None]
         for reason, count in Tally(error.reason for error in failed).items():
             held_back = self.throttle.admit((model, version, reason))
@@ -71,3 +72,11 @@ class RowOutcomes:
                     error=message,
                     held_back=held_back,
                 )
+
+    def _child(self, model: str, version: str, outcome: str) -> Counter:
+        """Returns a series; to look labels up costs as much as to count."""
+        labels = (model, version, outcome)
+        child = self._children.get(labels)
+        if child is None:
+            child = self._children[labels] = self.rows.labels(*labels)
+        return child

@@ -45,6 +45,10 @@ class TritonPool:
             await stack.enter_async_context(self._prober.running())
             yield
 
+    def servers(self) -> Sequence[Triton]:
+        """Returns the servers as they are now; any thread may ask."""
+        return tuple(self._servers)
+
     async def refresh(self) -> None:
         """Asks every server what it has loaded.
 

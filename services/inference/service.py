@@ -8,6 +8,7 @@ from servicekit.health import Readiness
 from servicekit.manifest import read_repository
 from servicekit.service import Service
 from services.inference.failures import RowOutcomes
+from services.inference.metrics import shown
 from services.inference.pool import CONDITION, TritonPool
 from services.inference.servers import TritonServers
 from services.inference.servicer import InferenceServicer
@@ -33,6 +34,7 @@ async def open_service(settings: InferenceSettings) -> AsyncIterator[Service]:
     pool = TritonPool(servers, manifests, readiness, settings.probe_interval_s)
     servicer = InferenceServicer(manifests, pool, settings.max_batch, RowOutcomes())
     async with pool.running():
-        yield Service(
-            SERVICE, partial(add_InferenceServiceServicer_to_server, servicer), readiness, probes=(LIST_MODELS,)
-        )
+        with shown(pool, manifests):
+            yield Service(
+                SERVICE, partial(add_InferenceServiceServicer_to_server, servicer), readiness, probes=(LIST_MODELS,)
+            )

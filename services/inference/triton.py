@@ -13,6 +13,7 @@ from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 from servicekit.channel import open_channel
 from servicekit.errors import Code, Internal, ResourceExhausted, TriptychError
 from servicekit.manifest import Manifest
+from servicekit.metrics import client_metrics, method_labels
 from servicekit.parcel import Parcel, ParcelCodec, Piece
 from servicekit.tensors import whole
 from services.inference.catalog import READY, Loaded
@@ -64,6 +65,7 @@ class Triton:
         self._model_infer: Any = self._channel.unary_unary(
             _MODEL_INFER, request_serializer=_INPUTS.encode, response_deserializer=_OUTPUTS.decode
         )
+        self._metrics = client_metrics().method(method_labels(_MODEL_INFER))
 
     async def close(self) -> None:
         """Closes the channel."""
@@ -95,11 +97,27 @@ class Triton:
 
     async def _infer(self, manifest: Manifest, version: str, request: Parcel[Any], timeout_s: float) -> Piece:
         try:
-            response = await self._model_infer(request, timeout=timeout_s)
+            response = await self._counted(request, timeout_s)
         except grpc.aio.AioRpcError as error:
             self._log_refusal(manifest.name, version, error)
             raise classify(Code(error.code().value[0]), error.details() or "") from None
         return _checked_logits(response, manifest, version, request.message.inputs[0].shape[0])
+
+    async def _counted(self, request: Parcel[Any], timeout_s: float) -> Any:
+        self._metrics.begin(timeout_s)
+        self._metrics.sent.inc()
+        start = time.perf_counter()
+        code = Code.CANCELLED.name
+        try:
+            response = await self._model_infer(request, timeout=timeout_s)
+            code = "OK"
+            self._metrics.received.inc()
+        except grpc.aio.AioRpcError as error:
+            code = error.code().name
+            raise
+        finally:
+            self._metrics.end(code, time.perf_counter() - start)
+        return response
 
     def _log_refusal(self, model: str, version: str, error: grpc.aio.AioRpcError) -> None:
         """Keeps Triton's own words, which callers never see, for whoever has to find the cause."""

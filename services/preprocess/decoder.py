@@ -12,10 +12,12 @@ from typing import Self
 from prometheus_client import Gauge, Histogram
 
 from servicekit.errors import DeadlineExceeded, ResourceExhausted
-from servicekit.metrics import BUCKETS_S
+from servicekit.metrics import BUCKETS_S, SHED
 from services.preprocess.transforms import Decoded
 
 WAITING = Gauge("triptych_preprocess_waiting_images", "Images that wait for a decoding thread or are in one.")
+THREADS = Gauge("triptych_preprocess_threads", "Threads that decode.")
+BUSY = Gauge("triptych_preprocess_busy_threads", "Threads that decode an image now.")
 SECONDS = Histogram("triptych_preprocess_image_seconds", "Time to decode and resize one image.", buckets=BUCKETS_S)
 QUEUE_SECONDS = Histogram("triptych_preprocess_queue_seconds", "Time an image waited for a thread.", buckets=BUCKETS_S)
 
@@ -45,6 +47,8 @@ class Decoder:
         self._threads = threads
         self._limit = threads + max_waiting
         self._pending = 0
+        self._shed = SHED.labels("decode_queue")
+        THREADS.set(threads)
 
     def __enter__(self) -> Self:
         return self
@@ -64,6 +68,7 @@ class Decoder:
         room = max(0, self._limit - self._pending)
         accepted = jobs[:room]
         results: list[Timed | Exception] = [_full(self._pending)] * len(jobs)
+        self._shed.inc(len(jobs) - len(accepted))
         self._pending += len(accepted)
         WAITING.inc(len(accepted))
         try:
@@ -92,15 +97,16 @@ def _full(pending: int) -> ResourceExhausted:
 
 
 def _work(turns: "deque[tuple[int, Job]]", results: list[Timed | Exception], asked: float) -> None:
-    while turns:
-        try:
-            index, job = turns.popleft()  # atomic: the other threads take from it too
-        except IndexError:
-            return
-        try:
-            results[index] = _timed(job, asked)
-        except Exception as error:  # noqa: BLE001 (each image has an outcome of its own)
-            results[index] = error
+    with BUSY.track_inprogress():
+        while turns:
+            try:
+                index, job = turns.popleft()  # atomic: the other threads take from it too
+            except IndexError:
+                return
+            try:
+                results[index] = _timed(job, asked)
+            except Exception as error:  # noqa: BLE001 (each image has an outcome of its own)
+                results[index] = error
 
 
 def _timed(job: Job, asked: float) -> Timed:
