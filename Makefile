@@ -51,6 +51,7 @@ check: setup ## Lint, types, import walls, protos, generated code
 	$(BIN)/python tools/generate_protos.py --check
 	$(BIN)/python -m tools.document_settings --check
 	$(BIN)/python tools/check_breaking.py
+	$(BIN)/hadolint --no-color Dockerfile
 
 test: setup ## Run every test but the slow ones; the end-to-end tier starts the real cluster
 	$(BIN)/pytest tests/unit tests/contract tests/integration tests/e2e --cov --cov-report=term $(ARGS)

@@ -30,6 +30,7 @@ class TritonEndpoints:
 
     grpc_port: int
     metrics_port: int
+    host: str = LOOPBACK
 
     @property
     def memory_prefix(self) -> str:
@@ -44,7 +45,7 @@ def triton_command(
     models: Sequence[str],
     engine_threads: str = "",
 ) -> tuple[list[str], dict[str, str]]:
-    """Builds the command line and the environment of a Triton that serves the named models on loopback.
+    """Builds the command line and the environment of a Triton that serves the named models.
 
     Without `engine_threads` the instances of a model share the cores.
     """
@@ -79,9 +80,9 @@ def _listen_flags(endpoints: TritonEndpoints) -> list[str]:
         "--allow-http=false",  # idle keep-alive connections would hold the exit for its whole timeout
         "--allow-sagemaker=false",
         "--allow-vertex-ai=false",
-        f"--grpc-address={LOOPBACK}",
+        f"--grpc-address={endpoints.host}",
         f"--grpc-port={endpoints.grpc_port}",
-        f"--metrics-address={LOOPBACK}",
+        f"--metrics-address={endpoints.host}",
         f"--metrics-port={endpoints.metrics_port}",
         "--metrics-interval-ms=2000",
         "--allow-gpu-metrics=false",

@@ -1,0 +1,1 @@
+"""Builds the images and proves them: `make images`, `make e2e-containers`."""
