@@ -1,0 +1,70 @@
+{{/* What one field alone cannot say: each refusal is a sentence that names the values. */}}
+{{- define "triptych.checks" -}}
+{{- include "triptych.checks.pools" . -}}
+{{- include "triptych.checks.store" . -}}
+{{- include "triptych.checks.tls" . -}}
+{{- include "triptych.checks.scaling" . -}}
+{{- end -}}
+
+{{- define "triptych.checks.pools" -}}
+{{- $seen := dict -}}
+{{- range .Values.triton.pools -}}
+{{- if hasKey $seen .name -}}
+{{- fail (printf "\n\ntriton.pools has two pools named %q: every pool needs a name of its own.\n" .name) -}}
+{{- end -}}
+{{- $_ := set $seen .name true -}}
+{{- $pool := include "triptych.pool" (dict "root" $ "pool" .) | fromYaml -}}
+{{- if and (eq .backend "gpu") $pool.gpu.dra.enabled (semverCompare "<1.33-0" $.Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "\n\ntriton.pools[%s].gpu.dra.enabled needs Kubernetes 1.33 or newer (1.34 has it on by default); this is %s.\n" .name $.Capabilities.KubeVersion.Version) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "triptych.checks.store" -}}
+{{- $store := .Values.modelStore -}}
+{{- $needed := dict "pvc" (list "pvc.existingClaim" $store.pvc.existingClaim) "s3" (list "s3.uri" $store.s3.uri) "hostPath" (list "hostPath.path" $store.hostPath.path) -}}
+{{- with get $needed $store.type -}}
+{{- if not (last .) -}}
+{{- fail (printf "\n\nmodelStore.type is %s, so modelStore.%s must be set.\n" $store.type (first .)) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq $store.type "imageVolume") (semverCompare "<1.33-0" .Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "\n\nmodelStore.type imageVolume needs Kubernetes 1.33 or newer (1.35 has it on by default); this is %s. Use the type image instead.\n" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "triptych.checks.tls" -}}
+{{- $tls := .Values.tls -}}
+{{- if and $tls.enabled (eq $tls.source "existingSecrets") -}}
+{{- range list "gateway" "preprocess" "inference" "postprocess" "triton" -}}
+{{- if not (or $tls.existingSecret (get $tls.existingSecrets .)) -}}
+{{- fail (printf "\n\ntls.source is existingSecrets, but neither tls.existingSecret nor tls.existingSecrets.%s is set.\n" .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $edge := .Values.edgeTLS -}}
+{{- if and $edge.enabled (not $edge.existingSecret) -}}
+{{- if not (and $edge.certManager.issuerRef.name $edge.certManager.dnsNames) -}}
+{{- fail "\n\nedgeTLS.enabled needs edgeTLS.existingSecret, or edgeTLS.certManager.issuerRef.name and edgeTLS.certManager.dnsNames.\n" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "triptych.checks.scaling" -}}
+{{- range list "gateway" "preprocess" "inference" "postprocess" -}}
+{{- include "triptych.checks.range" (dict "path" . "pod" (include "triptych.tier" (dict "root" $ "tier" .) | fromYaml) "root" $) -}}
+{{- end -}}
+{{- range .Values.triton.pools -}}
+{{- include "triptych.checks.range" (dict "path" (printf "triton.pools[%s]" .name) "pod" (include "triptych.pool" (dict "root" $ "pool" .) | fromYaml) "root" $) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "triptych.checks.range" -}}
+{{- $scaling := .pod.autoscaling -}}
+{{- if and (ne $scaling.type "none") (gt (int64 $scaling.minReplicas) (int64 $scaling.maxReplicas)) -}}
+{{- fail (printf "\n\n%s.autoscaling: minReplicas (%v) is above maxReplicas (%v).\n" .path $scaling.minReplicas $scaling.maxReplicas) -}}
+{{- end -}}
+{{- if and (eq $scaling.type "keda") (not .root.Values.prometheus.serverAddress) -}}
+{{- fail (printf "\n\n%s.autoscaling.type is keda, which needs prometheus.serverAddress.\n" .path) -}}
+{{- end -}}
+{{- end -}}

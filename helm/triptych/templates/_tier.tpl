@@ -1,0 +1,202 @@
+{{/*
+A tier is a Deployment of our own processes: gateway, preprocess, inference or postprocess. They differ in their
+environment (templates/<tier>/_env.tpl), their ports, and whether they read the models; all else is here, once.
+*/}}
+
+{{/* Values of a tier: `defaults` below its own. Argument: {root, tier}. */}}
+{{- define "triptych.tier" -}}
+{{- mergeOverwrite (deepCopy .root.Values.defaults) (index .root.Values .tier) | toYaml -}}
+{{- end -}}
+
+{{- define "triptych.tier.healthService" -}}
+{{- $api := eq . "gateway" | ternary "classification" . -}}
+triptych.{{ $api }}.v1.{{ title $api }}Service
+{{- end -}}
+
+{{/* Argument: {root, tier}. */}}
+{{- define "triptych.tier.deployment" -}}
+{{- $root := .root -}}
+{{- $tier := .tier -}}
+{{- $pod := include "triptych.tier" . | fromYaml -}}
+{{- $ids := dict "root" $root "component" $tier "pod" $pod -}}
+{{- $selector := include "triptych.selectorLabels" $ids -}}
+{{- $readsModels := ne $tier "gateway" -}}
+apiVersion: apps/v1
+kind: Deployment
+{{ include "triptych.metadata" (merge (dict "name" (printf "%s-%s" (include "triptych.fullname" $root) $tier)) $ids) }}
+spec:
+  {{- if eq $pod.autoscaling.type "none" }}
+  replicas: {{ int64 $pod.replicas }}
+  {{- end }}
+  revisionHistoryLimit: 5
+  strategy:
+    rollingUpdate:
+      {{- toYaml $pod.strategy | nindent 6 }}
+  selector:
+    matchLabels:
+      {{- $selector | nindent 6 }}
+  template:
+    {{- include "triptych.podMetadata" $ids | nindent 4 }}
+    spec:
+      {{- include "triptych.podSecurity" (dict "root" $root "user" $root.Values.podSecurity.user) | nindent 6 }}
+      {{- include "triptych.scheduling" (merge (dict "selector" $selector) $ids) | nindent 6 }}
+      terminationGracePeriodSeconds: {{ include "triptych.grace" (dict "path" $tier "lifecycle" $pod.lifecycle) }}
+      {{- if $readsModels }}
+      {{- with include "triptych.models.init" $root | trim }}
+      initContainers:
+        {{- . | nindent 8 }}
+      {{- end }}
+      {{- end }}
+      containers:
+        - name: {{ $tier }}
+          {{- include "triptych.imageFields" (dict "root" $root "image" $pod.image) | nindent 10 }}
+          {{- include "triptych.containerSecurity" . | nindent 10 }}
+          env:
+            {{- include "triptych.tier.env" $ids | nindent 12 }}
+            {{- include (printf "triptych.%s.env" $tier) $root | trim | nindent 12 }}
+            {{- with $pod.extraEnv }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
+          ports:
+            {{- if eq $tier "gateway" }}
+            - {name: http, containerPort: 8080}
+            {{- end }}
+            - {name: grpc, containerPort: 8081}
+            {{- if ne $tier "gateway" }}
+            - {name: link, containerPort: 8082}
+            {{- end }}
+            - {name: metrics, containerPort: 9464}
+          {{- include "triptych.tier.probes" (dict "root" $root "tier" $tier "pod" $pod) | nindent 10 }}
+          {{- include "triptych.preStop" $pod.lifecycle | nindent 10 }}
+          resources:
+            {{- toYaml $pod.resources | nindent 12 }}
+          volumeMounts:
+            - name: tmp
+              mountPath: /tmp
+            {{- if $readsModels }}
+            {{- include "triptych.models.mount" $root | nindent 12 }}
+            {{- end }}
+            {{- include "triptych.tls.mounts" $ids | nindent 12 }}
+            {{- with $pod.extraVolumeMounts }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
+      volumes:
+        - name: tmp
+          emptyDir:
+            sizeLimit: {{ $pod.tmpSizeLimit }}
+        {{- if $readsModels }}
+        {{- include "triptych.models.volume" $root | nindent 8 }}
+        {{- end }}
+        {{- include "triptych.tls.volumes" $ids | nindent 8 }}
+        {{- with $pod.extraVolumes }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+{{- end -}}
+
+{{/* Environment that every tier has. Argument: {root, component, pod}. */}}
+{{- define "triptych.tier.env" -}}
+- {name: TRIPTYCH_HOST, value: "0.0.0.0"}
+- {name: TRIPTYCH_PORT, value: "8081"}
+- {name: TRIPTYCH_METRICS_PORT, value: "9464"}
+- {name: TRIPTYCH_DRAIN_DELAY_S, value: {{ .pod.lifecycle.drainDelaySeconds | toJson | quote }}}
+- {name: TRIPTYCH_DRAIN_TIMEOUT_S, value: {{ .pod.lifecycle.drainTimeoutSeconds | toJson | quote }}}
+{{- if ne .component "gateway" }}
+- {name: TRIPTYCH_LINK_PORT, value: "8082"}
+- {name: TRIPTYCH_MODEL_REPOSITORY, value: /models}
+{{- end }}
+{{- with .root.Values.tracing }}
+{{- if .otlpEndpoint }}
+- {name: TRIPTYCH_OTLP_ENDPOINT, value: {{ .otlpEndpoint | quote }}}
+- {name: TRIPTYCH_TRACE_SAMPLE_RATIO, value: {{ .sampleRatio | toJson | quote }}}
+{{- end }}
+{{- end }}
+{{- include "triptych.tls.env" . }}
+{{- /* maxImageBytes sets TRIPTYCH_MAX_IMAGE_BYTES; JSON, since large numbers would otherwise read 6.7e+07. */}}
+{{- range $key, $value := .pod.config }}
+{{- if not (kindIs "invalid" $value) }}
+- {name: TRIPTYCH_{{ snakecase $key | upper }}, value: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* With TLS the kubelet asks over HTTP: its gRPC probes know no TLS. Argument: {root, tier, pod}. */}}
+{{- define "triptych.tier.probes" -}}
+{{- $tls := or .root.Values.tls.enabled (and (eq .tier "gateway") .root.Values.edgeTLS.enabled) -}}
+{{- $alive := dict "grpc" (dict "port" 8081) -}}
+{{- $ready := dict "grpc" (dict "port" 8081 "service" (include "triptych.tier.healthService" .tier)) -}}
+{{- if $tls -}}
+{{- $alive = dict "httpGet" (dict "path" "/healthz" "port" "metrics") -}}
+{{- $ready = dict "httpGet" (dict "path" "/readyz" "port" "metrics") -}}
+{{- end -}}
+# Alive never depends on a neighbour; ready does.
+startupProbe:
+  {{- toYaml $alive | nindent 2 }}
+  periodSeconds: 1
+  timeoutSeconds: 2
+  failureThreshold: {{ int64 .pod.probes.startupSeconds }}
+livenessProbe:
+  {{- toYaml $alive | nindent 2 }}
+  periodSeconds: {{ int64 .pod.probes.livenessPeriodSeconds }}
+  timeoutSeconds: 5
+  failureThreshold: 3
+readinessProbe:
+  {{- toYaml $ready | nindent 2 }}
+  periodSeconds: {{ int64 .pod.probes.readinessPeriodSeconds }}
+  timeoutSeconds: 2
+  failureThreshold: 2
+{{- end -}}
+
+{{/*
+Two Services: one address for who balances elsewhere, and a headless one that names every ready replica, for our own
+clients, which balance themselves. Argument: {root, tier}.
+*/}}
+{{- define "triptych.tier.services" -}}
+{{- $root := .root -}}
+{{- $pod := include "triptych.tier" . | fromYaml -}}
+{{- $ids := dict "root" $root "component" .tier -}}
+{{- $name := printf "%s-%s" (include "triptych.fullname" $root) .tier -}}
+{{- $plain := not (or $root.Values.tls.enabled (and (eq .tier "gateway") $root.Values.edgeTLS.enabled)) -}}
+apiVersion: v1
+kind: Service
+{{ include "triptych.metadata" (merge (dict "name" $name "annotations" $pod.service.annotations) $ids) }}
+spec:
+  type: {{ $pod.service.type }}
+  selector:
+    {{- include "triptych.selectorLabels" $ids | nindent 4 }}
+  ports:
+    {{- if eq .tier "gateway" }}
+    - name: http
+      port: 8080
+      targetPort: http
+      appProtocol: {{ $plain | ternary "http" "https" }}
+    {{- end }}
+    - name: grpc
+      port: 8081
+      targetPort: grpc
+      {{- if $plain }}
+      appProtocol: kubernetes.io/h2c
+      {{- end }}
+    {{- if ne .tier "gateway" }}
+    - name: link
+      port: 8082
+      targetPort: link
+    {{- end }}
+---
+apiVersion: v1
+kind: Service
+{{ include "triptych.metadata" (merge (dict "name" (printf "%s-headless" $name)) $ids) }}
+spec:
+  type: ClusterIP
+  clusterIP: None
+  selector:
+    {{- include "triptych.selectorLabels" $ids | nindent 4 }}
+  ports:
+    {{- if eq .tier "gateway" }}
+    - {name: http, port: 8080, targetPort: http}
+    {{- end }}
+    - {name: grpc, port: 8081, targetPort: grpc}
+    {{- if ne .tier "gateway" }}
+    - {name: link, port: 8082, targetPort: link}
+    {{- end }}
+    - {name: metrics, port: 9464, targetPort: metrics}
+{{- end -}}

@@ -1,0 +1,1 @@
+{{- define "triptych.postprocess.env" -}}{{- end -}}

@@ -1,0 +1,1 @@
+{{- define "triptych.preprocess.env" -}}{{- end -}}

@@ -1,0 +1,1 @@
+"""Checks the Helm chart without a cluster: renders every scenario, and holds what comes out against rules."""
