@@ -21,6 +21,7 @@ from servicekit.channel import open_channel
 from servicekit.health import Readiness
 from servicekit.metrics import client_metrics
 from servicekit.server import GrpcServer
+from servicekit.tls import EDGE, INTERNAL, following
 from triptych.classification.v1.classification_service_pb2_grpc import add_ClassificationServiceServicer_to_server
 
 
@@ -34,15 +35,19 @@ async def serve_gateway(settings: GatewaySettings, connect: Connect = open_chann
     readiness = Readiness("preprocess", "inference", "postprocess", TRITON)
     show_readiness(readiness)
     directory = ModelDirectory(settings.default_model)
-    async with open_tiers(settings, directory, readiness, connect) as tiers:
+    async with (
+        following(EDGE, settings.edge_tls_files) as edge,
+        following(INTERNAL, settings.tls_files) as internal,
+        open_tiers(settings, directory, readiness, partial(connect, tls=internal)) as tiers,
+    ):
         pipeline = Pipeline(open_hops(tiers, directory, client_metrics(), settings), directory)
         answering = Answering(tiers, directory, pipeline, _cache(settings))
         classifier = Classifier(answering, settings.limits, settings.max_in_flight)
         draining = asyncio.Event()
         servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining)
         register = partial(add_ClassificationServiceServicer_to_server, servicer)
-        http = HttpServer(settings, create_app(settings, classifier, directory, readiness))
-        grpc = GrpcServer(settings, [SERVICE], register, edge=True)
+        http = HttpServer(settings, create_app(settings, classifier, directory, readiness), edge)
+        grpc = GrpcServer(settings, [SERVICE], register, edge=True, tls=edge)
         await serve_both(settings, grpc, http, readiness, draining)
 
 

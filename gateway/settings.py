@@ -1,12 +1,14 @@
 """Settings of the gateway."""
 
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
 from gateway.requests import Limits
 from servicekit.link.target import SCHEME, Target
-from servicekit.settings import MIB, ProcessSettings
+from servicekit.settings import MIB, ProcessSettings, variable
+from servicekit.tls_files import TlsFiles
 
 
 class GatewaySettings(ProcessSettings):
@@ -62,6 +64,14 @@ class GatewaySettings(ProcessSettings):
     hold_s: float = Field(default=30, ge=0)
     """How long a request already in work waits, within its deadline, for a service that went away to come back."""
 
+    edge_tls_cert_file: Path | None = None
+    """Certificate of the gateway, in PEM, its intermediate ones behind it, for HTTPS and for gRPC over TLS; with its
+    key, or not at all. A new one is used without a restart."""
+    edge_tls_key_file: Path | None = None
+    """Private key of that certificate, in PEM."""
+    edge_tls_client_ca_file: Path | None = None
+    """Authorities, in PEM, of which every client must show a certificate; by default no client needs one."""
+
     @field_validator("preprocess_target", "inference_target", "postprocess_target")
     @classmethod
     def _check_target(cls, value: str) -> str:
@@ -74,6 +84,18 @@ class GatewaySettings(ProcessSettings):
         if self.default_top_k > self.max_top_k:
             raise ValueError(f"default_top_k ({self.default_top_k}) is above max_top_k ({self.max_top_k})")
         return self
+
+    @model_validator(mode="after")
+    def _check_edge_tls(self) -> Self:
+        self._together("edge_tls_cert_file", "edge_tls_key_file")
+        if self.edge_tls_client_ca_file is not None and self.edge_tls_cert_file is None:
+            raise ValueError(f"{variable('edge_tls_client_ca_file')} needs {variable('edge_tls_cert_file')}")
+        return self
+
+    @property
+    def edge_tls_files(self) -> TlsFiles | None:
+        """Returns what TLS towards callers is made of; None without it."""
+        return self._files("edge_tls_cert_file", "edge_tls_key_file", "edge_tls_client_ca_file")
 
     @property
     def limits(self) -> Limits:

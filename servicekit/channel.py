@@ -6,6 +6,8 @@ from typing import cast
 import grpc
 
 from servicekit.link.channel import SCHEME, LinkChannel
+from servicekit.tls import Tls
+from servicekit.tls_grpc import SecureChannel
 
 KEEPALIVE_TIME_MS = 10_000
 KEEPALIVE_TIMEOUT_MS = 3_000
@@ -17,7 +19,14 @@ _LARGE_MESSAGES: tuple[tuple[str, int], ...] = (
 )
 
 
-def open_channel(target: str, *, max_message_bytes: int, health_service: str | None = None) -> grpc.aio.Channel:
+def open_channel(
+    target: str,
+    *,
+    max_message_bytes: int,
+    health_service: str | None = None,
+    tls: Tls | None = None,
+    server_name: str | None = None,
+) -> grpc.aio.Channel:
     """Opens a channel to every address behind `target`.
 
     Args:
@@ -26,14 +35,40 @@ def open_channel(target: str, *, max_message_bytes: int, health_service: str | N
         max_message_bytes: largest message, in and out.
         health_service: name whose health each replica is watched for; requests go only to those that are SERVING.
             Triton has no Watch (it would be ignored), so its channels leave this out and are probed instead.
+        tls: how to prove who both ends are; without it nothing is encrypted.
+        server_name: whom a server's certificate must be for; by default the host in the target, also where it is a
+            name that leads to addresses.
 
     Raises:
-        ValueError: the target begins like that of links and is none.
+        ValueError: the target begins like that of links and is none; or it lists several hosts and TLS cannot know
+            whom to expect.
     """
     if target.startswith(SCHEME):
-        link = LinkChannel(target, max_message_bytes=max_message_bytes, only_ready=health_service is not None)
+        link = LinkChannel(
+            target,
+            max_message_bytes=max_message_bytes,
+            only_ready=health_service is not None,
+            tls=tls,
+            server_name=server_name,
+        )
         return cast("grpc.aio.Channel", link)  # it is all that stubs of unary calls need
-    return grpc.aio.insecure_channel(target, options=_options(max_message_bytes, health_service))
+    options = _options(max_message_bytes, health_service)
+    if tls is None:
+        return grpc.aio.insecure_channel(target, options=options)
+    if name := server_name or _only_host(target):
+        options.append(("grpc.default_authority", name))
+    return cast("grpc.aio.Channel", SecureChannel(target, options, tls))
+
+
+def _only_host(target: str) -> str | None:
+    """Returns the host in a list of addresses, whom gRPC would not know to expect; None where the target is no list."""
+    scheme, _, addresses = target.partition(":")
+    if scheme not in ("ipv4", "ipv6"):
+        return None
+    hosts = {address.strip().rpartition(":")[0].strip("[]") for address in addresses.split(",")}
+    if len(hosts) > 1:
+        raise ValueError(f"{target!r} lists several hosts: with TLS, use a name (`dns:///...`) or links (`link:...`)")
+    return hosts.pop()
 
 
 def _options(max_message_bytes: int, health_service: str | None) -> list[tuple[str, str | int]]:

@@ -22,6 +22,11 @@ SHED = Counter(
 )
 _BUILD = Gauge("triptych_build_info", "1, with what the process is and its version.", ("process", "version"))
 _CORES = Gauge("triptych_usable_cores", "CPU cores that the process may use.")
+CERTIFICATE_EXPIRES = Gauge(
+    "triptych_certificate_expires_timestamp_seconds",
+    "When the certificate in use ends, in Unix time: `internal` among our processes, `edge` towards callers.",
+    ("certificate",),
+)
 
 _METHOD = ("grpc_type", "grpc_service", "grpc_method")
 

@@ -29,6 +29,9 @@ from servicekit.metrics import RpcMetrics, show_process
 from servicekit.monitor import start_monitor
 from servicekit.service import Register, Service
 from servicekit.settings import ProcessSettings, ServiceSettings, SettingsError
+from servicekit.tls import INTERNAL, Tls, following
+from servicekit.tls_files import TlsError
+from servicekit.tls_grpc import CallersInterceptor, server_credentials
 
 log = structlog.get_logger()
 
@@ -41,7 +44,7 @@ GARBAGE_THRESHOLD = 20_000
 class GrpcServer:
     """Is a gRPC server with health, limits, interceptors and an orderly end; where wanted, it serves links too."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (each is a choice of its own)
         self,
         settings: ProcessSettings,
         services: Sequence[str],
@@ -51,6 +54,7 @@ class GrpcServer:
         metrics: RpcMetrics | None = None,
         probes: Collection[str] = (),
         parcels: bool = False,
+        tls: Tls | None = None,
     ) -> None:
         """Prepares the server.
 
@@ -62,13 +66,16 @@ class GrpcServer:
             metrics: replaces the process's own, of which there can be only one.
             probes: methods that others call only to see how the process is; they are not logged.
             parcels: whether the servicers take and return parcels where a message holds a tensor.
+            tls: who this server is, and whom it trusts; without it nothing is encrypted.
         """
+        self._tls = tls
         self._settings = settings
         self._services = services
         self._health = HealthServicer()
         layers = layers_about(settings, metrics or RpcMetrics("server"), edge=edge, probes=probes, parcels=parcels)
         options = server_options(settings.max_message_bytes, settings.max_connection_age_s)
-        self._server = grpc.aio.server(interceptors=[layers], options=options)
+        callers = [CallersInterceptor(tls)] if tls is not None and tls.callers else []
+        self._server = grpc.aio.server(interceptors=[*callers, layers], options=options)
         self._link = LinkServer(layers, settings.max_message_bytes)
         for server in (self._server, self._link):
             register(server)
@@ -87,11 +94,16 @@ class GrpcServer:
         """
         address = f"{self._settings.host}:{self._settings.port}"
         try:
-            self.port = self._server.add_insecure_port(address)
+            self.port = self._add_port(address)
         except RuntimeError:
             raise OSError(f"cannot listen on {address}: is the port taken?") from None
         await self._server.start()
         await self._set_health(ready=False)
+
+    def _add_port(self, address: str) -> int:
+        if self._tls is None:
+            return self._server.add_insecure_port(address)
+        return self._server.add_secure_port(address, server_credentials(self._tls))
 
     async def start_link(self, port: int) -> None:
         """Listens for links as well.
@@ -101,7 +113,7 @@ class GrpcServer:
         """
         host = self._settings.host
         try:
-            self.link_port = await self._link.start(host.strip("[]"), port)  # gRPC wants those about IPv6
+            self.link_port = await self._link.start(host.strip("[]"), port, self._tls)  # gRPC wants those about IPv6
         except OSError:
             raise OSError(f"cannot listen on {host}:{port} for links: is the port taken?") from None
 
@@ -128,20 +140,21 @@ class GrpcServer:
 
 async def serve(settings: ServiceSettings, service: Service) -> None:
     """Serves until SIGTERM or SIGINT, then drains."""
-    server = GrpcServer(settings, [service.name], service.register, probes=service.probes, parcels=True)
-    await server.start()
-    ports = {"grpc": server.port, "metrics": start_monitor(settings, service.readiness)}
-    if settings.link_port is not None:
-        await server.start_link(settings.link_port)
-        ports["link"] = server.link_port
-    announce(settings.announce_file, ports)
-    log.info("listening", host=settings.host, **ports)
-    async with background(server.follow(service.readiness)):
-        await stop_signal()
-        log.info("draining")
-        await service.readiness.set("process", "It is shutting down.")
-        await server.drain()
-    log.info("stopped")
+    async with following(INTERNAL, settings.tls_files, settings.tls_allowed_callers) as tls:
+        server = GrpcServer(settings, [service.name], service.register, probes=service.probes, parcels=True, tls=tls)
+        await server.start()
+        ports = {"grpc": server.port, "metrics": start_monitor(settings, service.readiness)}
+        if settings.link_port is not None:
+            await server.start_link(settings.link_port)
+            ports["link"] = server.link_port
+        announce(settings.announce_file, ports)
+        log.info("listening", host=settings.host, **ports)
+        async with background(server.follow(service.readiness)):
+            await stop_signal()
+            log.info("draining")
+            await service.readiness.set("process", "It is shutting down.")
+            await server.drain()
+        log.info("stopped")
 
 
 def announce(path: Path | None, ports: dict[str, int]) -> None:
@@ -202,6 +215,6 @@ def main(service: str, settings_type: type[S], run: Callable[[S], Awaitable[None
 
     try:
         uvloop.run(body())
-    except ManifestError as error:
+    except (ManifestError, TlsError) as error:
         raise SystemExit(f"{service}: {error}") from None
     return 0

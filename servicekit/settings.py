@@ -4,10 +4,12 @@ Every process reads variables that begin with `TRIPTYCH_`: `TRIPTYCH_PORT` sets 
 """
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from servicekit.tls_files import PemFile, TlsFiles
 
 MIB = 1024 * 1024
 PREFIX = "TRIPTYCH_"
@@ -51,6 +53,36 @@ class ProcessSettings(BaseSettings):
     """Pause between 'not ready' and the refusal of new work, so that callers have turned away by then."""
     drain_timeout_s: float = Field(default=15, gt=0)
     """How long accepted work may take after that."""
+    tls_cert_file: Path | None = None
+    """Certificate of this process, in PEM, its intermediate ones behind it, for TLS in both directions between our own
+    processes and to Triton (docs/tls.md); with the two below, or not at all. A new one is used without a restart."""
+    tls_key_file: Path | None = None
+    """Private key of that certificate, in PEM."""
+    tls_ca_file: Path | None = None
+    """Authorities whose certificates our processes accept from each other, in PEM."""
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        self._together("tls_cert_file", "tls_key_file", "tls_ca_file")
+        return self
+
+    @property
+    def tls_files(self) -> TlsFiles | None:
+        """Returns what TLS between our processes is made of; None without it."""
+        return self._files("tls_cert_file", "tls_key_file", "tls_ca_file")
+
+    def _together(self, *fields: str) -> None:
+        lacking = [variable(name) for name in fields if getattr(self, name) is None]
+        if 0 < len(lacking) < len(fields):
+            raise ValueError(f"{' and '.join(map(variable, fields))} belong together; {lacking[0]} is not set")
+
+    def _files(self, certificate: str, key: str, authorities: str) -> TlsFiles | None:
+        found = [getattr(self, name) for name in (certificate, key, authorities)]
+        pems = [
+            None if path is None else PemFile(variable(name), path)
+            for name, path in zip((certificate, key, authorities), found, strict=True)
+        ]
+        return None if pems[0] is None or pems[1] is None else TlsFiles(pems[0], pems[1], pems[2])
 
     @model_validator(mode="after")
     def _check_timeouts(self) -> Self:
@@ -80,6 +112,14 @@ class ServiceSettings(ProcessSettings):
 
     link_port: int | None = Field(default=None, ge=0, le=65535)
     """Port for links, which cost less than gRPC does (docs/adr/0013); 0 takes a free one; by default there is none."""
+    tls_allowed_callers: Annotated[tuple[str, ...], NoDecode] = ()
+    """DNS names, separated by commas, of which a caller's certificate must hold one, over gRPC and over links; by
+    default every certificate of `tls_ca_file` will do."""
+
+    @field_validator("tls_allowed_callers", mode="before")
+    @classmethod
+    def _split_callers(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
 
 def variable(field: str) -> str:
@@ -88,7 +128,9 @@ def variable(field: str) -> str:
 
 
 def _explain(cls: type[BaseSettings], item: Any) -> str:
-    name = ".".join(str(part) for part in item["loc"]) or cls.__name__
+    if not item["loc"]:  # several fields together
+        return str(item["msg"]).removeprefix("Value error, ")
+    name = ".".join(str(part) for part in item["loc"])
     annotation = cls.model_fields[name].annotation if name in cls.model_fields else None
     given = "" if item["type"] == "missing" or annotation is SecretStr else f", not {item['input']!r}"
     return f"{variable(name)}: {item['msg']}{given}"

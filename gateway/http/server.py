@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -11,21 +12,42 @@ from fastapi import FastAPI
 from gateway.http.middleware import RequestFrame
 from gateway.http.protocol import Bounds, bounded
 from gateway.settings import GatewaySettings
+from servicekit.tls import Tls
 
 LINGER_S = 0.25
 
 
 class _Uvicorn(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, tls: Tls | None) -> None:
+        super().__init__(config)
+        self.tls = tls
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leaves signals alone: the process has one drain for both servers."""
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listens; over TLS it does so itself, since uvicorn would let a handshake take a minute."""
+        await super().startup([] if self.tls else sockets)
+        if self.tls is None:
+            return
+        loop = asyncio.get_running_loop()
+        for each in sockets or ():
+            self.servers.append(await loop.create_server(self._protocol, sock=each, **self.tls.listening()))
+
+    def _protocol(self) -> asyncio.Protocol:
+        make: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = make(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
+
 
 class HttpServer:
-    """Serves the application over HTTP/1.1."""
+    """Serves the application over HTTP/1.1, plain or over TLS."""
 
-    def __init__(self, settings: GatewaySettings, app: FastAPI) -> None:
+    def __init__(self, settings: GatewaySettings, app: FastAPI, tls: Tls | None = None) -> None:
         # Base64 needs four bytes for three; the rest is room for JSON and multipart around it.
         most = settings.max_request_bytes * 3 // 2
         self._frame = RequestFrame(app, most, settings.max_body_bytes_in_flight, log_every=settings.request_log)
@@ -43,7 +65,8 @@ class HttpServer:
                 server_header=False,
                 timeout_graceful_shutdown=round(settings.drain_timeout_s),
                 backlog=2048,
-            )
+            ),
+            tls,
         )
         self.port = 0
 

@@ -12,6 +12,7 @@ from servicekit import names
 from servicekit.link.peer import Peer, rpc_error
 from servicekit.link.target import SCHEME, Target
 from servicekit.names import Address
+from servicekit.tls import Tls
 from triptych.link.v1.link_pb2 import Begin
 
 __all__ = ["SCHEME", "LinkChannel"]
@@ -20,24 +21,36 @@ __all__ = ["SCHEME", "LinkChannel"]
 class LinkChannel:
     """Sends each call to the least busy replica."""
 
-    def __init__(self, target: str, *, max_message_bytes: int, only_ready: bool) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        max_message_bytes: int,
+        only_ready: bool,
+        tls: Tls | None = None,
+        server_name: str | None = None,
+    ) -> None:
         """Begins to connect. Call it in a running event loop.
 
         Args:
             target: see `Target`.
             max_message_bytes: largest message, in and out.
             only_ready: whether calls go only to replicas that say they are ready, or to any that is connected.
+            tls: how to prove who both ends are; without it nothing is encrypted.
+            server_name: whom a replica's certificate must be for; by default the name, or each address, in the target.
 
         Raises:
             ValueError: the target is none.
         """
         self._max_message_bytes = max_message_bytes
         self._only_ready = only_ready
+        self._tls = tls
         self._peers: dict[Address, Peer] = {}
         self._retiring: dict[Peer, asyncio.Task[None]] = {}
         self._resolver: asyncio.Task[None] | None = None
         self._resolved = asyncio.Event()
         parsed = Target.parse(target)
+        self._server_name = server_name or (parsed.addresses[0][0] if parsed.is_name else None)
         if parsed.is_name:
             self._resolver = asyncio.create_task(self._follow(*parsed.addresses[0]))
         else:
@@ -117,7 +130,8 @@ class LinkChannel:
             gone = self._peers.pop(address)
             self._retiring[gone] = asyncio.create_task(gone.retire())
         for address in sorted(wanted - self._peers.keys()):
-            self._peers[address] = Peer(address, self._max_message_bytes)
+            how = {} if self._tls is None else self._tls.connecting(self._server_name or address[0])
+            self._peers[address] = Peer(address, self._max_message_bytes, how)
         self._resolved.set()
 
     async def _follow(self, host: str, port: int) -> None:

@@ -1,10 +1,12 @@
 """The caller's side of one link: connects, connects again when it is lost, and carries calls."""
 
 import asyncio
+import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import grpc
 import structlog
@@ -30,7 +32,8 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 class Peer:
     """Is one replica of a service."""
 
-    def __init__(self, address: Address, max_message_bytes: int) -> None:
+    def __init__(self, address: Address, max_message_bytes: int, how: Mapping[str, Any] | None = None) -> None:
+        """Begins to connect; `how` are further arguments of the event loop's `create_connection`."""
         loop = asyncio.get_running_loop()
         self.address = address
         self.ready = False
@@ -38,6 +41,10 @@ class Peer:
         self.tried: asyncio.Future[None] = loop.create_future()
         """Done once the replica has said whether it is ready, cannot be reached, or has had its time to do so."""
         self._max_message_bytes = max_message_bytes
+        self._how = how or {}
+        self._problem = ""
+        self._greeted = False
+        """Whether the replica has said a word on this connection; one that refuses this process does not."""
         self._frames: Frames | None = None
         self._lost = asyncio.Event()
         self._called_s = self._began_s = self._heard_s = 0.0
@@ -109,6 +116,7 @@ class Peer:
         """Takes note that there is a connection."""
         self._frames = frames
         self._owed = 0
+        self._greeted = False
 
     def closed(self, problem: str) -> None:
         """Takes note that there is none any more: every call on it has failed."""
@@ -117,6 +125,9 @@ class Peer:
         for answer in self._calls.values():
             if not answer.done():
                 answer.set_exception(rpc_error(grpc.StatusCode.UNAVAILABLE, f"The connection was lost: {problem}"))
+        if not self._greeted:
+            self._settle()
+            self._warn(problem)
         self._lost.set()
 
     def received(self, head: Head, payload: memoryview | None) -> None:
@@ -129,6 +140,7 @@ class Peer:
         kind = head.WhichOneof("kind")
         if kind == "serving":
             self.ready = head.serving.ready
+            self._greeted, self._problem = True, ""
             self._settle()
         elif kind in ("answer", "failure"):
             self._owed = max(0, self._owed - 1)
@@ -160,15 +172,25 @@ class Peer:
             self._lost.clear()
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    await loop.create_connection(frames, *self.address)
+                    await loop.create_connection(frames, *self.address, **self._how)
+            except ssl.SSLError as error:
+                self._greeted = False
+                self._warn(str(error))
+                self._settle()
             except (OSError, UnicodeError) as error:
+                self._greeted = False
                 log.debug("a link cannot be opened", address=self.address, problem=str(error))
                 self._settle()
-                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             else:
-                pause_s = FIRST_PAUSE_S
                 await self._lost.wait()
+            pause_s = FIRST_PAUSE_S if self._greeted else min(2 * pause_s, LONGEST_PAUSE_S)
             await asyncio.sleep(pause_s)
+
+    def _warn(self, problem: str) -> None:
+        """Says why the replica and this process do not come together, once for each reason."""
+        if problem != self._problem:
+            log.warning("a link does not come about", address=self.address, problem=problem)
+        self._problem = problem
 
 
 def _take(answer: "asyncio.Future[memoryview]", head: Head, payload: memoryview | None) -> None:

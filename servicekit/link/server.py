@@ -13,6 +13,7 @@ from servicekit.around import Layers
 from servicekit.link.call import CallContext, failure
 from servicekit.link.wire import Frames, FrameTooLargeError, UnexpectedFrameError
 from servicekit.parcel import Piece
+from servicekit.tls import Tls
 from triptych.link.v1.link_pb2 import Answer, Begin, Failure, Head, Serving
 
 log = structlog.get_logger()
@@ -42,14 +43,14 @@ class LinkServer:
     def add_generic_rpc_handlers(self, handlers: Sequence[Any]) -> None:
         """Does nothing: generated code gives each handler by its name as well."""
 
-    async def start(self, host: str, port: int) -> int:
-        """Listens, and returns the port.
+    async def start(self, host: str, port: int, tls: Tls | None = None) -> int:
+        """Listens, and returns the port; with `tls`, to callers who show a certificate.
 
         Raises:
             OSError: the port is taken.
         """
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._frames, host, port)
+        self._server = await loop.create_server(self._frames, host, port, **({} if tls is None else tls.listening()))
         return int(self._server.sockets[0].getsockname()[1])
 
     def _frames(self) -> Frames:

@@ -32,12 +32,12 @@ def named(target: str) -> Address | None:
 class TritonServers:
     """Holds a connection to every Triton server."""
 
-    def __init__(self, targets: Sequence[str], connect: Callable[[str], Triton]) -> None:
+    def __init__(self, targets: Sequence[str], connect: Callable[..., Triton]) -> None:
         """Connects to the servers that have addresses of their own; `running` finds the others.
 
         Args:
             targets: `127.0.0.1:8001` is one server, `dns:///triton:8001` one at every address of the name.
-            connect: makes the caller's side of one server, given its gRPC name.
+            connect: makes the caller's side of one server, given its gRPC name, and as `server_name` the name that led to it.
 
         Raises:
             ValueError: a target begins like a name and is none.
@@ -65,15 +65,16 @@ class TritonServers:
     async def _follow(self, name: Address) -> None:
         async for addresses in names.follow(*name):
             if addresses is not None:  # a resolver that is away says nothing about servers that answer
-                self._update(self._found[name], addresses)
+                self._update(name, addresses)
 
-    def _update(self, found: dict[Address, Triton], addresses: frozenset[Address]) -> None:
+    def _update(self, name: Address, addresses: frozenset[Address]) -> None:
+        found = self._found[name]
         for address in found.keys() - addresses:
             server = found.pop(address)
             log.info("a triton server has left", server=server.target)
             self._leaving.append(server)
         for address in sorted(addresses - found.keys()):
-            found[address] = self._connect(format_address(address))
+            found[address] = self._connect(format_address(address), server_name=name[0])
             log.info("a triton server has come", server=found[address].target)
 
     async def let_go(self) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from servicekit.health import Readiness
 from servicekit.manifest import read_repository
 from servicekit.service import Service
+from servicekit.tls import INTERNAL, following
 from services.inference.failures import RowOutcomes
 from services.inference.metrics import shown
 from services.inference.pool import CONDITION, TritonPool
@@ -30,11 +31,12 @@ async def open_service(settings: InferenceSettings) -> AsyncIterator[Service]:
     """
     manifests = read_repository(settings.model_repository)
     readiness = Readiness(CONDITION)
-    servers = TritonServers(settings.triton_targets, partial(Triton, max_message_bytes=settings.max_message_bytes))
-    pool = TritonPool(servers, manifests, readiness, settings.probe_interval_s)
-    servicer = InferenceServicer(manifests, pool, settings.max_batch, RowOutcomes())
-    async with pool.running():
-        with shown(pool, manifests):
-            yield Service(
-                SERVICE, partial(add_InferenceServiceServicer_to_server, servicer), readiness, probes=(LIST_MODELS,)
-            )
+    async with following(INTERNAL, settings.tls_files) as tls:
+        connect = partial(Triton, max_message_bytes=settings.max_message_bytes, tls=tls)
+        servers = TritonServers(settings.triton_targets, connect)
+        pool = TritonPool(servers, manifests, readiness, settings.probe_interval_s)
+        servicer = InferenceServicer(manifests, pool, settings.max_batch, RowOutcomes())
+        register = partial(add_InferenceServiceServicer_to_server, servicer)
+        async with pool.running():
+            with shown(pool, manifests):
+                yield Service(SERVICE, register, readiness, probes=(LIST_MODELS,))

@@ -16,6 +16,7 @@ from servicekit.manifest import Manifest
 from servicekit.metrics import client_metrics, method_labels
 from servicekit.parcel import Parcel, ParcelCodec, Piece
 from servicekit.tensors import whole
+from servicekit.tls import Tls
 from services.inference.catalog import READY, Loaded
 from services.inference.failures import Throttle
 from services.inference.statistics import Statistics, Times, Totals
@@ -52,7 +53,10 @@ class Logits:
 class Triton:
     """Asks one Triton server."""
 
-    def __init__(self, target: str, max_message_bytes: int) -> None:
+    def __init__(
+        self, target: str, max_message_bytes: int, tls: Tls | None = None, server_name: str | None = None
+    ) -> None:
+        """Opens a channel; `tls` and `server_name` are those of `open_channel`."""
         self.target = target
         self.in_flight = 0
         self._unanswered = 0
@@ -60,7 +64,7 @@ class Triton:
         self._throttle = Throttle()
         self._examinations: dict[Key, asyncio.Task[Loaded]] = {}
         self.versions: dict[Key, Loaded] = {}
-        self._channel = open_channel(target, max_message_bytes=max_message_bytes)
+        self._channel = open_channel(target, max_message_bytes=max_message_bytes, tls=tls, server_name=server_name)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._model_infer: Any = self._channel.unary_unary(
             _MODEL_INFER, request_serializer=_INPUTS.encode, response_deserializer=_OUTPUTS.decode

@@ -5,6 +5,8 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from fakes.certificates import USUAL
+
 from triptych.link.v1.link_pb2 import Begin, Head, Serving
 
 READY = Head(serving=Serving(ready=True))
@@ -68,7 +70,9 @@ class End:
 @asynccontextmanager
 async def raw_caller(port: int) -> AsyncIterator[End]:
     """Connects to a service."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", port, **({} if USUAL.tls is None else USUAL.tls.connecting("127.0.0.1"))
+    )
     try:
         yield End(reader, writer)
     finally:
@@ -89,7 +93,7 @@ async def raw_service(talk: Callable[[End], Awaitable[None]]) -> AsyncIterator[i
         finally:
             writer.transport.abort()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, **({} if USUAL.tls is None else USUAL.tls.listening()))
     try:
         yield int(server.sockets[0].getsockname()[1])
     finally:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+from fakes.certificates import USUAL
 from prometheus_client import CollectorRegistry
 
 from servicekit.channel import open_channel
@@ -15,6 +16,7 @@ from servicekit.metrics import RpcMetrics
 from servicekit.server import GrpcServer, background
 from servicekit.service import Register
 from servicekit.settings import MIB, ProcessSettings
+from servicekit.tls import Tls
 
 
 def settings(**values: Any) -> ProcessSettings:
@@ -32,11 +34,20 @@ async def running_server(
     metrics: RpcMetrics | None = None,
     parcels: bool = False,
     link_port: int = 0,
+    tls: Tls | None = None,
     **values: Any,
 ) -> AsyncIterator[GrpcServer]:
     """Runs a server of servicekit while the context is open; further values are settings."""
     metrics = metrics or RpcMetrics("server", CollectorRegistry())
-    server = GrpcServer(settings(**values), services, register, edge=edge, metrics=metrics, parcels=parcels)
+    server = GrpcServer(
+        settings(**values),
+        services,
+        register,
+        edge=edge,
+        metrics=metrics,
+        parcels=parcels,
+        tls=tls or USUAL.tls,
+    )
     await server.start()
     await server.start_link(link_port)
     try:
@@ -56,10 +67,21 @@ async def connected(port: int) -> AsyncIterator[grpc.aio.Channel]:
 
 @asynccontextmanager
 async def opened(
-    target: str, *, max_message_bytes: int = 8 * MIB, health_service: str | None = None
+    target: str,
+    *,
+    max_message_bytes: int = 8 * MIB,
+    health_service: str | None = None,
+    tls: Tls | None = None,
+    server_name: str | None = None,
 ) -> AsyncIterator[grpc.aio.Channel]:
     """Opens a channel as the gateway does."""
-    channel = open_channel(target, max_message_bytes=max_message_bytes, health_service=health_service)
+    channel = open_channel(
+        target,
+        max_message_bytes=max_message_bytes,
+        health_service=health_service,
+        tls=tls or USUAL.tls,
+        server_name=server_name,
+    )
     try:
         yield channel
     finally:

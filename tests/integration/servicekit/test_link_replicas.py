@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+from fakes.certificates import USUAL
 from fakes.links import READY, End, begin, frame, raw_caller, raw_service
 from fakes.names import Names
 from fakes.processes import running_process
@@ -230,7 +231,9 @@ async def test_a_stopped_process_costs_one_call(tmp_path: Path) -> None:
         for folder in folders:
             folder.mkdir()
         stopped, running = [
-            await stack.enter_async_context(running_process("fakes.draining_server", folder, link_port=0))
+            await stack.enter_async_context(
+                running_process("fakes.draining_server", folder, link_port=0, **USUAL.settings)
+            )
             for folder in folders
         ]
         target = link_target(stopped.ports["link"], running.ports["link"])
