@@ -37,7 +37,7 @@ class TritonServers:
 
         Args:
             targets: `127.0.0.1:8001` is one server, `dns:///triton:8001` one at every address of the name.
-            connect: makes the caller's side of one server, given its gRPC name, and as `server_name` the name that led to it.
+            connect: makes the caller's side of one server, given its gRPC name; `server_name` is what led to it.
 
         Raises:
             ValueError: a target begins like a name and is none.
