@@ -51,6 +51,7 @@ check: setup ## Lint, types, import walls, protos, generated code
 	$(BIN)/python tools/generate_protos.py --check
 	$(BIN)/python -m tools.document_settings --check
 	$(BIN)/python -m tools.chart.schema --check
+	$(BIN)/python -m tools.slo_rules --check
 	$(BIN)/python tools/check_breaking.py
 	$(BIN)/hadolint --no-color Dockerfile
 
@@ -66,11 +67,12 @@ e2e: setup ## Run the end-to-end tests only
 test-slow: .venv-modelkit/stamp ## Run the tests that need PyTorch
 	.venv-modelkit/bin/pytest tests/slow $(ARGS)
 
-gen: setup ## Generate the Python code of protos/, docs/settings.md and the schema of the chart's values
+gen: setup ## Generate the Python code of protos/, docs/settings.md, the chart's schema and the service levels' rules
 	$(BIN)/buf format --write
 	$(BIN)/python tools/generate_protos.py
 	$(BIN)/python -m tools.document_settings
 	$(BIN)/python -m tools.chart.schema
+	$(BIN)/python -m tools.slo_rules
 
 bench: setup ## Measure the limit, the cluster and its rivals in turns (half an hour; ARGS="--rounds 1 --only apart")
 	$(BIN)/python -m benchmarks.report $(ARGS)

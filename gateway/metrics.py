@@ -13,9 +13,16 @@ from gateway.coalescer import Coalescer
 from servicekit.metrics import BUCKETS_S, DEADLINE_BUCKETS_S, SHED
 from triptych.classification.v1 import classification_pb2, model_pb2
 
-REQUESTS = Counter("triptych_requests", "Requests to classify, by how they ended.", ("transport", "code", "reason"))
+REQUESTS = Counter(
+    "triptych_requests",
+    "Requests to classify, by how they ended; DEADLINE_SHORT are late ones whose callers gave less than half a second.",
+    ("transport", "code", "reason"),
+)
 REQUEST_SECONDS = Histogram(
-    "triptych_request_seconds", "Time from arrival to answer.", ("transport",), buckets=BUCKETS_S
+    "triptych_request_seconds",
+    "Time from arrival to answer, of requests that were answered (`ok`) and of those that were not.",
+    ("transport", "outcome"),
+    buckets=BUCKETS_S,
 )
 REQUEST_DEADLINE_SECONDS = Histogram(
     "triptych_request_deadline_seconds",
@@ -62,7 +69,7 @@ READY = Gauge("triptych_ready", "1 while a condition of readiness holds.", ("con
 
 
 def count_request(transport: str, code: str, reason: str, seconds: float) -> None:
-    """Counts and times a request that has ended."""
+    """Counts and times a request that has ended; `reason` is that of its error, or `DEADLINE_SHORT`."""
     counter, histogram = _request(transport, code, reason)
     counter.inc()
     histogram.observe(seconds)
@@ -70,7 +77,8 @@ def count_request(transport: str, code: str, reason: str, seconds: float) -> Non
 
 @functools.cache  # transports, codes and reasons are few
 def _request(transport: str, code: str, reason: str) -> tuple[Counter, Histogram]:
-    return REQUESTS.labels(transport, code, reason), REQUEST_SECONDS.labels(transport)
+    seconds = REQUEST_SECONDS.labels(transport, "ok" if code == "OK" else "error")
+    return REQUESTS.labels(transport, code, reason), seconds
 
 
 def observe_deadline(transport: str, left_s: float) -> None:

@@ -312,6 +312,12 @@ COUNTED: list[tuple[str, str, dict[str, Any], Callable[[Neighbours], None]]] = [
     (
         "DEADLINE_EXCEEDED",
         "DEADLINE_EXCEEDED",
+        {"timeout_s": 0.6},
+        lambda behind: setattr(behind.preprocess, "answer", _holds),
+    ),
+    (
+        "DEADLINE_EXCEEDED",
+        "DEADLINE_SHORT",  # whoever waits less than that misses nothing that was promised
         {"timeout_s": 0.2},
         lambda behind: setattr(behind.preprocess, "answer", _holds),
     ),
