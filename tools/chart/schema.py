@@ -44,6 +44,7 @@ OPTIONAL_NAME: Schema = {"type": "string", "pattern": "^([a-z0-9]([-.a-z0-9]*[a-
 QUANTITY: Schema = {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$"}
 DURATION: Schema = {"type": "string", "pattern": "^([0-9]+(\\.[0-9]+)?(h|m|s|ms))+$"}
 URL_OR_NONE: Schema = {"type": "string", "pattern": "^(https?://.+)?$"}
+PATHS: Schema = {"type": "array", "minItems": 1, "items": {"type": "string", "pattern": "^/"}}
 SPREAD: Schema = {"enum": ["DoNotSchedule", "ScheduleAnyway", ""]}
 COUNT_OR_SHARE: Schema = {
     "oneOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^(100|[0-9]{1,2})%$"}]
@@ -221,6 +222,32 @@ def triton() -> Schema:
     )
 
 
+def monitor() -> Schema:
+    """Returns how something is scraped."""
+    return section(
+        enabled=BOOLEAN,
+        interval=DURATION,
+        scrapeTimeout=DURATION,
+        labels=MAP,
+        honorLabels=BOOLEAN,
+        relabelings=objects(),
+        metricRelabelings=objects(),
+    )
+
+
+def gateway_api() -> Schema:
+    """Returns the section of the Gateway API."""
+    return section(
+        parentRefs=objects("name"),
+        httpRoute=section(enabled=BOOLEAN, hostnames=STRINGS, paths=PATHS, timeout=DURATION, annotations=MAP),
+        grpcRoute=section(enabled=BOOLEAN, hostnames=STRINGS, annotations=MAP),
+        gateway=section(
+            create=BOOLEAN, className=OPTIONAL_NAME, listeners=objects("name", "port", "protocol"), annotations=MAP
+        ),
+        backendTLSPolicy=section(enabled=BOOLEAN, hostname=STRING, caCertificateRefs=objects("group", "kind", "name")),
+    )
+
+
 def root() -> Schema:
     """Returns the sections of values.yaml."""
     return {
@@ -280,6 +307,22 @@ def root() -> Schema:
         ),
         "tracing": section(otlpEndpoint=URL_OR_NONE, sampleRatio={"type": "number", "minimum": 0, "maximum": 1}),
         "prometheus": section(serverAddress=URL_OR_NONE, authenticationRef=section(name=STRING, kind=STRING)),
+        "monitoring": section(
+            serviceMonitor=monitor(),
+            podMonitor=monitor(),
+            prometheusRule=section(enabled=BOOLEAN, labels=MAP),
+            dashboards=section(enabled=BOOLEAN, labels=MAP, annotations=MAP),
+        ),
+        "gatewayApi": gateway_api(),
+        "ingress": section(
+            enabled=BOOLEAN,
+            className=OPTIONAL_NAME,
+            annotations=MAP,
+            hosts=STRINGS,
+            paths=PATHS,
+            tls={"type": "array", "items": section(hosts=STRINGS, secretName=OPTIONAL_NAME)},
+        ),
+        "test": section(enabled=BOOLEAN, expectedLabel={"type": "string", "minLength": 1}, resources=ref("resources")),
         "extraObjects": {"type": "array", "items": {"type": ["object", "string"]}},
     }
 

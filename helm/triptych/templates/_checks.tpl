@@ -4,6 +4,7 @@
 {{- include "triptych.checks.store" . -}}
 {{- include "triptych.checks.tls" . -}}
 {{- include "triptych.checks.scaling" . -}}
+{{- include "triptych.checks.routes" . -}}
 {{- end -}}
 
 {{- define "triptych.checks.pools" -}}
@@ -66,5 +67,30 @@
 {{- end -}}
 {{- if and (eq $scaling.type "keda") (not .root.Values.prometheus.serverAddress) -}}
 {{- fail (printf "\n\n%s.autoscaling.type is keda, which needs prometheus.serverAddress.\n" .path) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "triptych.checks.routes" -}}
+{{- $api := .Values.gatewayApi -}}
+{{- $http := $api.httpRoute -}}
+{{- $grpc := $api.grpcRoute -}}
+{{- if and (or $http.enabled $grpc.enabled) (not $api.gateway.create) (not $api.parentRefs) -}}
+{{- fail "\n\ngatewayApi: a route needs gatewayApi.parentRefs, or gatewayApi.gateway.create.\n" -}}
+{{- end -}}
+{{- if and $api.gateway.create (not $api.gateway.className) -}}
+{{- fail "\n\ngatewayApi.gateway.create needs gatewayApi.gateway.className.\n" -}}
+{{- end -}}
+{{- if and $http.enabled $grpc.enabled -}}
+{{- range $grpc.hostnames -}}
+{{- if has . $http.hostnames -}}
+{{- fail (printf "\n\ngatewayApi: httpRoute and grpcRoute both have the hostname %s, which the Gateway API does not allow: give gRPC one of its own.\n" .) -}}
+{{- end -}}
+{{- end -}}
+{{- if not (and $http.hostnames $grpc.hostnames) -}}
+{{- fail "\n\ngatewayApi: with both httpRoute and grpcRoute enabled, each needs hostnames, and no name may be in both.\n" -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
+{{- fail "\n\ningress.enabled needs at least one name in ingress.hosts.\n" -}}
 {{- end -}}
 {{- end -}}

@@ -39,7 +39,9 @@ spec:
     {{- include "triptych.podMetadata" $ids | nindent 4 }}
     spec:
       {{- include "triptych.podSecurity" (dict "root" $root "user" $root.Values.podSecurity.user) | nindent 6 }}
-      {{- include "triptych.scheduling" (merge (dict "selector" $selector) $ids) | nindent 6 }}
+      {{- with include "triptych.scheduling" (merge (dict "selector" $selector) $ids) | trim }}
+      {{- . | nindent 6 }}
+      {{- end }}
       terminationGracePeriodSeconds: {{ include "triptych.grace" (dict "path" $tier "lifecycle" $pod.lifecycle) }}
       {{- if $readsModels }}
       {{- with include "triptych.models.init" $root | trim }}
@@ -53,7 +55,9 @@ spec:
           {{- include "triptych.containerSecurity" . | nindent 10 }}
           env:
             {{- include "triptych.tier.env" $ids | nindent 12 }}
-            {{- include (printf "triptych.%s.env" $tier) $root | trim | nindent 12 }}
+            {{- with include (printf "triptych.%s.env" $tier) $root | trim }}
+            {{- . | nindent 12 }}
+            {{- end }}
             {{- with $pod.extraEnv }}
             {{- toYaml . | nindent 12 }}
             {{- end }}
@@ -67,7 +71,9 @@ spec:
             {{- end }}
             - {name: metrics, containerPort: 9464}
           {{- include "triptych.tier.probes" (dict "root" $root "tier" $tier "pod" $pod) | nindent 10 }}
-          {{- include "triptych.preStop" $pod.lifecycle | nindent 10 }}
+          {{- with include "triptych.preStop" $pod.lifecycle | trim }}
+          {{- . | nindent 10 }}
+          {{- end }}
           resources:
             {{- toYaml $pod.resources | nindent 12 }}
           volumeMounts:
@@ -76,7 +82,9 @@ spec:
             {{- if $readsModels }}
             {{- include "triptych.models.mount" $root | nindent 12 }}
             {{- end }}
-            {{- include "triptych.tls.mounts" $ids | nindent 12 }}
+            {{- with include "triptych.tls.mounts" $ids | trim }}
+            {{- . | nindent 12 }}
+            {{- end }}
             {{- with $pod.extraVolumeMounts }}
             {{- toYaml . | nindent 12 }}
             {{- end }}
@@ -87,7 +95,9 @@ spec:
         {{- if $readsModels }}
         {{- include "triptych.models.volume" $root | nindent 8 }}
         {{- end }}
-        {{- include "triptych.tls.volumes" $ids | nindent 8 }}
+        {{- with include "triptych.tls.volumes" $ids | trim }}
+        {{- . | nindent 8 }}
+        {{- end }}
         {{- with $pod.extraVolumes }}
         {{- toYaml . | nindent 8 }}
         {{- end }}

@@ -62,3 +62,23 @@
 {{- end -}}
 {{- toYaml $secrets -}}
 {{- end -}}
+
+{{/* Names that a component is called by, as its clients write them. Argument: {root, component}. */}}
+{{- define "triptych.tls.names" -}}
+{{- $name := include "triptych.fullname" .root -}}
+{{- $services := list (printf "%s-%s" $name .component) -}}
+{{- if eq .component "triton" -}}
+{{- $services = list -}}
+{{- range .root.Values.triton.pools -}}
+{{- $services = append $services (printf "%s-triton-%s" $name .name) -}}
+{{- end -}}
+{{- end -}}
+{{- $namespace := .root.Release.Namespace -}}
+{{- range $service := $services }}
+{{- range $suffix := list "" "-headless" }}
+{{- range $domain := list "" (printf ".%s" $namespace) (printf ".%s.svc" $namespace) (printf ".%s.svc.%s" $namespace $.root.Values.clusterDomain) }}
+- {{ $service }}{{ $suffix }}{{ $domain }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}

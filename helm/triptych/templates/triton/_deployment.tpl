@@ -27,8 +27,12 @@ spec:
     {{- include "triptych.podMetadata" (merge (dict "checksums" (include "triptych.pool.checksums" . | fromYaml)) $ids) | nindent 4 }}
     spec:
       {{- include "triptych.podSecurity" (dict "root" $root "user" $pool.user) | nindent 6 }}
-      {{- include "triptych.scheduling" (merge (dict "selector" $selector "nodeSelector" $nodes) $ids) | nindent 6 }}
-      {{- include "triptych.pool.claims" . | nindent 6 }}
+      {{- with include "triptych.scheduling" (merge (dict "selector" $selector "nodeSelector" $nodes) $ids) | trim }}
+      {{- . | nindent 6 }}
+      {{- end }}
+      {{- with include "triptych.pool.claims" . | trim }}
+      {{- . | nindent 6 }}
+      {{- end }}
       terminationGracePeriodSeconds: {{ include "triptych.grace" (dict "path" (printf "triton.pools[%s]" $pool.name) "lifecycle" $pool.lifecycle) }}
       {{- $init := printf "%s\n%s" (include "triptych.models.init" $root) (include "triptych.pool.layOut" .) | trim }}
       {{- with $init }}
@@ -54,7 +58,9 @@ spec:
             - {name: grpc, containerPort: 8001}
             - {name: metrics, containerPort: 8002}
           {{- include "triptych.pool.probes" . | nindent 10 }}
-          {{- include "triptych.preStop" $pool.lifecycle | nindent 10 }}
+          {{- with include "triptych.preStop" $pool.lifecycle | trim }}
+          {{- . | nindent 10 }}
+          {{- end }}
           resources:
             {{- include "triptych.pool.resources" $pool | nindent 12 }}
           volumeMounts:
@@ -66,7 +72,9 @@ spec:
             {{- else }}
             {{- include "triptych.models.mount" $root | nindent 12 }}
             {{- end }}
-            {{- include "triptych.tls.mounts" $ids | nindent 12 }}
+            {{- with include "triptych.tls.mounts" $ids | trim }}
+            {{- . | nindent 12 }}
+            {{- end }}
             {{- with $pool.extraVolumeMounts }}
             {{- toYaml . | nindent 12 }}
             {{- end }}
@@ -82,7 +90,9 @@ spec:
         {{- if $gpu }}
         {{- include "triptych.pool.volumes" . | nindent 8 }}
         {{- end }}
-        {{- include "triptych.tls.volumes" $ids | nindent 8 }}
+        {{- with include "triptych.tls.volumes" $ids | trim }}
+        {{- . | nindent 8 }}
+        {{- end }}
         {{- with $pool.extraVolumes }}
         {{- toYaml . | nindent 8 }}
         {{- end }}

@@ -98,7 +98,8 @@ resourceClaims:
 - --trace-config=rate=0
 - --trace-config=level=TIMESTAMPS
 - --trace-config=opentelemetry,url={{ trimSuffix "/" . }}/v1/traces
-- --trace-config=opentelemetry,resource=service.name=triton
+- --trace-config=opentelemetry,resource=service.name=triptych-triton
+- --trace-config=opentelemetry,bsp_schedule_delay=1000
 {{- end }}
 {{- range .pool.extraArgs }}
 - {{ . | quote }}
