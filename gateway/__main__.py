@@ -7,4 +7,4 @@ from gateway.settings import GatewaySettings
 from servicekit.server import main
 
 if __name__ == "__main__":
-    sys.exit(main("gateway", GatewaySettings, serve_gateway))
+    sys.exit(main("gateway", GatewaySettings, serve_gateway, edge=True))

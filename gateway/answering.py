@@ -13,7 +13,9 @@ from gateway.requests import Call
 from gateway.result_cache import ResultCache, digest, make_key
 from gateway.single_flight import SingleFlight
 from gateway.tiers import Tiers
+from servicekit import tracing
 from servicekit.errors import TriptychError
+from servicekit.spans import Value
 from triptych.classification.v1 import classification_pb2
 
 Result = classification_pb2.Classification
@@ -46,6 +48,8 @@ class Answering:
             results = [await self._one(self._cache, choice, call)]
         else:
             results = await self._all(self._cache, choice, call)
+        if (span := tracing.current()) is not None:
+            span.attributes |= _described(results)
         for result in results:
             result.prediction_id = str(uuid_utils.uuid7())
         return results
@@ -76,6 +80,15 @@ class Answering:
         key = make_key(choice.model, result.version, choice.fingerprint, content_digest)
         cache.put(key, result, call.top_k, call.min_score)
         return result
+
+
+def _described(results: list[Result]) -> dict[str, Value]:
+    return {
+        "triptych.model": results[0].model,
+        "triptych.version": results[0].version,
+        "triptych.images": len(results),
+        "triptych.cached_images": sum(result.cached for result in results),
+    }
 
 
 def _good(answer: Result | BaseException, index: int) -> Result:

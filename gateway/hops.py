@@ -14,6 +14,7 @@ from gateway.models import ModelDirectory
 from gateway.settings import GatewaySettings
 from gateway.tier import Tier
 from gateway.tiers import INFERENCE, POSTPROCESS, PREPROCESS, Tiers
+from servicekit import tracing
 from servicekit.errors import Internal, InvalidArgument, TriptychError
 from servicekit.metrics import RpcMetrics
 from servicekit.remote import RemoteMethod
@@ -73,7 +74,10 @@ class Hop(Generic[Key, Item, Result]):
         async def attempt() -> list[Result]:
             return _all_or_nothing(await self._coalescer.run(key, items))
 
-        return await self._tier.call(attempt, able)
+        with tracing.span(self._tier.name) as span:
+            if span is not None:
+                span.attributes["triptych.images"] = len(items)
+            return await self._tier.call(attempt, able)
 
     async def _send(self, key: Key, items: Sequence[Item], timeout_s: float) -> list[Result | TriptychError]:
         self._observe_size(len(items))

@@ -22,14 +22,16 @@ from servicekit.health import Readiness
 from servicekit.metrics import client_metrics
 from servicekit.server import GrpcServer
 from servicekit.tls import EDGE, INTERNAL, following
+from servicekit.tracing import Tracer
 from triptych.classification.v1.classification_service_pb2_grpc import add_ClassificationServiceServicer_to_server
 
 
-async def serve_gateway(settings: GatewaySettings, connect: Connect = open_channel) -> None:
+async def serve_gateway(settings: GatewaySettings, tracer: Tracer | None, connect: Connect = open_channel) -> None:
     """Serves until the process is told to stop.
 
     Args:
         settings: the gateway's.
+        tracer: begins the spans of requests that are traced; None traces nothing.
         connect: opens a channel to a service, wherever it is.
     """
     readiness = Readiness("preprocess", "inference", "postprocess", TRITON)
@@ -44,10 +46,10 @@ async def serve_gateway(settings: GatewaySettings, connect: Connect = open_chann
         answering = Answering(tiers, directory, pipeline, _cache(settings))
         classifier = Classifier(answering, settings.limits, settings.max_in_flight)
         draining = asyncio.Event()
-        servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining)
+        servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining, tracer)
         register = partial(add_ClassificationServiceServicer_to_server, servicer)
-        http = HttpServer(settings, create_app(settings, classifier, directory, readiness), edge)
-        grpc = GrpcServer(settings, [SERVICE], register, edge=True, tls=edge)
+        http = HttpServer(settings, create_app(settings, classifier, directory, readiness), edge, tracer)
+        grpc = GrpcServer(settings, [SERVICE], register, edge=True, tls=edge, tracer=tracer)
         await serve_both(settings, grpc, http, readiness, draining)
 
 

@@ -11,6 +11,7 @@ from gateway.models import ModelDirectory
 from gateway.requests import Call, check_request, refuse_unknown_fields
 from gateway.stream import answer_newest
 from servicekit.errors import InvalidArgument
+from servicekit.tracing import Tracer
 from triptych.classification.v1 import classification_service_pb2 as pb
 from triptych.classification.v1 import classification_service_pb2_grpc as pb_grpc
 
@@ -26,8 +27,14 @@ class ClassificationServicer(pb_grpc.ClassificationServiceServicer):
     """Serves the public API."""
 
     def __init__(
-        self, classifier: Classifier, directory: ModelDirectory, frame_timeout_s: float, draining: asyncio.Event
+        self,
+        classifier: Classifier,
+        directory: ModelDirectory,
+        frame_timeout_s: float,
+        draining: asyncio.Event,
+        tracer: Tracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._draining = draining
         self._classifier = classifier
         self._directory = directory
@@ -45,7 +52,7 @@ class ClassificationServicer(pb_grpc.ClassificationServiceServicer):
         self, request_iterator: AsyncIterator[pb.ClassifyStreamRequest], context: Context
     ) -> AsyncIterator[pb.ClassifyStreamResponse]:
         """Classifies a video, the newest frame first."""
-        frames = answer_newest(request_iterator, self._classifier, self._frame_timeout_s, self._draining)
+        frames = answer_newest(request_iterator, self._classifier, self._frame_timeout_s, self._draining, self._tracer)
         async for response in frames:
             yield response
 

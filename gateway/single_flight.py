@@ -9,7 +9,8 @@ from typing import Any, Generic, TypeVar
 
 from prometheus_client import Counter
 
-from servicekit import context
+from servicekit import context, tracing
+from servicekit.context import RequestContext
 from servicekit.errors import Cancelled, DeadlineExceeded
 
 Value = TypeVar("Value")
@@ -25,6 +26,8 @@ class _Flight(Generic[Value]):
     task: asyncio.Task[Value]
     deadline_s: float
     """Of the caller who began it, on the monotonic clock."""
+    context: RequestContext | None
+    """Of that caller."""
     waiters: int = 0
 
     @property
@@ -66,15 +69,16 @@ class SingleFlight(Generic[Value]):
             if joined and flight.out_of_time and context.time_left_s() > 0:
                 continue
             try:
-                value = flight.task.result()
+                value, flown_by = flight.task.result(), flight.context
             finally:
                 del flight  # an error's traceback holds this frame, which would hold the error through its task
             if joined:
                 _SHARED.inc()
+                tracing.joined(flown_by)
             return value
 
     def _begin(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, Value]]) -> _Flight[Value]:
-        flight = _Flight(key, asyncio.create_task(make()), context.deadline_s())
+        flight = _Flight(key, asyncio.create_task(make()), context.deadline_s(), context.current())
         flight.task.add_done_callback(partial(self._ended, flight))
         self._flights[key] = flight
         return flight

@@ -2,13 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
+from contextlib import AbstractContextManager, nullcontext
 
 from gateway.classifier import Classifier, Results
 from gateway.requests import Call, check_frame
-from servicekit import context
+from servicekit import context, tracing
 from servicekit.errors import DeadlineExceeded, Reason, TriptychError, Unavailable
 from servicekit.server import background
+from servicekit.spans import Span
+from servicekit.tracing import Tracer, ending
 from triptych.classification.v1 import classification_service_pb2 as pb
+
+FRAME = "triptych.classification.v1.ClassificationService/ClassifyStream frame"
+"""What traces call the work on a frame."""
 
 
 class NewestFrame:
@@ -66,16 +72,34 @@ class NewestFrame:
 
 
 async def answer_newest(
-    frames: AsyncIterator[pb.ClassifyStreamRequest], classifier: Classifier, timeout_s: float, draining: asyncio.Event
+    frames: AsyncIterator[pb.ClassifyStreamRequest],
+    classifier: Classifier,
+    timeout_s: float,
+    draining: asyncio.Event,
+    tracer: Tracer | None = None,
 ) -> AsyncIterator[pb.ClassifyStreamResponse]:
-    """Yields one response per frame that was not dropped; a frame at fault gets its error, and the stream goes on."""
+    """Yields one response per frame that was not dropped; a frame at fault gets its error, and the stream goes on.
+
+    A stream may last for hours, so what is traced is each frame: all of them when the stream's caller wants it, or as
+    many as of other requests.
+    """
+    asked = context.current()
     slot = NewestFrame()
     async with background(slot.fill(frames), slot.end_when(draining)):
         while (taken := await slot.take()) is not None:
             frame, dropped = taken
-            response = await _answer(frame, classifier, timeout_s)
+            with _traced(tracer, asked):
+                response = await _answer(frame, classifier, timeout_s)
             response.dropped_count = dropped
             yield response
+
+
+def _traced(tracer: Tracer | None, asked: context.RequestContext | None) -> AbstractContextManager[Span | None]:
+    if tracer is None or asked is None:
+        return nullcontext()
+    each = tracer.begin(asked.another(), FRAME)
+    context.enter(each)
+    return nullcontext() if each.span is None else ending(each.span)
 
 
 async def _answer(
@@ -88,6 +112,7 @@ async def _answer(
     try:
         (result,) = await _within(timeout_s, classifier.classify("grpc_stream", parse))
     except TriptychError as error:
+        tracing.failed(error)
         field = error.field.replace("images[0].", "image.", 1)
         fault = pb.FrameError(code=error.code, reason=error.reason, message=error.message, field=field)
         return pb.ClassifyStreamResponse(frame=frame.frame, error=fault)

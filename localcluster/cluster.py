@@ -30,6 +30,7 @@ from localcluster.triton_runtime import ensure_runtime
 from localcluster.triton_watch import until_stub_dies
 from localcluster.tuned_file import VARIABLES
 
+OTLP_ENDPOINT = "TRIPTYCH_OTLP_ENDPOINT"
 Watch = Callable[[ClusterStatus], None]
 """Is told every change of the cluster, at once."""
 
@@ -124,7 +125,8 @@ def _triton(options: UpOptions, leases: PortLeases, models: list[str], engine_th
     ports = {"grpc": leases.take(HOST), "metrics": leases.take(HOST)}
     endpoints = TritonEndpoints(grpc_port=ports["grpc"], metrics_port=ports["metrics"])
     runtime = ensure_runtime(triton_directory())
-    argv, env = triton_command(runtime, options.model_repository, endpoints, models, engine_threads)
+    collector = given([OTLP_ENDPOINT]).get(OTLP_ENDPOINT, "")  # the services read it themselves
+    argv, env = triton_command(runtime, options.model_repository, endpoints, models, engine_threads, collector)
     # Triton answers for itself under the empty service name. What it is given is its whole environment.
     return ProcessSpec(
         "triton",

@@ -44,12 +44,14 @@ def triton_command(
     endpoints: TritonEndpoints,
     models: Sequence[str],
     engine_threads: str = "",
+    otlp_endpoint: str = "",
 ) -> tuple[list[str], dict[str, str]]:
     """Builds the command line and the environment of a Triton that serves the named models.
 
-    Without `engine_threads` the instances of a model share the cores.
+    Without `engine_threads` the instances of a model share the cores; without `otlp_endpoint` nothing is traced.
     """
     flags = [*_model_flags(runtime, repository, models), *_listen_flags(endpoints), *_limit_flags(endpoints)]
+    flags += _trace_flags(otlp_endpoint) if otlp_endpoint else []
     engine = {ENGINE_THREADS: engine_threads} if engine_threads else {}
     engine[MODEL_CACHE] = str(runtime.home / "compiled-models")
     return [str(runtime.server), *flags], _environment(runtime) | engine
@@ -103,6 +105,18 @@ def _limit_flags(endpoints: TritonEndpoints) -> list[str]:
         "--pinned-memory-pool-byte-size=0",
         f"--backend-config=python,shm-region-prefix-name={endpoints.memory_prefix}",
         f"--backend-config=python,shm-default-byte-size={SHARED_MEMORY_BYTES}",
+    ]
+
+
+def _trace_flags(otlp_endpoint: str) -> list[str]:
+    """Has Triton trace the requests that come with a trace, and no others."""
+    return [
+        "--trace-config=mode=opentelemetry",
+        "--trace-config=level=TIMESTAMPS",
+        "--trace-config=rate=0",  # of the others; 1000 by default, which is every thousandth
+        f"--trace-config=opentelemetry,url={otlp_endpoint.rstrip('/')}/v1/traces",
+        "--trace-config=opentelemetry,resource=service.name=triptych-triton",
+        "--trace-config=opentelemetry,bsp_schedule_delay=1000",
     ]
 
 

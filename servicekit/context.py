@@ -4,10 +4,13 @@ import math
 import re
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+from servicekit.spans import Span
 
 REQUEST_ID = "x-request-id"
 TRACEPARENT = "traceparent"
@@ -28,11 +31,35 @@ class RequestContext:
 
     request_id: str
     traceparent: str
+    span: Span | None = field(default=None, compare=False)
+    """The step in work, of a request that is traced; then `traceparent` names it."""
+    sharers: tuple[Span, ...] = field(default=(), compare=False)
+    """Steps of other traced requests that share the message in work."""
+    fresh: bool = field(default=False, compare=False)
+    """Whether the request came without a trace, so that it begins here."""
 
     @property
     def trace_id(self) -> str:
         """Returns the 32 hex digits that all hops share."""
         return self.traceparent[3:35]
+
+    @property
+    def span_id(self) -> str:
+        """Returns the 16 hex digits of the step in work, or of the caller's."""
+        return self.traceparent[36:52]
+
+    @property
+    def sampled(self) -> bool:
+        """Says whether the caller wants the request traced."""
+        return bool(int(self.traceparent[-1], 16) & 1)
+
+    def within(self, span: Span) -> "RequestContext":
+        """Returns the context of a step of the same request."""
+        return RequestContext(self.request_id, span.traceparent, span)
+
+    def another(self) -> "RequestContext":
+        """Returns the context of a further piece of work for the same caller: a trace that began here begins anew."""
+        return accept(self.request_id, None) if self.fresh else self
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Returns what the next hop must be told."""
@@ -54,31 +81,53 @@ def accept(request_id: str | None, traceparent: str | None, *, several: bool = F
     longest, pattern = (LONGEST_IDS, _REQUEST_IDS) if several else (LONGEST_ID, _REQUEST_ID)
     if request_id is None or len(request_id) > longest or not pattern.fullmatch(request_id):
         request_id = secrets.token_hex(16)
-    if traceparent is None or not _TRACEPARENT.fullmatch(traceparent):
+    fresh = traceparent is None or not _TRACEPARENT.fullmatch(traceparent)
+    if traceparent is None or fresh:
         traceparent = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
-    return RequestContext(request_id, traceparent)
+    return RequestContext(request_id, traceparent, fresh=fresh)
+
+
+def headers(pairs: Collection[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns what came with a request, by name; several traces are worth as little as none, as W3C wants it."""
+    found = dict(pairs)
+    if len(found) < len(pairs) and sum(name == TRACEPARENT for name, _ in pairs) > 1:
+        del found[TRACEPARENT]
+    return found
 
 
 def shared(contexts: Iterable[RequestContext | None]) -> RequestContext | None:
     """Returns the context of a message that several callers share: all their ids, and the trace of the first.
 
-    Ids that would make the metadata too long are left out.
+    That is the first who is traced, if any is. Ids that would make the metadata too long are left out.
     """
-    callers = {caller.request_id: caller for caller in contexts if caller is not None}
+    callers = [caller for caller in contexts if caller is not None]
     if not callers:
         return None
-    first, *others = callers.values()
-    joined = first.request_id
+    first, *others = dict.fromkeys(caller.request_id for caller in callers)
+    joined = first
     for other in others:
-        if len(joined) + 1 + len(other.request_id) > LONGEST_IDS:
+        if len(joined) + 1 + len(other) > LONGEST_IDS:
             break
-        joined += f",{other.request_id}"
-    return RequestContext(joined, first.traceparent)
+        joined += f",{other}"
+    spans = tuple(dict.fromkeys(caller.span for caller in callers if caller.span is not None))
+    if not spans:
+        return RequestContext(joined, callers[0].traceparent)
+    return RequestContext(joined, spans[0].traceparent, spans[0], spans[1:])
 
 
 def enter(context: RequestContext | None) -> None:
     """Makes `context` the current task's."""
     _current.set(context)
+
+
+@contextmanager
+def entered(context: RequestContext) -> Iterator[None]:
+    """Does what `enter` does, while the context is open."""
+    token = _current.set(context)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 def current() -> RequestContext | None:

@@ -11,9 +11,11 @@ import grpc
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from servicekit import context
+from servicekit import context, tracing
 from servicekit.errors import DeadlineExceeded, Internal, TriptychError, Unavailable
 from servicekit.service import Service
+from servicekit.spans import Kind
+from servicekit.tracing import rpc_attributes
 
 log = structlog.get_logger()
 
@@ -43,14 +45,16 @@ class InProcessServer:
 class _Channel:
     """Is what stubs need of a `grpc.aio.Channel`."""
 
+    rpc_system = "triptych_inprocess"
+
     def __init__(self, handlers: Mapping[str, Any]) -> None:
         self._handlers = handlers
 
     def unary_unary(self, method: str, *_: Any, **__: Any) -> "_Method":
-        return _Method(self._handlers[method])
+        return _Method(method, self._handlers[method])
 
     def unary_stream(self, method: str, *_: Any, **__: Any) -> "_Method":
-        return _Method(self._handlers.get(method))
+        return _Method(method, self._handlers.get(method))
 
     def get_state(self, **_: Any) -> grpc.ChannelConnectivity:
         return grpc.ChannelConnectivity.READY
@@ -60,7 +64,8 @@ class _Channel:
 
 
 class _Method:
-    def __init__(self, handler: Any) -> None:
+    def __init__(self, name: str, handler: Any) -> None:
+        self._attributes = rpc_attributes(name, _Channel)
         self._handler = handler
 
     async def __call__(self, request: Any, *, timeout: float, **_: Any) -> Any:  # noqa: ASYNC109 (gRPC's own name)
@@ -69,14 +74,18 @@ class _Method:
         Raises:
             TriptychError: what the servicer raised.
         """
+        with tracing.call(self._attributes, Kind.SERVER):
+            return await self._handled(request, timeout)
+
+    async def _handled(self, request: Any, timeout_s: float) -> Any:
         try:
-            with context.deadline(timeout):
-                async with asyncio.timeout(timeout):
+            with context.deadline(timeout_s):
+                async with asyncio.timeout(timeout_s):
                     return await self._handler(request, None)
         except TriptychError:
             raise
         except TimeoutError:
-            raise DeadlineExceeded(f"The call did not finish within {timeout:.3g} s.") from None
+            raise DeadlineExceeded(f"The call did not finish within {timeout_s:.3g} s.") from None
         except Exception:
             log.exception("unexpected error")
             raise Internal("Something went wrong inside Triptych.") from None

@@ -13,12 +13,15 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from servicekit import context as request_context
+from servicekit import tracing
 from servicekit.around import Around, Context, Handle, Layers, Rpc
 from servicekit.errors import Code, DeadlineExceeded, Internal, InvalidArgument, Reason, TriptychError, Unavailable
 from servicekit.metrics import MethodMetrics, RpcMetrics, method_labels
 from servicekit.parcel import method_codecs
 from servicekit.settings import ProcessSettings
+from servicekit.spans import Span
 from servicekit.status import abort
+from servicekit.tracing import RPC_CODE, Tracer, rpc_attributes
 
 log = structlog.get_logger()
 
@@ -26,19 +29,27 @@ UNEXPECTED = "Something went wrong inside Triptych; the log has the details unde
 
 
 class ContextInterceptor(Around):
-    """Takes over the caller's request id and trace, and, at the edge, tells the request id back."""
+    """Takes over the caller's request id and trace, and, at the edge, tells the request id back.
 
-    def __init__(self, *, echo: bool) -> None:
+    A request that is traced gets a span, which lasts until everything about it is over.
+    """
+
+    def __init__(self, *, echo: bool, tracer: Tracer | None, quiet: Collection[str]) -> None:
         self._echo = echo
+        self._tracer = tracer
+        self._quiet = quiet
 
     async def around(self, rpc: Rpc, context: Context, handle: Handle) -> Any:
         """Enters the request's context for logs and for the calls made on its behalf."""
-        metadata = dict(context.invocation_metadata() or ())
+        metadata = request_context.headers(context.invocation_metadata() or ())
         asked = request_context.accept(
             _text(metadata, request_context.REQUEST_ID),
             _text(metadata, request_context.TRACEPARENT),
             several=not self._echo,
         )
+        # A stream is no step: it lasts as long as its caller likes. What it does for each message may be one.
+        if self._tracer is not None and not rpc.streaming and rpc.method not in self._quiet:
+            asked = self._tracer.begin(asked, rpc.method[1:])
         request_context.enter(asked)
         if self._echo:
             told = ((request_context.REQUEST_ID, asked.request_id),)
@@ -48,7 +59,21 @@ class ContextInterceptor(Around):
                 # With the answer's own end. Ahead of it, they would cost a message of their own, and once headers were
                 # sent, the client's gRPC retries no more, whatever comes after them (gRFC A6).
                 context.set_trailing_metadata(told)
+        if asked.span is None:
+            return await handle()
+        return await _traced(asked.span, rpc, context, handle)
+
+
+async def _traced(span: Span, rpc: Rpc, context: Context, handle: Handle) -> Any:
+    span.attributes |= rpc_attributes(rpc.method, context)
+    try:
         return await handle()
+    finally:
+        code = _code(context)
+        span.attributes[RPC_CODE] = code
+        if code != "OK":
+            span.end_with(Code[code], code)
+        span.end()
 
 
 def _text(metadata: dict[str, Any], key: str) -> str | None:
@@ -125,6 +150,7 @@ class ErrorInterceptor(Around):
         try:
             return await handle()
         except TriptychError as error:
+            tracing.failed(error)
             await abort(context, error)
         except (grpc.aio.AbortError, grpc.aio.UsageError):
             raise
@@ -135,8 +161,9 @@ class ErrorInterceptor(Around):
             # caller hanging (grpc/grpc#29248).
             message = "The service stopped before the answer was ready."
             await abort(context, Unavailable(message, reason=Reason.SHUTTING_DOWN, retry_after_s=1.0))
-        except Exception:
+        except Exception as error:
             log.exception("unexpected error", method=rpc.method)
+            tracing.failed(error)
             await abort(
                 context,
                 Internal(UNEXPECTED),
@@ -249,20 +276,28 @@ class DeadlineInterceptor(Around):
 
 
 def layers_about(
-    settings: ProcessSettings, metrics: RpcMetrics, *, edge: bool, probes: Collection[str], parcels: bool
+    settings: ProcessSettings,
+    metrics: RpcMetrics,
+    tracer: Tracer | None = None,
+    *,
+    edge: bool,
+    probes: Collection[str],
+    parcels: bool,
 ) -> Layers:
     """Returns all layers in their order.
 
     Args:
         settings: the process's.
         metrics: where RPCs are counted.
+        tracer: begins the spans of those that are traced; None traces nothing.
         edge: whether outside callers talk to this server.
         probes: methods called so often, to see whether the process is well, that logging them would hide the rest.
         parcels: whether the handlers take and return parcels.
     """
+    quiet = {"/grpc.health.v1.Health/Check", *probes}
     layers: list[Around] = [
-        ContextInterceptor(echo=edge),
-        LogInterceptor(every=settings.request_log, quiet={"/grpc.health.v1.Health/Check", *probes}),
+        ContextInterceptor(echo=edge, tracer=tracer, quiet=quiet),
+        LogInterceptor(every=settings.request_log, quiet=quiet),
         MetricsInterceptor(metrics),
         ErrorInterceptor(),
         DeadlineInterceptor(settings),

@@ -50,6 +50,8 @@ def _add_ids(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any
     if asking is not None:
         event.setdefault("request_id", asking.request_id)
         event.setdefault("trace_id", asking.trace_id)
+        if not asking.fresh:  # or else the id names no step that anybody knows of
+            event.setdefault("span_id", asking.span_id)
     return event
 
 

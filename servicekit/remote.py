@@ -6,11 +6,13 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 
-from servicekit import context
+from servicekit import context, tracing
 from servicekit.errors import Code, DeadlineExceeded, TriptychError
 from servicekit.metrics import RpcMetrics, method_labels
 from servicekit.parcel import method_codecs
+from servicekit.spans import Kind
 from servicekit.status import from_rpc_error
+from servicekit.tracing import rpc_attributes
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -29,6 +31,7 @@ class RemoteMethod(Generic[Request, Response]):
             metrics: where calls are counted.
         """
         self._neighbour = neighbour
+        self._attributes = rpc_attributes(full_method, channel)
         self._metrics = metrics.method(method_labels(full_method))
         request, response = method_codecs(full_method)
         self._call: Any = channel.unary_unary(
@@ -42,6 +45,10 @@ class RemoteMethod(Generic[Request, Response]):
             DeadlineExceeded: `timeout_s` is not positive, so nothing was sent, or it ran out.
             TriptychError: whatever the neighbour answered; Unavailable when it cannot be reached.
         """
+        with tracing.call(self._attributes, Kind.CLIENT):
+            return await self._counted(request, timeout_s)
+
+    async def _counted(self, request: Request, timeout_s: float) -> Response:
         if timeout_s <= 0:
             raise DeadlineExceeded(f"No time was left to call the {self._neighbour} service.")
         self._metrics.begin(timeout_s)

@@ -5,8 +5,8 @@ import gc
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +32,7 @@ from servicekit.settings import ProcessSettings, ServiceSettings, SettingsError
 from servicekit.tls import INTERNAL, Tls, following
 from servicekit.tls_files import TlsError
 from servicekit.tls_grpc import CallersInterceptor, server_credentials
+from servicekit.tracing import Tracer
 
 log = structlog.get_logger()
 
@@ -52,6 +53,7 @@ class GrpcServer:
         *,
         edge: bool = False,
         metrics: RpcMetrics | None = None,
+        tracer: Tracer | None = None,
         probes: Collection[str] = (),
         parcels: bool = False,
         tls: Tls | None = None,
@@ -64,6 +66,7 @@ class GrpcServer:
             register: adds their servicers.
             edge: whether outside callers talk to this server.
             metrics: replaces the process's own, of which there can be only one.
+            tracer: begins the spans of requests that are traced; None traces nothing.
             probes: methods that others call only to see how the process is; they are not logged.
             parcels: whether the servicers take and return parcels where a message holds a tensor.
             tls: who this server is, and whom it trusts; without it nothing is encrypted.
@@ -72,7 +75,8 @@ class GrpcServer:
         self._settings = settings
         self._services = services
         self._health = HealthServicer()
-        layers = layers_about(settings, metrics or RpcMetrics("server"), edge=edge, probes=probes, parcels=parcels)
+        metrics = metrics or RpcMetrics("server")
+        layers = layers_about(settings, metrics, tracer, edge=edge, probes=probes, parcels=parcels)
         options = server_options(settings.max_message_bytes, settings.max_connection_age_s)
         callers = [CallersInterceptor(tls)] if tls is not None and tls.callers else []
         self._server = grpc.aio.server(interceptors=[*callers, layers], options=options)
@@ -138,10 +142,12 @@ class GrpcServer:
         await asyncio.gather(self._server.stop(grace_s), self._link.stop(grace_s))
 
 
-async def serve(settings: ServiceSettings, service: Service) -> None:
+async def serve(settings: ServiceSettings, service: Service, tracer: Tracer | None = None) -> None:
     """Serves until SIGTERM or SIGINT, then drains."""
     async with following(INTERNAL, settings.tls_files, settings.tls_allowed_callers) as tls:
-        server = GrpcServer(settings, [service.name], service.register, probes=service.probes, parcels=True, tls=tls)
+        server = GrpcServer(
+            settings, [service.name], service.register, tracer=tracer, probes=service.probes, parcels=True, tls=tls
+        )
         await server.start()
         ports = {"grpc": server.port, "metrics": start_monitor(settings, service.readiness)}
         if settings.link_port is not None:
@@ -196,8 +202,38 @@ def _report(task: asyncio.Task[None]) -> None:
         log.error("a background job failed", exc_info=task.exception())
 
 
-def main(service: str, settings_type: type[S], run: Callable[[S], Awaitable[None]]) -> int:
-    """Runs a process: settings, logs, event loop. Returns the exit code."""
+@contextmanager
+def open_tracer(settings: ProcessSettings, service: str, ratio: float) -> Iterator[Tracer | None]:
+    """Yields what begins traces, and sends what is left of them with the end of the context; None without a collector.
+
+    Args:
+        settings: the process's.
+        service: its name.
+        ratio: share of the requests to trace of those that come without a trace.
+    """
+    if settings.otlp_endpoint is None:
+        yield None
+        return
+    from servicekit.telemetry import Telemetry  # noqa: PLC0415 (what is off is not even loaded)
+
+    telemetry = Telemetry(settings.otlp_endpoint, service)
+    try:
+        yield Tracer(telemetry, ratio)
+    finally:
+        telemetry.close()
+
+
+def main(
+    service: str, settings_type: type[S], run: Callable[[S, Tracer | None], Awaitable[None]], *, edge: bool = False
+) -> int:
+    """Runs a process: settings, logs, traces, event loop. Returns the exit code.
+
+    Args:
+        service: the process's name.
+        settings_type: reads its settings.
+        run: serves until the process is told to stop; it is given what begins traces, if they are on.
+        edge: whether traces may begin here.
+    """
     try:
         settings = settings_type.load()
     except SettingsError as error:
@@ -209,9 +245,10 @@ def main(service: str, settings_type: type[S], run: Callable[[S], Awaitable[None
     log.info("starting", settings=settings.describe())
 
     async def body() -> None:
-        gc.freeze()  # what was imported stays: no use in visiting it again and again
-        gc.set_threshold(GARBAGE_THRESHOLD)
-        await run(settings)
+        with open_tracer(settings, service, settings.trace_sample_ratio if edge else 0.0) as tracer:
+            gc.freeze()  # what was imported stays: no use in visiting it again and again
+            gc.set_threshold(GARBAGE_THRESHOLD)
+            await run(settings, tracer)
 
     try:
         uvloop.run(body())

@@ -3,6 +3,7 @@
 Every process reads variables that begin with `TRIPTYCH_`: `TRIPTYCH_PORT` sets `port`. Nothing else reads them.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -39,6 +40,10 @@ class ProcessSettings(BaseSettings):
     """JSON for machines, or lines for people."""
     request_log: bool = True
     """Whether to log one line per RPC; failures are logged in any case."""
+    otlp_endpoint: str | None = None
+    """Where traces are sent, as OTLP over HTTP: `http://collector:4318`; by default nothing is traced."""
+    trace_sample_ratio: float = Field(default=0.01, ge=0, le=1)
+    """Share of the requests to trace, of those that come to the gateway without a trace; one that brings it says so."""
     reflection: bool = False
     """Whether to serve gRPC reflection."""
     max_message_bytes: int = Field(default=64 * MIB, ge=MIB)
@@ -83,6 +88,13 @@ class ProcessSettings(BaseSettings):
             for name, path in zip((certificate, key, authorities), found, strict=True)
         ]
         return None if pems[0] is None or pems[1] is None else TlsFiles(pems[0], pems[1], pems[2])
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _check_otlp_endpoint(cls, value: str | None) -> str | None:
+        if value and not re.fullmatch(r"https?://[^/@?#\s]+(/[^?#\s]*)?", value):
+            raise ValueError("it is not like `http://collector:4318`")
+        return value.rstrip("/") if value else None
 
     @model_validator(mode="after")
     def _check_timeouts(self) -> Self:

@@ -35,7 +35,7 @@ def create_app(
     app = FastAPIOffline(**openapi.ABOUT)  # /docs must also work where no CDN is within reach
     handle_errors(app)
 
-    @app.post("/api/v1/classify", **openapi.CLASSIFY)
+    @app.post(openapi.CLASSIFY_PATH, **openapi.CLASSIFY)
     async def classify(request: Request) -> Response:
         timeout_s = _timeout_s(request.headers.get("x-timeout-ms"), settings)
         context.set_deadline(timeout_s)
@@ -50,7 +50,7 @@ def create_app(
 
     # The same function as the route above, which documents it, without FastAPI's search for dependencies at every
     # request: there are none.
-    app.router.routes.insert(0, Route("/api/v1/classify", classify, methods=["POST"]))
+    app.router.routes.insert(0, Route(openapi.CLASSIFY_PATH, classify, methods=["POST"]))
 
     @app.get("/api/v1/models", **openapi.MODELS)
     async def list_models() -> Response:

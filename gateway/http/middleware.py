@@ -8,10 +8,12 @@ from typing import Any
 import structlog
 
 from gateway.http.errors import REASON, error_response
+from gateway.http.spans import end_span, span_name
 from gateway.metrics import SHED_BODIES, count_http
 from gateway.requests import readable
 from servicekit import context
 from servicekit.errors import InvalidArgument, Reason, ResourceExhausted
+from servicekit.tracing import Tracer
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -34,8 +36,17 @@ class _Answer:
 class RequestFrame:
     """Frames every request: enters its context, limits its body, logs its end."""
 
-    def __init__(self, app: App, max_body_bytes: int, max_bytes_in_flight: int, *, log_every: bool) -> None:
-        """Takes the limits of one body and of all bodies that are held at the same time."""
+    def __init__(
+        self,
+        app: App,
+        max_body_bytes: int,
+        max_bytes_in_flight: int,
+        tracer: Tracer | None = None,
+        *,
+        log_every: bool,
+    ) -> None:
+        """Takes the limits of one body and of all bodies that are held at the same time, and what begins traces."""
+        self._tracer = tracer
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._max_bytes_in_flight = max_bytes_in_flight
@@ -49,8 +60,12 @@ class RequestFrame:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = context.headers(
+            [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        )
         asked = context.accept(headers.get(context.REQUEST_ID), headers.get(context.TRACEPARENT))
+        if self._tracer is not None and scope["path"] not in QUIET:
+            asked = self._tracer.begin(asked, span_name(scope))
         context.enter(asked)
         answer = _Answer()
 
@@ -68,6 +83,8 @@ class RequestFrame:
         finally:
             count_http(scope["path"], answer.status)
             self._log(scope, answer)
+            if asked.span is not None:
+                end_span(asked.span, scope, answer.status)
 
     async def _limited(self, scope: Message, headers: dict[str, str], receive: Receive, send: Send) -> None:
         length = headers.get("content-length", "0")

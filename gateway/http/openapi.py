@@ -27,6 +27,7 @@ ABOUT: dict[str, Any] = {
     "swagger_ui_parameters": {"validatorUrl": None},  # the page must not ask anybody else
 }
 
+CLASSIFY_PATH = "/api/v1/classify"
 _REQUEST_ID = "4f1c0c3e6f0b4b7c9d54d1c3a9a3a8f1"
 _CLASSIFICATION: dict[str, Any] = {
     "predictions": [{"index": 285, "label": "Egyptian cat", "score": 0.71}],

@@ -13,6 +13,7 @@ from gateway.http.middleware import RequestFrame
 from gateway.http.protocol import Bounds, bounded
 from gateway.settings import GatewaySettings
 from servicekit.tls import Tls
+from servicekit.tracing import Tracer
 
 LINGER_S = 0.25
 
@@ -47,10 +48,13 @@ class _Uvicorn(uvicorn.Server):
 class HttpServer:
     """Serves the application over HTTP/1.1, plain or over TLS."""
 
-    def __init__(self, settings: GatewaySettings, app: FastAPI, tls: Tls | None = None) -> None:
+    def __init__(
+        self, settings: GatewaySettings, app: FastAPI, tls: Tls | None = None, tracer: Tracer | None = None
+    ) -> None:
         # Base64 needs four bytes for three; the rest is room for JSON and multipart around it.
         most = settings.max_request_bytes * 3 // 2
-        self._frame = RequestFrame(app, most, settings.max_body_bytes_in_flight, log_every=settings.request_log)
+        held = settings.max_body_bytes_in_flight
+        self._frame = RequestFrame(app, most, held, tracer, log_every=settings.request_log)
         self._settings = settings
         self._server = _Uvicorn(
             uvicorn.Config(

@@ -8,12 +8,16 @@ import grpc
 
 from triptych.link.v1.link_pb2 import Begin, Failure
 
+RPC_SYSTEM = "triptych_link"
+"""What traces call a link, where they call gRPC `grpc`."""
 STATUS_DETAILS = "grpc-status-details-bin"
 """Key of gRPC's metadata under which a google.rpc.Status travels."""
 
 
 class CallContext:
     """Is what a `grpc.aio.ServicerContext` tells and takes of a unary call."""
+
+    rpc_system = RPC_SYSTEM
 
     def __init__(self, begin: Begin) -> None:
         self._metadata = tuple(begin.metadata.items())

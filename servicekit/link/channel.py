@@ -9,6 +9,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from servicekit import names
+from servicekit.link.call import RPC_SYSTEM
 from servicekit.link.peer import Peer, rpc_error
 from servicekit.link.target import SCHEME, Target
 from servicekit.names import Address
@@ -20,6 +21,8 @@ __all__ = ["SCHEME", "LinkChannel"]
 
 class LinkChannel:
     """Sends each call to the least busy replica."""
+
+    rpc_system = RPC_SYSTEM
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ import grpc
 import numpy as np
 import numpy.typing as npt
 
+from servicekit import tracing
 from servicekit.errors import Internal, InvalidArgument, Reason, TriptychError
 from servicekit.parcel import Parcel
 from servicekit.status import to_item
@@ -34,7 +35,8 @@ class PostprocessServicer(pb_grpc.PostprocessServiceServicer):
         logits = self._logits(parcel, len(calibration.labels))
         faults = [self._fault(row, options) for row, options in zip(logits, request.options, strict=True)]
         good = [index for index, fault in enumerate(faults) if fault is None]
-        rankings = iter(_rank(logits[good], calibration, [request.options[index] for index in good]))
+        with tracing.span("rank"):
+            rankings = iter(_rank(logits[good], calibration, [request.options[index] for index in good]))
         outcomes = (
             pb.RankOutcome(error=to_item(fault))
             if fault

@@ -11,8 +11,10 @@ from typing import Self
 
 from prometheus_client import Gauge, Histogram
 
+from servicekit import tracing
 from servicekit.errors import DeadlineExceeded, ResourceExhausted
 from servicekit.metrics import BUCKETS_S, SHED
+from servicekit.spans import Span, Value
 from services.preprocess.transforms import Decoded
 
 WAITING = Gauge("triptych_preprocess_waiting_images", "Images that wait for a decoding thread or are in one.")
@@ -20,6 +22,10 @@ THREADS = Gauge("triptych_preprocess_threads", "Threads that decode.")
 BUSY = Gauge("triptych_preprocess_busy_threads", "Threads that decode an image now.")
 SECONDS = Histogram("triptych_preprocess_image_seconds", "Time to decode and resize one image.", buckets=BUCKETS_S)
 QUEUE_SECONDS = Histogram("triptych_preprocess_queue_seconds", "Time an image waited for a thread.", buckets=BUCKETS_S)
+
+
+DECODE = "decode and resize"
+"""What traces call the work on an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,8 @@ class Job:
 
     decode: Callable[[], Decoded]
     time_left_s: float
+    span: Span | None = None
+    """The step that it is a part of, if the request is traced."""
 
 
 class Decoder:
@@ -104,9 +112,22 @@ def _work(turns: "deque[tuple[int, Job]]", results: list[Timed | Exception], ask
             except IndexError:
                 return
             try:
-                results[index] = _timed(job, asked)
+                with tracing.under(job.span, DECODE) as span:
+                    results[index] = timed = _timed(job, asked)
+                    if span is not None:
+                        span.attributes |= _described(timed)
             except Exception as error:  # noqa: BLE001 (each image has an outcome of its own)
                 results[index] = error
+
+
+def _described(timed: Timed) -> dict[str, Value]:
+    decoded = timed.decoded
+    return {
+        "triptych.image.format": decoded.format.lower(),
+        "triptych.image.width_px": decoded.width_px,
+        "triptych.image.height_px": decoded.height_px,
+        "triptych.queue_ms": round(timed.queue_s * 1e3, 3),
+    }
 
 
 def _timed(job: Job, asked: float) -> Timed:

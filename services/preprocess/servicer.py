@@ -8,6 +8,7 @@ import grpc
 import structlog
 
 from servicekit import context as request_context
+from servicekit import tracing
 from servicekit.errors import Internal, InvalidArgument, Reason, TriptychError, unknown_model
 from servicekit.manifest import Manifest, Recipe
 from servicekit.parcel import Parcel
@@ -68,7 +69,7 @@ class PreprocessServicer(pb_grpc.PreprocessServiceServicer):
     def _job(self, image: pb.EncodedImage, recipe: Recipe) -> Job:
         time_left_s = image.time_left_ms / 1e3 if image.HasField("time_left_ms") else request_context.time_left_s()
         decode = functools.partial(decode_within, self._budget, image.content, recipe, self._limits, self._oversampling)
-        return Job(decode, time_left_s)
+        return Job(decode, time_left_s, tracing.current())
 
 
 def _outcome(result: Timed | Exception) -> pb.PreprocessOutcome:

@@ -9,6 +9,7 @@ from servicekit.health import Readiness
 from servicekit.server import main, serve
 from servicekit.service import Service
 from servicekit.settings import ServiceSettings
+from servicekit.tracing import Tracer
 from triptych.classification.v1 import classification_service_pb2 as pb
 
 
@@ -17,7 +18,7 @@ async def _slow(_request: pb.ClassifyRequest, _context: Context) -> pb.ClassifyR
     return pb.ClassifyResponse()
 
 
-async def run(settings: ServiceSettings) -> None:
+async def run(settings: ServiceSettings, _: Tracer | None) -> None:
     """Serves until it is told to stop."""
     await serve(settings, Service(SERVICE, ScriptedService(_slow).register, Readiness()))
 
