@@ -207,10 +207,30 @@ def gpu() -> Schema:
     )
 
 
+def engine() -> Schema:
+    """Returns what runs the models of a pool of GPUs."""
+    model = section(
+        name=NAME | {"pattern": "^[a-z0-9][a-z0-9_.-]{0,62}$"},
+        version={"type": "string", "pattern": "^[1-9][0-9]*$"},
+        file={"type": "string", "pattern": "^[^/].*\\.onnx$"},
+        sha256={"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    )
+    return section(
+        kind={"enum": ["onnxruntime", "tensorrt"]},
+        fallback={"enum": ["onnxruntime", "openvino", "none"]},
+        waitSeconds=WHOLE_SECONDS,
+        build={"enum": ["job", "init"]},
+        models={"type": "array", "minItems": 1, "items": model | {"required": [*model["properties"]]}},
+        flags={"type": "array", "items": {"type": "string", "pattern": "^--[^ ]+$"}},
+        trtexec=STRING,
+        job=section(backoffLimit=whole(), activeDeadlineSeconds=whole(1)),
+    )
+
+
 def triton() -> Schema:
     """Returns the section of Triton."""
     name = NAME | {"maxLength": 20}
-    more = {"gpu": gpu()}
+    more = {"gpu": gpu(), "engine": engine()}
     pool = section(**triton_server(name=name, backend={"enum": ["cpu", "gpu"]}, **more)) | {
         "required": ["name", "backend"]
     }
@@ -283,6 +303,14 @@ def root() -> Schema:
             hostPath=section(path={"type": "string", "pattern": "^(/.*)?$"}),
             sizeLimit=QUANTITY,
             resources=ref("resources"),
+        ),
+        "engineStore": section(
+            existingClaim=OPTIONAL_NAME,
+            subPath=STRING,
+            create=BOOLEAN,
+            size=QUANTITY,
+            storageClassName=OPTIONAL_NAME,
+            accessModes={"type": "array", "items": {"enum": ["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]}},
         ),
         "tls": section(
             enabled=BOOLEAN,

@@ -15,6 +15,9 @@
 {{- end -}}
 {{- $_ := set $seen .name true -}}
 {{- $pool := include "triptych.pool" (dict "root" $ "pool" .) | fromYaml -}}
+{{- if eq .backend "gpu" -}}
+{{- include "triptych.checks.engine" (dict "root" $ "pool" $pool) -}}
+{{- end -}}
 {{- if and (eq .backend "gpu") $pool.gpu.dra.enabled (semverCompare "<1.33-0" $.Capabilities.KubeVersion.Version) -}}
 {{- fail (printf "\n\ntriton.pools[%s].gpu.dra.enabled needs Kubernetes 1.33 or newer (1.34 has it on by default); this is %s.\n" .name $.Capabilities.KubeVersion.Version) -}}
 {{- end -}}
@@ -92,5 +95,25 @@
 {{- end -}}
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
 {{- fail "\n\ningress.enabled needs at least one name in ingress.hosts.\n" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "triptych.checks.engine" -}}
+{{- $pool := .pool -}}
+{{- $served := list -}}
+{{- range $pool.engine.models }}{{ $served = append $served .name }}{{ end -}}
+{{- range .root.Values.triton.models -}}
+{{- if not (has . $served) -}}
+{{- fail (printf "\n\ntriton.models names %s, but triton.pools[%s].engine.models does not: say its version, file and sha256 there.\n" . $pool.name) -}}
+{{- end -}}
+{{- end -}}
+{{- if eq $pool.engine.kind "tensorrt" -}}
+{{- $store := .root.Values.engineStore -}}
+{{- if not (or $store.existingClaim $store.create) -}}
+{{- fail (printf "\n\ntriton.pools[%s].engine.kind is tensorrt, which needs engineStore.existingClaim, or engineStore.create.\n" $pool.name) -}}
+{{- end -}}
+{{- if not (or $pool.gpu.product $pool.gpu.dra.selectors) -}}
+{{- fail (printf "\n\ntriton.pools[%s].engine.kind is tensorrt, and a plan runs only on the GPU that it is built for: set gpu.product, or gpu.dra.selectors.\n" $pool.name) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}

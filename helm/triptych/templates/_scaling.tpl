@@ -120,7 +120,11 @@ spec:
 {{- $limiter := include "triptych.prometheusTrigger" (dict "root" .root "query" $query "threshold" $pod.autoscaling.keda.targetUtilization) -}}
 {{- $triggers = printf "%s\n%s" $limiter $triggers -}}
 {{- end -}}
-{{- include "triptych.autoscaler" (merge (dict "triggers" (fromYamlArray $triggers)) $ids) }}
+{{- $_ := set $ids "triggers" (fromYamlArray $triggers) -}}
+{{- range list "triptych.autoscaler" "triptych.pdb" }}
+{{- with include . $ids }}
 ---
-{{ include "triptych.pdb" $ids }}
+{{ . }}
+{{- end }}
+{{- end }}
 {{- end -}}
