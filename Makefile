@@ -52,6 +52,7 @@ check: setup ## Lint, types, import walls, protos, generated code
 	$(BIN)/python -m tools.document_settings --check
 	$(BIN)/python -m tools.chart.schema --check
 	$(BIN)/python -m tools.slo_rules --check
+	$(BIN)/python -m tools.dashboards write --check
 	$(BIN)/python tools/check_breaking.py
 	$(BIN)/hadolint --no-color Dockerfile
 
@@ -67,12 +68,18 @@ e2e: setup ## Run the end-to-end tests only
 test-slow: .venv-modelkit/stamp ## Run the tests that need PyTorch
 	.venv-modelkit/bin/pytest tests/slow $(ARGS)
 
-gen: setup ## Generate the Python code of protos/, docs/settings.md, the chart's schema and the service levels' rules
+gen: setup ## Generate the Python code of protos/, docs/settings.md, the chart's schema, rules and dashboards
 	$(BIN)/buf format --write
 	$(BIN)/python tools/generate_protos.py
 	$(BIN)/python -m tools.document_settings
 	$(BIN)/python -m tools.chart.schema
 	$(BIN)/python -m tools.slo_rules
+	$(BIN)/python -m tools.dashboards write
+
+check-dashboards: setup ## Prove every query of dashboards and rules against a real Prometheus and a real cluster (a minute)
+	@command -v prometheus >/dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && apt-get -qq install --no-install-recommends prometheus; } || { echo "Prometheus is needed: apt install prometheus" >&2; exit 1; }
+	$(BIN)/python -m tools.dashboards check
+	$(BIN)/pytest tests/contract/test_rules.py tests/contract/test_observability.py
 
 bench: setup ## Measure the limit, the cluster and its rivals in turns (half an hour; ARGS="--rounds 1 --only apart")
 	$(BIN)/python -m benchmarks.report $(ARGS)
@@ -81,4 +88,4 @@ format: setup ## Format the code
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-.PHONY: help setup up down check test unit e2e test-slow gen bench format
+.PHONY: help setup up down check test unit e2e test-slow gen check-dashboards bench format
