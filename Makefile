@@ -51,6 +51,7 @@ check: setup ## Lint, types, import walls, protos, generated code
 	$(BIN)/python tools/generate_protos.py --check
 	$(BIN)/python -m tools.document_settings --check
 	$(BIN)/python -m tools.chart.schema --check
+	$(BIN)/python -m tools.chart.readme --check
 	$(BIN)/python -m tools.slo_rules --check
 	$(BIN)/python -m tools.dashboards write --check
 	$(BIN)/python tools/check_breaking.py
@@ -73,6 +74,7 @@ gen: setup ## Generate the Python code of protos/, docs/settings.md, the chart's
 	$(BIN)/python tools/generate_protos.py
 	$(BIN)/python -m tools.document_settings
 	$(BIN)/python -m tools.chart.schema
+	$(BIN)/python -m tools.chart.readme
 	$(BIN)/python -m tools.slo_rules
 	$(BIN)/python -m tools.dashboards write
 

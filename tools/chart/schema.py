@@ -317,6 +317,7 @@ def root() -> Schema:
             source={"enum": ["certManager", "existingSecrets"]},
             existingSecret=OPTIONAL_NAME,
             existingSecrets=section(**dict.fromkeys([*SERVICES, "triton"], OPTIONAL_NAME)),
+            allowedCallers=STRINGS,
             certManager=section(issuerRef=ref("issuerRef"), duration=DURATION, renewBefore=DURATION),
         ),
         "edgeTLS": section(

@@ -16,6 +16,11 @@
 - {name: TRIPTYCH_TLS_CERT_FILE, value: /etc/triptych/tls/tls.crt}
 - {name: TRIPTYCH_TLS_KEY_FILE, value: /etc/triptych/tls/tls.key}
 - {name: TRIPTYCH_TLS_CA_FILE, value: /etc/triptych/tls/ca.crt}
+{{- $made := eq .root.Values.tls.source "certManager" | ternary (list (printf "%s-gateway" (include "triptych.fullname" .root))) list }}
+{{- $callers := default $made .root.Values.tls.allowedCallers }}
+{{- if and $callers (ne .component "gateway") }}
+- {name: TRIPTYCH_TLS_ALLOWED_CALLERS, value: {{ join "," $callers | quote }}}
+{{- end }}
 {{- end }}
 {{- if and (eq .component "gateway") .root.Values.edgeTLS.enabled }}
 - {name: TRIPTYCH_EDGE_TLS_CERT_FILE, value: /etc/triptych/edge-tls/tls.crt}
