@@ -25,6 +25,7 @@ from localcluster.options import UpOptions
 from localcluster.ports import PortLeases, port_leases
 from localcluster.state import ClusterStatus, Identity, Phase, ProcessStatus, StateDirectory
 from localcluster.supervisor import Pace, StartError, Supervisor
+from localcluster.tls import LocalTls, edge_wanted
 from localcluster.triton_command import ENGINE_THREADS, TritonEndpoints, remove_shared_memory, triton_command
 from localcluster.triton_runtime import ensure_runtime
 from localcluster.triton_watch import until_stub_dies
@@ -117,6 +118,7 @@ def _specs(options: UpOptions, leases: PortLeases) -> list[ProcessSpec]:
         log_format=options.log_format,
         colocated=options.colocated,
         settings={name: value for name, value in tuned.items() if name != ENGINE_THREADS},
+        secured=edge_wanted() or LocalTls.wanted() is not None,
     )
     return lay_out(plan, _triton(options, leases, models, tuned.get(ENGINE_THREADS, "")))
 
@@ -127,6 +129,8 @@ def _triton(options: UpOptions, leases: PortLeases, models: list[str], engine_th
     runtime = ensure_runtime(triton_directory())
     collector = given([OTLP_ENDPOINT]).get(OTLP_ENDPOINT, "")  # the services read it themselves
     argv, env = triton_command(runtime, options.model_repository, endpoints, models, engine_threads, collector)
+    tls = LocalTls.wanted()
+    argv += tls.triton_flags() if tls else []
     # Triton answers for itself under the empty service name. What it is given is its whole environment.
     return ProcessSpec(
         "triton",
@@ -137,6 +141,7 @@ def _triton(options: UpOptions, leases: PortLeases, models: list[str], engine_th
         health_service="",
         drain_rank=2,
         loads_first=True,
+        tls=tls,
         inherits=False,
         until_broken=until_stub_dies,
         remove_leftovers=partial(remove_shared_memory, endpoints),
@@ -160,7 +165,7 @@ def _describe(options: UpOptions, specs: list[ProcessSpec]) -> ClusterStatus:
     return ClusterStatus(
         phase=Phase.STARTING,
         supervisor=Identity.of(os.getpid()),
-        grpc=reachable(options.host, ports["grpc"]),
+        grpc=("https://" if edge_wanted() else "") + reachable(options.host, ports["grpc"]),
         http=reachable(options.host, ports["http"]),
         model_repository=str(options.model_repository),
         settings=settings,

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from localcluster.tls import LocalTls
+
 HOST = "127.0.0.1"
 """Everything behind the gateway stays on this machine."""
 HTTP_PORT = 8080
@@ -30,6 +32,10 @@ class ProcessSpec:
     """Lower ranks drain first; equal ranks at the same time."""
     loads_first: bool = False
     """Whether it answers only after it has loaded everything, so that a lasting `not ready` at the start is final."""
+    over_http: bool = False
+    """Whether `/readyz` on its metrics port is asked, in plain text, and not the health service, which wants TLS."""
+    tls: LocalTls | None = None
+    """What the health service wants to see, where it is asked and wants TLS."""
     inherits: bool = True
     """Whether it gets the supervisor's environment below its own."""
     until_broken: Callable[[int], Awaitable[str]] | None = None
@@ -61,6 +67,8 @@ class Plan:
     """Whether the gateway has the services inside."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Variables of every process but Triton."""
+    secured: bool = False
+    """Whether some of the processes speak TLS."""
     python: str = sys.executable
 
 
@@ -86,7 +94,16 @@ def _service(plan: Plan, stage: str, replica: int, extra: Mapping[str, str]) -> 
         "TRIPTYCH_MODEL_REPOSITORY": str(plan.model_repository),
     }
     argv = (*python_module(plan.python), f"services.{stage}")
-    return ProcessSpec(stage, replica, argv, env | dict(extra), ports, HEALTH_SERVICES[stage], drain_rank=1)
+    return ProcessSpec(
+        stage,
+        replica,
+        argv,
+        env | dict(extra),
+        ports,
+        HEALTH_SERVICES[stage],
+        drain_rank=1,
+        over_http=plan.secured,
+    )
 
 
 def _gateway(plan: Plan, targets: Mapping[str, str]) -> ProcessSpec:
@@ -112,7 +129,9 @@ def _edge(plan: Plan, module: str, extra: Mapping[str, str]) -> ProcessSpec:
     if plan.model:
         env["TRIPTYCH_DEFAULT_MODEL"] = plan.model
     argv = (*python_module(plan.python), module)
-    return ProcessSpec("gateway", 1, argv, env, ports, GATEWAY_SERVICE, host=plan.host, drain_rank=0)
+    return ProcessSpec(
+        "gateway", 1, argv, env, ports, GATEWAY_SERVICE, host=plan.host, drain_rank=0, over_http=plan.secured
+    )
 
 
 def _common(plan: Plan, host: str, port: int) -> dict[str, str]:

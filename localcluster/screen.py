@@ -142,7 +142,7 @@ class _Guide:
 
     def _next_steps(self, status: ClusterStatus) -> list[str]:
         flag = state_flag(self._options.state_dir)
-        steps = [f"Ready. Try: triptych classify PHOTO.jpg{flag}   or open http://{status.http}/docs"]
+        steps = [f"Ready. Try: triptych classify PHOTO.jpg{flag}   or open {status.web}/docs"]
         return [*steps, self._hint] if self._hint else steps
 
 

@@ -101,13 +101,18 @@ class ClusterStatus:
     phase: Phase
     supervisor: Identity
     grpc: str
-    """Where the gateway serves gRPC, `host:port`."""
+    """Where the gateway serves gRPC, `host:port`, or `https://host:port` over TLS."""
     http: str
     model_repository: str
     processes: tuple[ProcessStatus, ...] = ()
     detail: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     """What it was started with, by the names of the options; ports as they were settled."""
+
+    @property
+    def web(self) -> str:
+        """Returns the address of the gateway's HTTP side, as browsers take it."""
+        return f"{'https' if self.grpc.startswith('https') else 'http'}://{self.http}"
 
     @property
     def healthy(self) -> bool:

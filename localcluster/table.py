@@ -146,7 +146,7 @@ def _summary(status: ClusterStatus, width: int) -> list[Text]:
     phase = Text(f"cluster {status.phase}", STYLES.get(status.phase, "bold"))
     if not status.processes:
         return [phase]
-    where = [Text(f"http://{status.http}"), Text(f"grpc {status.grpc}")]
+    where = [Text(status.web), Text(f"grpc {status.grpc}")]
     choices = [[Text("   ").join([phase, *where])], [phase, Text("   ").join(where)]]
     return next((lines for lines in choices if _width(lines) <= width), [phase, *where])
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # loaded on first use: whoever wants one message should not p
     from triptych.client.results import Prediction as Prediction
     from triptych.client.results import Timing as Timing
     from triptych.client.sync import Client as Client
+    from triptych.client.tls import Tls as Tls
 
     __version__: str
 
@@ -34,6 +35,7 @@ _HOMES = {
     "ModelVersion": "triptych.client.results",
     "Prediction": "triptych.client.results",
     "Timing": "triptych.client.results",
+    "Tls": "triptych.client.tls",
 }
 
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 (all of them are names)

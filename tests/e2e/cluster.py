@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,19 @@ ROOT = Path(__file__).parents[2]
 PHOTOGRAPHS = ROOT / "tests" / "photographs"
 
 
-def triptych(*arguments: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+def triptych(
+    *arguments: str, stdin: bytes | None = None, variables: Mapping[str, object] | None = None
+) -> subprocess.CompletedProcess[bytes]:
     """Runs the command line as a user does; every answer is computed, since outages are what most tests are about."""
-    command = ["env", "TRIPTYCH_RESULT_CACHE_BYTES=0", sys.executable, "-m", "triptych.cli", *arguments]
+    chosen = {"TRIPTYCH_RESULT_CACHE_BYTES": 0, **(variables or {})}
+    command = [
+        "env",
+        *(f"{name}={value}" for name, value in chosen.items()),
+        sys.executable,
+        "-m",
+        "triptych.cli",
+        *arguments,
+    ]
     return subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=150)
 
 
@@ -71,11 +81,12 @@ def until(condition: Callable[[], bool], within_s: float) -> float:
     return time.monotonic() - start
 
 
-def start_cluster(state_dir: Path, *options: str) -> Cluster:
+def start_cluster(state_dir: Path, *options: str, variables: Mapping[str, object] | None = None) -> Cluster:
     """Starts a cluster in the background and waits until it is ready."""
     place = ("--state-dir", str(state_dir), "--http-port", "0", "--grpc-port", "0")
-    result = triptych("up", "--detach", "--no-tuned", *place, *options)
+    result = triptych("up", "--detach", "--no-tuned", *place, *options, variables=variables)
     assert result.returncode == 0, result.stdout.decode() + result.stderr.decode()
     status = json.loads(triptych("status", "--json", "--state-dir", str(state_dir)).stdout)
     ports = next(each["ports"] for each in status["processes"] if each["name"] == "gateway")
-    return Cluster(state_dir, f"http://127.0.0.1:{ports['http']}", f"127.0.0.1:{ports['grpc']}")
+    scheme = "https" if status["grpc"].startswith("https") else "http"
+    return Cluster(state_dir, f"{scheme}://127.0.0.1:{ports['http']}", f"127.0.0.1:{ports['grpc']}")

@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from triptych.cli.options import Gateway, Json, Server, StateDir, Timeout, gateway_or_fail
+from triptych.cli.options import (
+    CaFile,
+    CertFile,
+    Gateway,
+    Json,
+    KeyFile,
+    Server,
+    StateDir,
+    Timeout,
+    UseTls,
+    gateway_or_fail,
+    tls_or_fail,
+)
 from triptych.cli.output import complain, fail, out, print_json
 
 if TYPE_CHECKING:
@@ -39,6 +51,10 @@ def classify(  # noqa: PLR0917 (Typer's options)
     json: Json = False,
     server: Server = None,
     timeout: Timeout = 10.0,
+    tls: UseTls = False,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
     state_dir: StateDir = None,
 ) -> None:
     """Says what is on photographs. A file at fault is told on stderr; the others are answered all the same."""
@@ -51,9 +67,10 @@ def classify(  # noqa: PLR0917 (Typer's options)
     except UsageError as error:
         fail(str(error), code=2)
     gateway = gateway_or_fail(server, state_dir)
+    secured = tls_or_fail(wanted=tls, ca_file=ca_file, cert_file=cert_file, key_file=key_file)
     answers = Answers(json=json, one=photographs.one)
     try:
-        with Client(gateway.address) as client:
+        with Client(gateway.address, tls=secured) as client:
             asked = Asked(client, {**options, "timeout_s": timeout}, photographs)
             for batch in batches(photographs, BATCH):
                 answers.add(list(asked.answers(batch)))

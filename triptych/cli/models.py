@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from triptych.cli.options import Json, Server, StateDir, Timeout, gateway_or_fail
+from triptych.cli.options import (
+    CaFile,
+    CertFile,
+    Json,
+    KeyFile,
+    Server,
+    StateDir,
+    Timeout,
+    UseTls,
+    gateway_or_fail,
+    tls_or_fail,
+)
 from triptych.cli.output import fail, out, print_json
 
 if TYPE_CHECKING:
@@ -14,14 +25,24 @@ if TYPE_CHECKING:
     from triptych import Model, ModelVersion
 
 
-def models(json: Json = False, server: Server = None, timeout: Timeout = 10.0, state_dir: StateDir = None) -> None:
+def models(  # noqa: PLR0917 (Typer's options)
+    json: Json = False,
+    server: Server = None,
+    timeout: Timeout = 10.0,
+    tls: UseTls = False,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    state_dir: StateDir = None,
+) -> None:
     """Lists the models that can be asked."""
     from triptych import ClassifyError, Client
     from triptych.cli.classify import explain
 
     gateway = gateway_or_fail(server, state_dir)
+    secured = tls_or_fail(wanted=tls, ca_file=ca_file, cert_file=cert_file, key_file=key_file)
     try:
-        with Client(gateway.address) as client:
+        with Client(gateway.address, tls=secured) as client:
             found = client.models(timeout_s=timeout)
     except ClassifyError as error:
         fail(explain(error, gateway))

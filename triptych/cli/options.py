@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from localcluster.state import ClusterStatus
+    from triptych import Tls
 
 DEFAULT_SERVER = "localhost:8081"
 
@@ -31,6 +32,39 @@ Server = Annotated[
     ),
 ]
 Timeout = Annotated[float, typer.Option(min=0.001, metavar="SECONDS", help="How long a call may take.")]
+
+
+UseTls = Annotated[bool, typer.Option("--tls", envvar="TRIPTYCH_TLS", help="Reach the gateway over TLS.")]
+CaFile = Annotated[
+    Path | None,
+    typer.Option(envvar="TRIPTYCH_CA_FILE", metavar="FILE", help="Authorities to trust (PEM); implies --tls."),
+]
+CertFile = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="TRIPTYCH_CERT_FILE", metavar="FILE", help="Certificate to show the gateway (PEM); implies --tls."
+    ),
+]
+KeyFile = Annotated[
+    Path | None, typer.Option(envvar="TRIPTYCH_KEY_FILE", metavar="FILE", help="Private key of that certificate (PEM).")
+]
+
+
+def tls_or_fail(*, wanted: bool, ca_file: Path | None, cert_file: Path | None, key_file: Path | None) -> "Tls | None":
+    """Returns what the options say of TLS, None when they say nothing; ends the command when they cannot be met."""
+    from triptych import Tls
+    from triptych.cli.output import fail
+
+    if not wanted and ca_file is cert_file is key_file is None:
+        return None
+    try:
+        tls = Tls(ca_file, cert_file, key_file)
+        tls.credentials()
+    except ValueError:
+        fail("--cert-file and --key-file belong together.", code=2)
+    except OSError as error:
+        fail(f"{error.filename} cannot be read: {error.strerror}.", code=2)
+    return tls
 
 
 def state_path(given: Path | None) -> Path:

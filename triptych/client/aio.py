@@ -13,10 +13,11 @@ from triptych.classification.v1.classification_service_pb2 import (
     ListModelsRequest,
 )
 from triptych.classification.v1.classification_service_pb2_grpc import ClassificationServiceStub
-from triptych.client.calls import CHANNEL_OPTIONS, PAGE_SIZE, SERVICE, Attempts, closed_error
-from triptych.client.requests import FrameSource, ImageSource, Query, gateway_address, read_image, split, target_name
+from triptych.client.calls import PAGE_SIZE, SERVICE, Attempts, closed_error, open_channel
+from triptych.client.requests import FrameSource, ImageSource, Query, gateway_address, read_image, split
 from triptych.client.results import Classification, Frame, Model
 from triptych.client.retry import Retry
+from triptych.client.tls import Tls, credentials
 
 if TYPE_CHECKING:  # it exists for type checkers only
     from triptych.classification.v1.classification_service_pb2_grpc import ClassificationServiceAsyncStub
@@ -28,13 +29,19 @@ A = TypeVar("A")
 class AsyncClient:
     """Does what `Client` does, for asyncio. Use it in one event loop."""
 
-    def __init__(self, target: str = "localhost:8081") -> None:
-        """Prepares a client for a gateway: `host`, `host:port` or any gRPC name. Connects on the first call.
+    def __init__(self, target: str = "localhost:8081", *, tls: Tls | None = None) -> None:
+        """Prepares a client for a gateway. Connects on the first call.
+
+        Args:
+            target: `host`, `host:port` or any gRPC name; `https://host:port` is reached over TLS (without a port, 443).
+            tls: whom to trust and who this client is; whatever the target looks like, it is reached over TLS then.
 
         Raises:
+            OSError: a file of `tls` cannot be read.
             ValueError: `target` is no such thing.
         """
         self._target = gateway_address(target)
+        self._credentials = credentials(self._target, tls)
         self._retry = Retry()
         self._closed = False
 
@@ -151,7 +158,8 @@ class AsyncClient:
     @cached_property
     def _channel(self) -> grpc.aio.Channel:
         # Not in the constructor: a channel belongs to the event loop that runs when it is made.
-        return grpc.aio.insecure_channel(target_name(self._target), options=CHANNEL_OPTIONS)
+        channel: grpc.aio.Channel = open_channel(grpc.aio, self._target, self._credentials)
+        return channel
 
     @cached_property
     def _stub(self) -> "ClassificationServiceAsyncStub":

@@ -2,12 +2,12 @@
 
 import json
 import time
-from typing import Protocol
+from typing import Any, Protocol
 
 import grpc
 
 from triptych.client.errors import ClassifyError, Trailers
-from triptych.client.requests import MAX_MESSAGE_BYTES, new_request_id
+from triptych.client.requests import MAX_MESSAGE_BYTES, new_request_id, target_name
 from triptych.client.retry import Retry
 
 REQUEST_ID_KEY = "x-request-id"
@@ -26,6 +26,13 @@ CHANNEL_OPTIONS: list[tuple[str, str | int]] = [
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.dns_min_time_between_resolutions_ms", 1_000),
 ]
+
+
+def open_channel(make: Any, address: str, credentials: grpc.ChannelCredentials | None) -> Any:
+    """Opens a channel to what `gateway_address` returned; `make` is `grpc` or `grpc.aio`."""
+    if credentials is None:
+        return make.insecure_channel(target_name(address), options=CHANNEL_OPTIONS)
+    return make.secure_channel(target_name(address), credentials, options=CHANNEL_OPTIONS)
 
 
 class FailedCall(Protocol):

@@ -89,9 +89,21 @@ _CONNECTION = (
     ("lookup", "The host of {target} cannot be found: its name is unknown here."),
     ("resolving", "The host of {target} cannot be found: its name is unknown here."),
     ("resolution", "The host of {target} cannot be found: its name is unknown here."),
+    ("certificate has expired", "The certificate of {target} has ended."),
+    (
+        "certificate_verify_failed",
+        "The certificate of {target} is from nobody who is trusted here: name its authority.",
+    ),
+    ("hostname verification", "The certificate of {target} is for another name."),
+    ("wrong_version_number", "{target} does not speak TLS."),
+    (
+        "missing selected alpn",
+        "{target} speaks HTTP, not gRPC. Name the gateway's gRPC port (8081 unless chosen otherwise).",
+    ),
     ("refused", "Nothing answers at {target}: the connection was refused."),
     ("timed out", "Nothing answers at {target}: connecting took too long."),
     ("unreachable", "Nothing answers at {target}: there is no way to this network or host."),
+    ("to all addresses", "{target} closes the connection at once: it may want TLS, or a certificate of the client."),
 )
 
 

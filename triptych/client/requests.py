@@ -18,6 +18,8 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 IMAGES_PER_CALL = 32
 BYTES_PER_CALL = 32 * 1024 * 1024
 DEFAULT_PORT = 8081
+HTTPS = "https://"
+HTTPS_PORT = 443
 _SCHEMES = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "vsock:", "xds:", "passthrough:")
 
 
@@ -133,19 +135,25 @@ async def _asynchronous(frames: AsyncIterable[ImageSource] | Iterable[ImageSourc
 def gateway_address(target: str) -> str:
     """Returns `host:port` with the default port where none is named; full gRPC names, such as `unix:...`, as they are.
 
+    `https://host:port` stays that: a gRPC server that is reached over TLS.
+
     Raises:
         ValueError: this is no address of a gRPC server.
     """
-    if target.startswith(("http://", "https://")):
+    if target.startswith("http://"):
         raise ValueError(
             f"{target!r} is a web address; name the gateway's gRPC port instead, such as 'localhost:{DEFAULT_PORT}'."
         )
-    if target.startswith(_SCHEMES):
-        return target
-    host, colon, port = _host_and_port(target)
+    if target.startswith(HTTPS):
+        return HTTPS + _with_port(target, target.removeprefix(HTTPS).removesuffix("/"), HTTPS_PORT)
+    return target if target.startswith(_SCHEMES) else _with_port(target, target, DEFAULT_PORT)
+
+
+def _with_port(target: str, place: str, default: int) -> str:
+    host, colon, port = _host_and_port(place)
     if not host or any(mark in host for mark in "/ ") or (colon and not _is_port(port)):
         raise ValueError(f"{target!r} is not like 'localhost:{DEFAULT_PORT}': a host and a port from 1 to 65535.")
-    return f"{host}:{port or DEFAULT_PORT}"
+    return f"{host}:{port or default}"
 
 
 def _host_and_port(target: str) -> tuple[str, str, str]:
@@ -163,7 +171,7 @@ def _is_port(text: str) -> bool:
 
 def target_name(address: str) -> str:
     """Returns the gRPC name of what `gateway_address` returned."""
-    return address if address.startswith(_SCHEMES) else f"dns:///{address}"
+    return address if address.startswith(_SCHEMES) else f"dns:///{address.removeprefix(HTTPS)}"
 
 
 def new_request_id() -> str:

@@ -9,10 +9,11 @@ import grpc
 
 from triptych.classification.v1.classification_service_pb2 import GetModelRequest, ListModelsRequest
 from triptych.classification.v1.classification_service_pb2_grpc import ClassificationServiceStub
-from triptych.client.calls import CHANNEL_OPTIONS, PAGE_SIZE, SERVICE, Attempts, closed_error
-from triptych.client.requests import FrameSource, ImageSource, Query, gateway_address, read_image, split, target_name
+from triptych.client.calls import PAGE_SIZE, SERVICE, Attempts, closed_error, open_channel
+from triptych.client.requests import FrameSource, ImageSource, Query, gateway_address, read_image, split
 from triptych.client.results import Classification, Frame, Model
 from triptych.client.retry import Retry
+from triptych.client.tls import Tls, credentials
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -25,14 +26,19 @@ class Client:
     as few calls need that and the deadline allows it.
     """
 
-    def __init__(self, target: str = "localhost:8081") -> None:
-        """Prepares a client for a gateway: `host`, `host:port` or any gRPC name. Connects on the first call.
+    def __init__(self, target: str = "localhost:8081", *, tls: Tls | None = None) -> None:
+        """Prepares a client for a gateway. Connects on the first call.
+
+        Args:
+            target: `host`, `host:port` or any gRPC name; `https://host:port` is reached over TLS (without a port, 443).
+            tls: whom to trust and who this client is; whatever the target looks like, it is reached over TLS then.
 
         Raises:
+            OSError: a file of `tls` cannot be read.
             ValueError: `target` is no such thing.
         """
         self._target = gateway_address(target)
-        self._channel = grpc.insecure_channel(target_name(self._target), options=CHANNEL_OPTIONS)
+        self._channel: grpc.Channel = open_channel(grpc, self._target, credentials(self._target, tls))
         self._closed = False
         self._stub = ClassificationServiceStub(self._channel)
         self._retry = Retry()

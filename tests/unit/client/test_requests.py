@@ -66,6 +66,7 @@ def test_no_images_take_no_call() -> None:
         ("localhost:8081", "dns:///localhost:8081"),
         ("dns:///gateway:8081", "dns:///gateway:8081"),
         ("unix:/run/gateway", "unix:/run/gateway"),
+        ("https://gateway:443", "dns:///gateway:443"),
         ("ipv4:127.0.0.1:1,127.0.0.1:2", "ipv4:127.0.0.1:1,127.0.0.1:2"),
     ],
 )
@@ -82,6 +83,8 @@ def test_host_and_port_are_resolved_by_dns(target: str, name: str) -> None:
         ("::1", "[::1]:8081"),
         ("[::1]", "[::1]:8081"),
         ("[::1]:9", "[::1]:9"),
+        ("https://gateway.example", "https://gateway.example:443"),
+        ("https://gateway.example:8081/", "https://gateway.example:8081"),
         ("unix:/run/gateway", "unix:/run/gateway"),
     ],
 )
@@ -94,7 +97,7 @@ def test_the_port_may_be_left_out(target: str, address: str) -> None:
     ("target", "said"),
     [
         ("http://localhost:8080", "web address"),
-        ("https://a", "web address"),
+        ("https://localhost/x", "host and a port"),
         ("", "host and a port"),
         (":8081", "host and a port"),
         ("a:", "host and a port"),
