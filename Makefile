@@ -32,6 +32,21 @@ help: ## Show this text
 	@.venv-modelkit/bin/python -m pip -qq install --constraint constraints.txt $(EDITABLE) --editable '.[modelkit]' --group slow
 	@touch $@
 
+.venv-chart/stamp: pyproject.toml constraints.txt
+	@echo "Setting up .venv-chart ..."
+	@test -x .venv-chart/bin/python || { $(need_python) && $(PYTHON) -m venv .venv-chart; }
+	@.venv-chart/bin/python -m pip --disable-pip-version-check -qq install --constraint constraints.txt pip
+	@.venv-chart/bin/python -m pip -qq install --constraint constraints.txt $(EDITABLE) --editable '.[cluster]' --group chart
+	@touch $@
+
+# Checkov pins much of what it uses, so it shares nothing with the rest.
+.venv-checkov/stamp: pyproject.toml
+	@echo "Setting up .venv-checkov ..."
+	@test -x .venv-checkov/bin/python || { $(need_python) && $(PYTHON) -m venv .venv-checkov; }
+	@.venv-checkov/bin/python -m pip --disable-pip-version-check -qq install --upgrade pip
+	@.venv-checkov/bin/python -m pip -qq install --group policies
+	@touch $@
+
 setup: .venv/dev.stamp ## Make the development environment
 
 up: .venv/run.stamp ## Start the cluster on this machine and classify a photograph
@@ -69,6 +84,9 @@ e2e: setup ## Run the end-to-end tests only
 test-slow: .venv-modelkit/stamp ## Run the tests that need PyTorch
 	.venv-modelkit/bin/pytest tests/slow $(ARGS)
 
+check-chart: .venv-chart/stamp .venv-checkov/stamp ## Hold every scenario of the Helm chart against schemas, policies and rules
+	@.venv-chart/bin/python -m tools.chart $(ARGS)
+
 gen: setup ## Generate the Python code of protos/, docs/settings.md, the chart's schema, rules and dashboards
 	$(BIN)/buf format --write
 	$(BIN)/python tools/generate_protos.py
@@ -90,4 +108,4 @@ format: setup ## Format the code
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-.PHONY: help setup up down check test unit e2e test-slow gen check-dashboards bench format
+.PHONY: help setup up down check check-chart test unit e2e test-slow gen check-dashboards bench format
