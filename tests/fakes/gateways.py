@@ -46,6 +46,8 @@ class Gateway:
     """Set when the process is told to stop."""
     hops: Hops
     grpc_port: int
+    registry: CollectorRegistry
+    """Counts its RPCs, as a server and as a client."""
 
     @property
     def http_port(self) -> int:
@@ -106,7 +108,7 @@ async def running_gateway(
         url = f"http://127.0.0.1:{http.port}"
         client = await enter(httpx.AsyncClient(base_url=url, timeout=10, trust_env=False, transport=transport))
         channel = await enter(connected(server.port, wait=tls is None))  # with TLS it leads nowhere
-        gateway = Gateway(readiness, app, http, client, channel, draining, hops, server.port)
+        gateway = Gateway(readiness, app, http, client, channel, draining, hops, server.port, registry)
         if ready:
             await gateway.becomes(ready=True, within_s=5)
         yield gateway
