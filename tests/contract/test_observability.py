@@ -38,8 +38,8 @@ def test_every_process_is_scraped() -> None:
         for name in found["names"]
     }
 
-    ours = {(name, 9464) for name in ("gateway", "preprocess", "inference", "postprocess")}
-    assert ours | {("triton", 8002)} == scraped
+    ours = {(f"{name}-metrics", 9464) for name in ("gateway", "preprocess", "inference", "postprocess")}
+    assert ours | {("triton-metrics", 8002)} == scraped
 
 
 def test_traces_go_on_to_jaeger() -> None:
