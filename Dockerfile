@@ -2,6 +2,7 @@
 #
 # A machine behind a proxy or a mirror gives its settings to the build, and none of them gets into an image:
 #   --secret id=pip.conf,src=FILE    pip's settings
+#   --secret id=apt.conf,src=FILE    apt's settings, which only builders need
 #   --secret id=ca.crt,src=FILE      the certificates to trust, all of them in one file
 #   --build-arg PYTHON_IMAGE=NAME    the base image, from elsewhere
 ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm
@@ -46,7 +47,9 @@ FROM base AS tools
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_QUIET=1
 WORKDIR /build
 # hadolint ignore=DL3008,DL3009
-RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends binutils busybox-static
+RUN --mount=type=secret,id=apt.conf,target=/etc/apt/apt.conf \
+    --mount=type=secret,id=ca.crt,target=/etc/ssl/certs/ca-certificates.crt \
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends binutils busybox-static
 COPY constraints.txt ./
 RUN --mount=type=cache,target=/tmp/.cache/pip \
     --mount=type=secret,id=pip.conf,target=/etc/pip.conf \

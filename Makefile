@@ -32,19 +32,9 @@ help: ## Show this text
 	@.venv-modelkit/bin/python -m pip -qq install --constraint constraints.txt $(EDITABLE) --editable '.[modelkit]' --group slow
 	@touch $@
 
-.venv-chart/stamp: pyproject.toml constraints.txt
-	@echo "Setting up .venv-chart ..."
-	@test -x .venv-chart/bin/python || { $(need_python) && $(PYTHON) -m venv .venv-chart; }
-	@.venv-chart/bin/python -m pip --disable-pip-version-check -qq install --constraint constraints.txt pip
-	@.venv-chart/bin/python -m pip -qq install --constraint constraints.txt $(EDITABLE) --editable '.[cluster]' --group chart
-	@touch $@
-
-# Checkov pins much of what it uses, so it shares nothing with the rest.
-.venv-checkov/stamp: pyproject.toml
-	@echo "Setting up .venv-checkov ..."
-	@test -x .venv-checkov/bin/python || { $(need_python) && $(PYTHON) -m venv .venv-checkov; }
-	@.venv-checkov/bin/python -m pip --disable-pip-version-check -qq install --upgrade pip
-	@.venv-checkov/bin/python -m pip -qq install --group policies
+.venv-containers/stamp: tools/containers/requirements.txt
+	@test -x .venv-containers/bin/python || { $(need_python) && $(PYTHON) -m venv .venv-containers; }
+	@.venv-containers/bin/python -m pip --disable-pip-version-check -qq install --requirement $<
 	@touch $@
 
 setup: .venv/dev.stamp ## Make the development environment
@@ -81,11 +71,14 @@ unit: setup ## Run the unit tests only (seconds)
 e2e: setup ## Run the end-to-end tests only
 	$(BIN)/pytest tests/e2e $(ARGS)
 
+images: .venv/run.stamp .venv-containers/stamp ## Build every image and print its size
+	$(BIN)/python -m tools.containers build
+
+e2e-containers: .venv/run.stamp .venv-containers/stamp ## Build the images, run compose and prove what it promises
+	$(BIN)/python -m tools.containers e2e
+
 test-slow: .venv-modelkit/stamp ## Run the tests that need PyTorch
 	.venv-modelkit/bin/pytest tests/slow $(ARGS)
-
-check-chart: .venv-chart/stamp .venv-checkov/stamp ## Hold every scenario of the Helm chart against schemas, policies and rules
-	@.venv-chart/bin/python -m tools.chart $(ARGS)
 
 gen: setup ## Generate the Python code of protos/, docs/settings.md, the chart's schema, rules and dashboards
 	$(BIN)/buf format --write
@@ -108,4 +101,4 @@ format: setup ## Format the code
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-.PHONY: help setup up down check check-chart test unit e2e test-slow gen check-dashboards bench format
+.PHONY: help setup up down check test unit e2e images e2e-containers test-slow gen check-dashboards bench format

@@ -22,17 +22,20 @@ REPOSITORY = Path("/models")
 ENDPOINTS = TritonEndpoints(grpc_port=8001, metrics_port=8002, host="0.0.0.0")  # noqa: S104 (the container's own network)
 EVERY_MODEL = "*"
 CHECK_TIMEOUT_S = 2
+OTLP_ENDPOINT = "TRIPTYCH_OTLP_ENDPOINT"
+"""The variable that the services read as well."""
 
 
-def command(runtime: TritonRuntime, flags: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+def command(runtime: TritonRuntime, flags: Sequence[str], otlp_endpoint: str = "") -> tuple[list[str], dict[str, str]]:
     """Returns the command line of Triton, and the variables that it needs beside those of the container.
 
     Args:
         runtime: where Triton is installed.
         flags: more of Triton's own. Without `--load-model` among them it loads every model of the repository.
+        otlp_endpoint: where traces are sent; without it nothing is traced.
     """
     models = [] if any(flag.startswith("--load-model") for flag in flags) else [EVERY_MODEL]
-    argv, variables = triton_command(runtime, REPOSITORY, ENDPOINTS, models)
+    argv, variables = triton_command(runtime, REPOSITORY, ENDPOINTS, models, otlp_endpoint=otlp_endpoint)
     del variables[MODEL_CACHE]  # there is no place for it: the root is read-only
     return [*argv, *flags], variables
 
@@ -70,7 +73,8 @@ def main(arguments: Sequence[str]) -> int | str:
     """Runs Triton, or asks how it is. Returns the exit code, or what is wrong."""
     if list(arguments) == ["--check"]:
         return check()
-    return asyncio.run(run(*command(ensure_runtime(RUNTIME), arguments)))
+    otlp_endpoint = os.environ.get(OTLP_ENDPOINT, "")  # noqa: TID251 (this image has none of the settings' packages)
+    return asyncio.run(run(*command(ensure_runtime(RUNTIME), arguments, otlp_endpoint)))
 
 
 if __name__ == "__main__":

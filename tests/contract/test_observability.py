@@ -30,7 +30,7 @@ def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
 
 
 def test_every_process_is_scraped() -> None:
-    """Each service is a name to be looked up, so that all its replicas are found, at its own port."""
+    """Each service has a name on one network, by which all its replicas are found, once, at its own port."""
     scraped = {
         (name, found["port"])
         for job in _read("prometheus.yml")["scrape_configs"]

@@ -38,3 +38,12 @@ def test_nothing_is_written_beside_the_program() -> None:
     """No cache of compiled models is asked for: the root of the container is read-only."""
     _, variables = command(RUNTIME, [])
     assert {"PATH", "LC_ALL", "LD_LIBRARY_PATH"} == variables.keys()
+
+
+def test_traces_go_where_those_of_the_services_go() -> None:
+    """Told where the collector is, it traces with the flags of the local cluster."""
+    endpoints = TritonEndpoints(grpc_port=8001, metrics_port=8002)
+    local, _ = triton_command(RUNTIME, REPOSITORY, endpoints, ["*"], otlp_endpoint="http://collector:4318")
+    flags, _ = command(RUNTIME, [], "http://collector:4318")
+    expected = [flag for flag in local if flag.startswith("--trace-config")]
+    assert expected == [flag for flag in flags if flag.startswith("--trace-config")] != []

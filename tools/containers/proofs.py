@@ -1,0 +1,220 @@
+"""What is shown of the running project, a function for each."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from urllib.request import Request, urlopen
+
+from tools.containers.command import CommandError
+from tools.containers.images import LIMITS_MB, ROOT, image_name, size_line, size_mb
+from tools.containers.project import STOP_TIMEOUT_S, Project, ProofError, until
+from triptych import Client
+
+PHOTOGRAPH = ROOT / "examples" / "chelsea.png"
+LABEL = "tiger cat"
+STAGES = ("preprocess", "inference", "postprocess")
+SERVICES = ("triton", *STAGES, "gateway")
+USER = 10001
+METRICS_PORTS = {"triton": 8002}
+METRICS_PORT = 9464
+WORK = {
+    "gateway": ("triptych_requests_total", ""),
+    "preprocess": ("grpc_server_started_total", '"PreprocessImages"'),
+    "inference": ("grpc_server_started_total", '"PredictLogits"'),
+    "postprocess": ("grpc_server_started_total", '"RankLabels"'),
+    "triton": ("nv_inference_exec_count", ""),
+}
+"""Metric that grows when a replica gets work, and text in its labels."""
+
+MIN_READY_S = 3
+"""Pause before the next replica is restarted, as `minReadySeconds` of a Deployment: that one caller has found a replica
+says nothing of the others, who look for new ones every second."""
+
+INSIDE = """
+import json, os, pathlib
+status = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())
+def writable(path):
+    try:
+        pathlib.Path(path, "probe").write_text("")
+    except OSError:
+        return False
+    return True
+print(json.dumps({
+    "user": os.getuid(), "group": os.getgid(),
+    "capabilities": [int(status[name], 16) for name in ("CapEff", "CapPrm", "CapBnd")],
+    "no_new_privileges": int(status["NoNewPrivs"]), "seccomp": int(status["Seccomp"]),
+    "writable": [path for path in ("/", "/app", "/opt", "/etc", "/models", "/tmp") if writable(path)],
+    "tools": [each for each in ("pip", "gcc", "cc", "make", "curl") if any(
+        os.access(f"{folder}/{each}", os.X_OK) for folder in os.environ["PATH"].split(":"))],
+}))
+"""
+REACHES = """
+import socket, sys
+for host, port in (("inference", 8081), ("postprocess", 8081), ("triton", 8001), ("1.1.1.1", 443), *{others}):
+    try:
+        socket.create_connection((host, port), 1)
+    except OSError:
+        continue
+    print(host, port)
+"""
+
+
+def sizes(project: Project) -> str:
+    """No image is larger than it may be."""
+    found = {target: size_mb(project.engine, target) for target in LIMITS_MB}
+    table = "\n".join(f"    {size_line(target, size)}" for target, size in found.items())
+    if too_large := [target for target, size in found.items() if size > LIMITS_MB[target]]:
+        raise ProofError(f"too large: {', '.join(too_large)}\n{table}")
+    return table
+
+
+def health(project: Project) -> None:
+    """Every service becomes healthy."""
+    project.wait_until_healthy(*SERVICES)
+
+
+def http(project: Project) -> None:
+    """The photograph is classified over the published HTTP port."""
+    _expect_label(classify_http(project))
+
+
+def grpc(project: Project) -> None:
+    """The photograph is classified over the published gRPC port, by the client that users have."""
+    with Client(project.address(8081)) as client:
+        _expect_label(client.classify(PHOTOGRAPH, top_k=1).best.label)
+
+
+def hardening(project: Project) -> None:
+    """Each process is nobody: no root, no capability, nothing to write to but /tmp, no tools to build or fetch with."""
+    expected = {
+        "user": USER,
+        "group": USER,
+        "capabilities": [0, 0, 0],
+        "no_new_privileges": 1,
+        "seccomp": 2,  # a filter
+        "writable": ["/tmp"],  # noqa: S108 (the one place)
+        "tools": [],
+    }
+    for service in SERVICES:
+        found = json.loads(project.python(project.containers(service)[0], INSIDE))
+        if found != expected:
+            raise ProofError(f"{service}: {found}, not {expected}")
+
+
+def isolation(project: Project) -> None:
+    """The service that takes pictures apart reaches no other service, by name or by address, and nothing outside."""
+    addresses = [
+        (network["IPAddress"], port)
+        for service, port in (("inference", 8081), ("postprocess", 8081), ("triton", 8001))
+        for network in project.engine.inspect(project.containers(service)[0])["NetworkSettings"]["Networks"].values()
+    ]
+    (preprocess,) = project.containers("preprocess")
+    if reached := project.python(preprocess, REACHES.format(others=addresses)):
+        raise ProofError(f"preprocess reaches {reached.split()}")
+
+
+def crash(project: Project) -> str:
+    """A service that is killed comes back, and requests are answered again."""
+    (container,) = project.containers("preprocess")
+    pid = int(project.engine.inspect(container)["State"]["Pid"])
+    try:
+        os.kill(pid, signal.SIGKILL)  # as when memory runs out; an engine's own kill counts as the user's wish
+    except (PermissionError, ProcessLookupError):
+        project.engine("kill", container)
+    try:
+        until(partial(project.engine.healthy, container), f"{container} is back", 15)
+        how = "its restart policy"
+    except ProofError:
+        project.up()
+        how = "another `up`"
+    project.wait_until_healthy("preprocess", "gateway")
+    until(lambda: _answers(project), "requests are answered again", 30)
+    return f"    brought back by {how}"
+
+
+def scaling(project: Project) -> None:
+    """A second replica of a service gets its share of the work, and the first keeps its own."""
+    project.scale("preprocess", 2)
+    project.wait_until_healthy("preprocess")
+    with load(project):
+        for container in project.containers("preprocess"):
+            wait_for_work(project, "preprocess", container)
+
+
+def rolling_restart(project: Project) -> str:
+    """Each of two replicas of each service, Triton and gateway too, is restarted under load: no request is lost.
+
+    The load comes over gRPC from callers who know the gateways' common name and send each request once.
+    """
+    for service in SERVICES:
+        project.scale(service, 2)
+    project.wait_until_healthy(*SERVICES)
+    with load(project) as outcomes:
+        for service in reversed(SERVICES):
+            for container in project.containers(service):
+                wait_for_work(project, service, container)
+                project.restart(container)
+                wait_for_work(project, service, container)
+                time.sleep(MIN_READY_S)
+    if set(outcomes) != {"answered"}:
+        raise ProofError(f"of the requests under way: {outcomes}")
+    return f"    {outcomes['answered']} requests, all answered, while {2 * len(SERVICES)} containers were restarted"
+
+
+PROOFS: tuple[Callable[[Project], str | None], ...] = (
+    *(health, sizes, http, grpc, hardening, isolation),
+    *(crash, scaling, rolling_restart),
+)
+
+
+@contextmanager
+def load(project: Project) -> Iterator[dict[str, int]]:
+    """Puts load on the gateways while the context is open; then the yielded dict says what came of the requests."""
+    outcomes: dict[str, int] = {}
+    name = f"{project.name}-load"
+    mounts = [f"{ROOT / path}:/load/{path.rpartition('/')[2]}:ro" for path in ("tools/containers/load.py", "examples")]
+    volumes = [word for mount in mounts for word in ("--volume", mount)]
+    options = ["--detach", "--name", name, "--network", f"{project.name}_edge", "--entrypoint", "python", *volumes]
+    program = ("/load/load.py", "dns:///gateway:8081", f"/load/examples/{PHOTOGRAPH.name}", LABEL)
+    project.engine("run", *options, image_name("gateway"), *program)
+    try:
+        yield outcomes
+        project.engine("stop", "--time", str(2 * STOP_TIMEOUT_S), name)
+        outcomes.update(json.loads(project.engine("logs", name)))
+    finally:
+        project.engine("rm", "--force", name)
+
+
+def wait_for_work(project: Project, service: str, container: str) -> None:
+    """Waits until a replica gets work."""
+    metric, having = WORK[service]
+
+    def done() -> float:
+        return project.metric(container, METRICS_PORTS.get(service, METRICS_PORT), metric, having)
+
+    before = done()
+    until(lambda: done() > before, f"{container} gets work", 30)
+
+
+def classify_http(project: Project) -> str:
+    """Returns the label that the HTTP API gives the photograph."""
+    url = f"http://{project.address(8080)}/api/v1/classify?top_k=1"
+    request = Request(url, PHOTOGRAPH.read_bytes(), {"Content-Type": "image/png"})
+    with urlopen(request, timeout=20) as response:  # noqa: S310
+        return str(json.load(response)["predictions"][0]["label"])
+
+
+def _answers(project: Project) -> bool:
+    try:
+        return classify_http(project) == LABEL
+    except (OSError, CommandError):
+        return False
+
+
+def _expect_label(label: str) -> None:
+    if label != LABEL:
+        raise ProofError(f"the photograph shows a {LABEL}, not a {label}")
