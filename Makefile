@@ -32,6 +32,21 @@ help: ## Show this text
 	@.venv-modelkit/bin/python -m pip -qq install --constraint constraints.txt $(EDITABLE) --editable '.[modelkit]' --group slow
 	@touch $@
 
+.venv-chart/stamp: pyproject.toml constraints.txt
+	@echo "Setting up .venv-chart ..."
+	@test -x .venv-chart/bin/python || { $(need_python) && $(PYTHON) -m venv .venv-chart; }
+	@.venv-chart/bin/python -m pip --disable-pip-version-check -qq install --constraint constraints.txt pip
+	@.venv-chart/bin/python -m pip -qq install --constraint constraints.txt $(EDITABLE) --editable '.[cluster]' --group chart
+	@touch $@
+
+# Checkov pins much of what it uses, so it shares nothing with the rest.
+.venv-checkov/stamp: pyproject.toml
+	@echo "Setting up .venv-checkov ..."
+	@test -x .venv-checkov/bin/python || { $(need_python) && $(PYTHON) -m venv .venv-checkov; }
+	@.venv-checkov/bin/python -m pip --disable-pip-version-check -qq install --upgrade pip
+	@.venv-checkov/bin/python -m pip -qq install --group policies
+	@touch $@
+
 .venv-containers/stamp: tools/containers/requirements.txt
 	@test -x .venv-containers/bin/python || { $(need_python) && $(PYTHON) -m venv .venv-containers; }
 	@.venv-containers/bin/python -m pip --disable-pip-version-check -qq install --requirement $<
@@ -80,6 +95,9 @@ e2e-containers: .venv/run.stamp .venv-containers/stamp ## Build the images, run 
 test-slow: .venv-modelkit/stamp ## Run the tests that need PyTorch
 	.venv-modelkit/bin/pytest tests/slow $(ARGS)
 
+check-chart: .venv-chart/stamp .venv-checkov/stamp ## Hold every scenario of the Helm chart against schemas, policies and rules
+	@.venv-chart/bin/python -m tools.chart $(ARGS)
+
 gen: setup ## Generate the Python code of protos/, docs/settings.md, the chart's schema, rules and dashboards
 	$(BIN)/buf format --write
 	$(BIN)/python tools/generate_protos.py
@@ -101,4 +119,4 @@ format: setup ## Format the code
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-.PHONY: help setup up down check test unit e2e images e2e-containers test-slow gen check-dashboards bench format
+.PHONY: help setup up down check check-chart test unit e2e images e2e-containers test-slow gen check-dashboards bench format

@@ -97,7 +97,7 @@ class SecureChannel:
         self._pem = tls.pem
         self._channel = self._open()
         self._next: grpc.aio.Channel | None = None
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: dict[asyncio.Task[None], grpc.aio.Channel] = {}
 
     def unary_unary(self, *args: Any, **kwargs: Any) -> Callable[..., Any]:
         """Returns a method as a channel of gRPC does."""
@@ -117,12 +117,13 @@ class SecureChannel:
 
     async def close(self, grace: float | None = None) -> None:
         """Ends every connection."""
-        for channel in filter(None, (self._channel, self._next)):
-            await channel.close(grace)
-        for task in self._closing:
+        replaced = dict(self._closing)
+        for task in replaced:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        for channel in filter(None, (self._channel, self._next, *replaced.values())):
+            await channel.close(grace)
 
     def _method(self, kind: str, args: Any, kwargs: Any) -> Callable[..., Any]:
         bound: tuple[grpc.aio.Channel | None, Any] = (None, None)
@@ -154,8 +155,8 @@ class SecureChannel:
 
     def _close(self, channel: grpc.aio.Channel) -> None:
         task = asyncio.create_task(channel.close(CLOSE_GRACE_S))
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._closing[task] = channel
+        task.add_done_callback(lambda done: self._closing.pop(done, None))
 
 
 def _connected(channel: grpc.aio.Channel) -> bool:

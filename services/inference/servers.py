@@ -49,10 +49,8 @@ class TritonServers:
         self._leaving: list[Triton] = []
 
     def __iter__(self) -> Iterator[Triton]:
-        """Iterates over the servers that take requests now."""
-        yield from self._listed
-        for found in self._found.values():
-            yield from found.values()
+        """Iterates over the servers that take requests now; any thread may."""
+        return iter([*self._listed, *(server for found in self._found.values() for server in list(found.values()))])
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

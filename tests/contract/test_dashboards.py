@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from tools.dashboards.pages import FOLDER, outdated
-from tools.dashboards.queries import filled, metrics
+from tools.dashboards.pages import FILES, FOLDER, outdated
+from tools.dashboards.queries import expressions, filled, metrics, of_dashboard, of_rules
 
+ROOT = Path(__file__).parents[2]
+RULES = sorted((FILES / "rules").glob("*.yaml"))
 PAGES = sorted(FOLDER.glob("*.json"))
 every_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 
@@ -85,3 +87,16 @@ def test_a_variable_that_nobody_fills_in_is_an_error() -> None:
     """A query with it would be proved for nothing."""
     with pytest.raises(ValueError, match="unknown variable"):
         filled("rate(a_total[$__range])")
+
+
+@pytest.mark.parametrize("path", [*PAGES, *RULES], ids=lambda path: path.stem)
+def test_what_is_asked_for_is_documented(path: Path) -> None:
+    """Each metric that a panel or a rule reads has its line in docs/metrics.md, or is recorded by a rule."""
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    documented = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) | {"up", "ALERTS"}
+    recorded = {asked.expr for rules in RULES for asked in of_rules(rules)}
+    exprs = expressions(path) if path in RULES else (asked.expr for asked in of_dashboard(path))
+    read = {name for expr in exprs for name in metrics(expr) if not name.startswith("process_")}
+    known = documented | recorded | {f"{name}_{part}" for name in documented for part in ("bucket", "sum", "count")}
+
+    assert set() == read - known

@@ -29,6 +29,7 @@ from gateway.tiers import open_tiers
 from servicekit.health import Readiness
 from servicekit.metrics import RpcMetrics
 from servicekit.server import GrpcServer, background
+from servicekit.tls import Tls
 from triptych.classification.v1.classification_service_pb2_grpc import add_ClassificationServiceServicer_to_server
 
 
@@ -45,6 +46,8 @@ class Gateway:
     """Set when the process is told to stop."""
     hops: Hops
     grpc_port: int
+    registry: CollectorRegistry
+    """Counts its RPCs, as a server and as a client."""
 
     @property
     def http_port(self) -> int:
@@ -75,7 +78,7 @@ def _settings(behind: Neighbours, values: dict[str, Any]) -> GatewaySettings:
 
 @asynccontextmanager
 async def running_gateway(
-    behind: Neighbours, *, ready: bool = True, serve_http: bool = True, **values: Any
+    behind: Neighbours, *, ready: bool = True, serve_http: bool = True, tls: Tls | None = None, **values: Any
 ) -> AsyncIterator[Gateway]:
     """Runs a gateway in front of `behind` while the context is open; further values are settings."""
     settings = _settings(behind, values)
@@ -92,9 +95,9 @@ async def running_gateway(
         classifier = Classifier(Answering(tiers, directory, pipeline, cache), settings.limits, settings.max_in_flight)
         servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining)
         register = partial(add_ClassificationServiceServicer_to_server, servicer)
-        server = GrpcServer(settings, [SERVICE], register, edge=True, metrics=RpcMetrics("server", registry))
+        server = GrpcServer(settings, [SERVICE], register, edge=True, metrics=RpcMetrics("server", registry), tls=tls)
         app = create_app(settings, classifier, directory, readiness)
-        http = HttpServer(settings, app)
+        http = HttpServer(settings, app, tls)
         await server.start()
         stack.push_async_callback(server.drain)
         if serve_http:  # its end takes a fifth of a second
@@ -104,8 +107,8 @@ async def running_gateway(
         transport = httpx.AsyncHTTPTransport(verify=False)
         url = f"http://127.0.0.1:{http.port}"
         client = await enter(httpx.AsyncClient(base_url=url, timeout=10, trust_env=False, transport=transport))
-        channel = await enter(connected(server.port))
-        gateway = Gateway(readiness, app, http, client, channel, draining, hops, server.port)
+        channel = await enter(connected(server.port, wait=tls is None))  # with TLS it leads nowhere
+        gateway = Gateway(readiness, app, http, client, channel, draining, hops, server.port, registry)
         if ready:
             await gateway.becomes(ready=True, within_s=5)
         yield gateway

@@ -58,10 +58,11 @@ async def running_server(
 
 
 @asynccontextmanager
-async def connected(port: int) -> AsyncIterator[grpc.aio.Channel]:
+async def connected(port: int, *, wait: bool = True) -> AsyncIterator[grpc.aio.Channel]:
     """Opens a plain channel to a port and waits until it is connected."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        await asyncio.wait_for(channel.channel_ready(), 5)
+        if wait:
+            await asyncio.wait_for(channel.channel_ready(), 5)
         yield channel
 
 

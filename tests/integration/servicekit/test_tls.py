@@ -12,6 +12,7 @@ import grpc
 import pytest
 import trustme
 from fakes.certificates import HERE, Folder, expired
+from fakes.processes import running_process
 from fakes.scripted import SERVICE, ScriptedService
 from fakes.servers import eventually, link_target, opened, running_server
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -301,3 +302,16 @@ async def _dripping(port: int, content: bytes) -> None:
         pass
     finally:
         writer.close()
+
+
+async def test_a_process_without_its_certificate_ends_with_a_sentence(world: World) -> None:
+    """It names the variable, and there is no traceback."""
+    world.server.key.unlink()
+    async with running_process("fakes.draining_server", world.path, **world.server.settings()) as process:
+        code = await process.process.wait()
+    last = process.log.read_text().splitlines()[-1]
+
+    assert (1, f"draining: TRIPTYCH_TLS_KEY_FILE: {world.server.key} cannot be read: No such file or directory.") == (
+        code,
+        last,
+    )

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -33,12 +33,13 @@ from fakes.triton import (
     refusing,
     slow,
 )
-from prometheus_client import CollectorRegistry
+from prometheus_client import REGISTRY, CollectorRegistry
 from structlog.testing import capture_logs
 
 from servicekit.health import Readiness
 from servicekit.manifest import Manifest
 from services.inference.failures import RowOutcomes
+from services.inference.metrics import PoolCollector
 from services.inference.pool import CONDITION, TritonPool
 from services.inference.servers import TritonServers
 from services.inference.servicer import InferenceServicer
@@ -633,3 +634,56 @@ async def test_outcomes_of_rows_are_counted_and_logged(service: Service, triton:
         line["rows"],
         line["of"],
     )
+
+
+async def test_a_scrape_sees_servers_and_versions(service: Service, triton: FakeTriton) -> None:
+    """Each server is ready or not, each published version too, with its instances, as it is at that moment."""
+    registry = CollectorRegistry()
+    registry.register(PoolCollector(service.pool, {"tiny": TINY}))
+    version = {"model": "tiny", "version": "2"}
+
+    def found() -> tuple[float | None, ...]:
+        return (
+            registry.get_sample_value("triptych_triton_ready", {"server": triton.target}),
+            registry.get_sample_value("triptych_triton_in_flight_requests", {"server": triton.target}),
+            sum(sample.value for sample in _samples(registry, "triptych_model_version_ready", version)),
+            sum(sample.value for sample in _samples(registry, "triptych_triton_instances", version)),
+        )
+
+    await eventually(lambda: len(service.pool.loaded()) == 2)
+    assert (1, 0, 1) == found()[:3]
+    instances = found()[3]
+    await triton.stop()
+    await service.becomes(ready=False)
+
+    assert (0, 0, 0, 0) == found()
+    assert instances is not None
+    assert instances >= 1
+
+
+def _samples(registry: CollectorRegistry, name: str, labels: dict[str, str]) -> Iterator[Any]:
+    return (
+        sample
+        for metric in registry.collect()
+        for sample in metric.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+async def test_calls_to_triton_are_counted(service: Service) -> None:
+    """Each is one begun and one ended among the process's calls to neighbours, whoever else made some."""
+    labels = {"grpc_type": "unary", "grpc_service": "inference.GRPCInferenceService", "grpc_method": "ModelInfer"}
+
+    def counted() -> tuple[float, float]:
+        value = REGISTRY.get_sample_value
+        return (
+            value("grpc_client_started_total", labels) or 0.0,
+            value("grpc_client_handled_total", {**labels, "grpc_code": "OK"}) or 0.0,
+        )
+
+    await eventually(lambda: len(service.pool.loaded()) == 2)  # so that no examination is counted
+    before = counted()
+    await service.predict()
+    started, handled = counted()
+
+    assert (1, 1) == (started - before[0], handled - before[1])

@@ -196,6 +196,7 @@ def _waiting() -> int:
 async def test_a_full_queue_refuses_at_once() -> None:
     """One in work and two waiting are the limit; the fourth is told when to come back."""
     gate = _Gate()
+    shed = _shed()
     with Decoder(1, 2) as decoder:
         accepted = [asyncio.ensure_future(decoder.run(gate.jobs())) for _ in range(3)]
         await asyncio.sleep(0)
@@ -205,6 +206,11 @@ async def test_a_full_queue_refuses_at_once() -> None:
 
     assert isinstance(refusal, ResourceExhausted)
     assert 0.5 == refusal.retry_after_s
+    assert 1 == _shed() - shed
+
+
+def _shed() -> float:
+    return REGISTRY.get_sample_value("triptych_shed_total", {"limit": "decode_queue"}) or 0.0
 
 
 async def test_a_full_queue_refuses_only_what_is_too_much() -> None:
@@ -230,9 +236,11 @@ async def test_a_batch_is_shared_by_all_threads() -> None:
         batch = asyncio.ensure_future(decoder.run([*gate.jobs(3), Job(lambda: _decoded(7), 5), *gate.jobs()]))
         for _ in range(3):
             await asyncio.to_thread(gate.entered.acquire)
+        threads = [REGISTRY.get_sample_value(f"triptych_preprocess_{name}threads") for name in ("busy_", "")]
         gate.opened.set()
         results = await batch
 
+    assert [3, 3] == threads
     assert [1, 1, 1, 7, 1] == [result.decoded.width_px for result in results if isinstance(result, Timed)]
 
 

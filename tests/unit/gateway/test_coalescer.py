@@ -639,3 +639,33 @@ def test_everybody_gets_what_is_theirs(
 
     assert echo.most_under_way <= messages
     assert all(sorted(set(order)) == order for order in echo.order.values())
+
+
+async def test_what_waits_is_told() -> None:
+    """Items that have not left are counted, the first one's wait is told, and so are the messages under way."""
+    wire = _Wire()
+    held = await wire.held()
+    before = (wire.coalescer.waiting(), wire.coalescer.oldest_s(), wire.coalescer.under_way())
+    call = wire.asks("a", "b")
+    await _turns()
+    during = (wire.coalescer.waiting(), wire.coalescer.oldest_s() > 0, wire.coalescer.under_way())
+    wire.sent[0].answered()
+    await _turns()
+    wire.sent[1].answered()
+    await asyncio.gather(held, call)
+
+    assert ((0, 0.0, 1), (2, True, 1)) == (before, during)
+    assert (0, 0.0) == (wire.coalescer.waiting(), wire.coalescer.oldest_s())
+
+
+async def test_each_message_tells_how_long_its_first_item_waited() -> None:
+    """One number a message, of the item that asked first."""
+    heard: list[float] = []
+
+    async def send(_key: str, items: Sequence[str], _timeout_s: float) -> Sequence[str]:
+        return items
+
+    coalescer: Coalescer[str, str, str] = Coalescer(send, len, Bounds(4, 100, lambda: 1), heard.append)
+    await asyncio.gather(coalescer.run("k", ["a"]), coalescer.run("k", ["b"]))
+
+    assert [True] == [0 <= each < LONG_S for each in heard]

@@ -1,5 +1,7 @@
 """Files with certificates: what is wrong with them is told by variable, and a broken new one changes nothing."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -184,3 +186,11 @@ def test_the_allowed_callers_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIPTYCH_TLS_ALLOWED_CALLERS", "gateway, gateway.default.svc,")
 
     assert ("gateway", "gateway.default.svc") == ServiceSettings.load().tls_allowed_callers
+
+
+def test_without_tls_nothing_reads_certificates() -> None:
+    """What a process imports loads no cryptography."""
+    program = "import sys, servicekit.server, gateway.service; print('cryptography' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert "False" == done.stdout.strip()

@@ -1,0 +1,118 @@
+"""Holds every object against the schema of its kind: Kubernetes' own of each version, or a custom resource's."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tools.chart.manifests import Finding, Manifest, Rendering, named
+
+VERSIONS = ("1.33", "1.34", "1.35", "1.36", "1.37")
+TYPED: Mapping[tuple[str, str], str] = {
+    **{
+        ("monitoring.coreos.com/v1", kind): "prometheus_operator.v1"
+        for kind in ("ServiceMonitor", "PodMonitor", "PrometheusRule")
+    },
+    **{("keda.sh/v1alpha1", kind): "keda.v1alpha1" for kind in ("ScaledObject", "TriggerAuthentication")},
+    **{("cert-manager.io/v1", kind): "cert_manager.v1" for kind in ("Certificate", "Issuer")},
+}
+"""Modules of cloudcoil.models with the classes of custom resources."""
+GATEWAY_API = Path(__file__).parent / "gateway-api.yaml"
+SINCE: Mapping[str, str] = {"resource.k8s.io/v1": "1.34"}
+"""The first Kubernetes that has a group's version, where an older one of our range has not."""
+IMAGE_VOLUMES = "1.35"
+"""The first Kubernetes that mounts images by default."""
+
+
+def accepted(rendering: Rendering, version: str) -> Iterator[Finding]:
+    """Every object is one that this version of Kubernetes, or the custom resource's definition, accepts."""
+    for item in rendering.objects:
+        if is_custom(item):
+            message = custom(item)
+        elif _before(version, SINCE.get(item["apiVersion"], "1.0")):
+            message = None
+        else:
+            message = native(item, version)
+        if message:
+            yield Finding(named(item), f"Kubernetes {version}: {message}")
+
+
+def needs(rendering: Rendering) -> str:
+    """Returns the oldest Kubernetes of our range that has everything a rendering uses."""
+    wanted = [SINCE.get(item["apiVersion"], VERSIONS[0]) for item in rendering.objects]
+    images = any("image" in volume for workload in rendering.workloads for volume in workload.pod.get("volumes") or ())
+    return max([*wanted, IMAGE_VOLUMES if images else VERSIONS[0]], key=_number)
+
+
+def is_custom(item: Manifest) -> bool:
+    """Returns whether the object is a custom resource."""
+    group = item["apiVersion"].partition("/")[0]
+    return ("." in group and not group.endswith(".k8s.io")) or group == "gateway.networking.k8s.io"
+
+
+def native(item: Manifest, version: str) -> str | None:
+    """Returns what Kubernetes' own schema has against the object."""
+    import kubernetes_validate  # noqa: PLC0415 (only .venv-chart has it)
+
+    try:
+        kubernetes_validate.validate(dict(item), version, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return f"{'.'.join(str(part) for part in error.path)}: {error.message[:300]}"
+    except kubernetes_validate.SchemaNotFoundError:
+        return f"has no {item['apiVersion']} {item['kind']}"
+    return None
+
+
+def custom(item: Manifest) -> str | None:
+    """Returns what the definition of a custom resource has against the object."""
+    if item["apiVersion"].startswith("gateway.networking.k8s.io/"):
+        return _against_schema(item)
+    module = TYPED.get((item["apiVersion"], item["kind"]))
+    if module is None:
+        return f"nothing here knows {item['apiVersion']} {item['kind']}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of code that we neither wrote nor call
+        model = getattr(import_module(f"cloudcoil.models.{module}"), item["kind"])
+    try:
+        known = model.model_validate(item).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    except ValueError as error:
+        return str(error)
+    return next((f"{path} is no field of a {item['kind']}" for path in unknown(item, known)), None)
+
+
+def unknown(given: Any, known: Any, path: str = "") -> Iterator[str]:
+    """Yields the paths of fields that were given and that the model did not take."""
+    if isinstance(given, Mapping) and isinstance(known, Mapping):
+        for key, value in given.items():
+            if key not in known and value is not None:
+                yield f"{path}.{key}".lstrip(".")
+            else:
+                yield from unknown(value, known.get(key), f"{path}.{key}")
+    elif isinstance(given, list) and isinstance(known, list):
+        for index, (one, other) in enumerate(zip(given, known, strict=False)):
+            yield from unknown(one, other, f"{path}[{index}]")
+
+
+def _against_schema(item: Manifest) -> str | None:
+    import jsonschema  # noqa: PLC0415 (only .venv-chart has it)
+
+    schemas = yaml.safe_load(GATEWAY_API.read_text())
+    if item["kind"] not in schemas["kinds"]:
+        return f"nothing here knows the Gateway API's {item['kind']}"
+    if item["apiVersion"] != "gateway.networking.k8s.io/v1":
+        return f"is {item['apiVersion']}: the standard channel has v1"
+    schema = {"definitions": schemas["definitions"], **schemas["kinds"][item["kind"]]}
+    found = jsonschema.Draft7Validator(schema).iter_errors(item["spec"])
+    error = jsonschema.exceptions.best_match(found)
+    return f"spec.{'.'.join(str(part) for part in error.path)}: {error.message[:300]}" if error else None
+
+
+def _before(version: str, other: str) -> bool:
+    return _number(version) < _number(other)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
