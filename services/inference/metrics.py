@@ -8,7 +8,6 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from servicekit.manifest import Manifest
-from services.inference.catalog import merge, state_of
 from services.inference.pool import TritonPool
 
 
@@ -37,14 +36,22 @@ class PoolCollector(Collector):
         labels = ("model", "version", "backend")
         ready = _gauge("triptych_model_version_ready", "1 while a published version can answer, else 0.", *labels)
         instances = _gauge("triptych_triton_instances", "Batches that are computed at the same time, at most.", *labels)
-        loaded = merge(dict(server.versions) for server in self._pool.servers())
         for manifest in self._manifests.values():
             for version in manifest.versions:
-                state = state_of(manifest, version, loaded)
-                values = [manifest.name, version, state.backend]
-                ready.add_metric(values, float(not state.problem))
-                instances.add_metric(values, state.instances)
+                for backend, count in self._instances(manifest.name, version).items():
+                    values = [manifest.name, version, backend]
+                    ready.add_metric(values, float(count > 0))
+                    instances.add_metric(values, count)
         return ready, instances
+
+    def _instances(self, model: str, version: str) -> Mapping[str, int]:
+        """Returns the instances that a version has, by backend: more than one when servers run it differently."""
+        found: dict[str, int] = {}
+        for server in self._pool.servers():
+            loaded = server.versions.get((model, version))
+            if loaded is not None and not loaded.problem:
+                found[loaded.backend] = found.get(loaded.backend, 0) + loaded.instances
+        return found or {"": 0}
 
 
 def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:

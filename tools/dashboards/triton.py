@@ -43,7 +43,7 @@ _STATE = [
     stat(
         "Instances",
         "Batches that can be computed at the same time, over all models and servers.",
-        f"sum(max by (namespace, model, version) (triptych_triton_instances{{{MODEL}}}))",
+        f"sum(max by (namespace, model, version, backend) (triptych_triton_instances{{{MODEL}}}))",
     ),
     stat(
         "Waiting",
@@ -90,6 +90,16 @@ _WORK = [
         "reqps",
     ),
     Panel(
+        "Instances by backend",
+        "What runs each version, and how many batches at a time. Two backends for one version: some server fell back.",
+        [
+            Query(
+                f"max by (model, version, backend) (triptych_triton_instances{{{MODEL}}})",
+                "{{model}} {{version}} {{backend}}",
+            )
+        ],
+    ),
+    Panel(
         "Rows by outcome",
         "Images as the inference service counts them: OK, or the reason of their error.",
         [
@@ -99,13 +109,11 @@ _WORK = [
             )
         ],
         "ops",
-        width=12,
     ),
     Panel(
         "In work at each server",
         "As the inference services count it; the least busy server gets the next request, so these should be alike.",
         [Query(f"sum by (server) (triptych_triton_in_flight_requests{{{NAMESPACE}}})", "{{server}}")],
-        width=12,
     ),
 ]
 
