@@ -66,9 +66,15 @@ class Cluster:
         except httpx.TransportError:
             return False
 
-    def post(self, content: bytes, media_type: str = "image/png", query: str = "") -> httpx.Response:
-        """Classifies a raw body."""
-        headers = {"Content-Type": media_type}
+    def log_lines(self) -> list[dict[str, Any]]:
+        """Returns what our own processes have logged."""
+        files = (self.state_dir / "logs").glob("*.log")
+        lines = (line for file in files for line in file.read_text().splitlines() if line.startswith("{"))
+        return [json.loads(line) for line in lines]
+
+    def post(self, content: bytes, media_type: str = "image/png", query: str = "", **more: str) -> httpx.Response:
+        """Classifies a raw body; `more` are headers."""
+        headers = {"Content-Type": media_type, **more}
         return httpx.post(f"{self.http}/api/v1/classify{query}", content=content, headers=headers, timeout=30)
 
 

@@ -4,9 +4,10 @@ It fakes what a collector does with traces: it keeps them in memory, for tests t
 """
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -47,28 +48,43 @@ class Seen:
 
 
 class Collector:
-    """Is a collector on a free port; `url` is what TRIPTYCH_OTLP_ENDPOINT takes."""
+    """Is a collector on a free port."""
 
     def __init__(self, status: int = 200) -> None:
         """Says what it answers."""
         self.status = status
         self.spans: list[Seen] = []
         self.messages = 0
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._port = 0
+        self._server: _Server | None = None
+
+    @property
+    def url(self) -> str:
+        """Returns what TRIPTYCH_OTLP_ENDPOINT takes."""
+        return f"http://127.0.0.1:{self._port}"
 
     @contextmanager
     def running(self) -> Iterator["Collector"]:
         """Listens while the context is open."""
-        thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+        self.back()
         try:
             yield self
         finally:
+            self.away()
+
+    def back(self) -> None:
+        """Listens, on the same port as before if there was one."""
+        self._server = _Server(("127.0.0.1", self._port), _handler(self))
+        self._port = self._server.server_port
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def away(self) -> None:
+        """Hangs up, and listens no more."""
+        if self._server is not None:
             self._server.shutdown()
+            self._server.hang_up()
             self._server.server_close()
-            thread.join()
+            self._server = None
 
     def trace(self, trace_id: str) -> list[Seen]:
         """Returns the spans of a trace, the first to begin first; its parent before one that began at the same time."""
@@ -88,6 +104,28 @@ class Collector:
         self.messages += 1
         if self.status == 200:
             self.spans += _from_protobuf(body) if media_type == PROTOBUF else _from_json(body)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self._connections: set[socket.socket] = set()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """Ends what idle clients keep open."""
+        for connection in list(self._connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 def _handler(collector: Collector) -> type[BaseHTTPRequestHandler]:

@@ -30,6 +30,7 @@ from servicekit.health import Readiness
 from servicekit.metrics import RpcMetrics
 from servicekit.server import GrpcServer, background
 from servicekit.tls import Tls
+from servicekit.tracing import Tracer
 from triptych.classification.v1.classification_service_pb2_grpc import add_ClassificationServiceServicer_to_server
 
 
@@ -78,7 +79,13 @@ def _settings(behind: Neighbours, values: dict[str, Any]) -> GatewaySettings:
 
 @asynccontextmanager
 async def running_gateway(
-    behind: Neighbours, *, ready: bool = True, serve_http: bool = True, tls: Tls | None = None, **values: Any
+    behind: Neighbours,
+    *,
+    ready: bool = True,
+    serve_http: bool = True,
+    tls: Tls | None = None,
+    tracer: Tracer | None = None,
+    **values: Any,
 ) -> AsyncIterator[Gateway]:
     """Runs a gateway in front of `behind` while the context is open; further values are settings."""
     settings = _settings(behind, values)
@@ -93,11 +100,12 @@ async def running_gateway(
         pipeline = Pipeline(hops, directory)
         cache = ResultCache(settings.result_cache_bytes, 300) if settings.result_cache_bytes else None
         classifier = Classifier(Answering(tiers, directory, pipeline, cache), settings.limits, settings.max_in_flight)
-        servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining)
+        servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining, tracer)
         register = partial(add_ClassificationServiceServicer_to_server, servicer)
-        server = GrpcServer(settings, [SERVICE], register, edge=True, metrics=RpcMetrics("server", registry), tls=tls)
+        metrics = RpcMetrics("server", registry)
+        server = GrpcServer(settings, [SERVICE], register, edge=True, metrics=metrics, tracer=tracer, tls=tls)
         app = create_app(settings, classifier, directory, readiness)
-        http = HttpServer(settings, app, tls)
+        http = HttpServer(settings, app, tls, tracer)
         await server.start()
         stack.push_async_callback(server.drain)
         if serve_http:  # its end takes a fifth of a second

@@ -20,6 +20,7 @@ from servicekit.metrics import RpcMetrics
 from servicekit.server import GrpcServer, background
 from servicekit.service import Register
 from servicekit.status import to_item
+from servicekit.tracing import Tracer
 from triptych.inference.v1 import inference_service_pb2 as inference_pb
 from triptych.inference.v1 import inference_service_pb2_grpc as inference_grpc
 from triptych.inference.v1 import model_pb2
@@ -97,6 +98,7 @@ class Neighbour:
         self.metadata: list[dict[str, Any]] = []
         self.cancelled = 0
         self.port = self.link_port = 0
+        self.tracer: Tracer | None = None
         self.linked = False
         """Whether it is to be reached over links."""
         self._stack = AsyncExitStack()
@@ -113,7 +115,11 @@ class Neighbour:
     async def start(self) -> None:
         """Listens, on the same ports as before if there were any."""
         server = GrpcServer(
-            settings(port=self.port), [self.service], self.register(), metrics=RpcMetrics("server", CollectorRegistry())
+            settings(port=self.port),
+            [self.service],
+            self.register(),
+            metrics=RpcMetrics("server", CollectorRegistry()),
+            tracer=self.tracer,
         )
         await server.start()
         await server.start_link(self.link_port)
@@ -257,13 +263,14 @@ def model(name: str, *versions: str, state: model_pb2.ModelState = model_pb2.MOD
 class Neighbours:
     """Are the three services."""
 
-    def __init__(self, *, linked: bool = False) -> None:
-        """Says whether they are to be reached over links, or over gRPC."""
+    def __init__(self, *, linked: bool = False, tracer: Tracer | None = None) -> None:
+        """Says whether they are to be reached over links, or over gRPC, and what begins their spans."""
         self.preprocess = FakePreprocess()
         self.inference = FakeInference()
         self.postprocess = FakePostprocess()
         for each in self.all:
             each.linked = linked
+            each.tracer = tracer
 
     @property
     def all(self) -> tuple[Neighbour, Neighbour, Neighbour]:

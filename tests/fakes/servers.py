@@ -17,6 +17,7 @@ from servicekit.server import GrpcServer, background
 from servicekit.service import Register
 from servicekit.settings import MIB, ProcessSettings
 from servicekit.tls import Tls
+from servicekit.tracing import Tracer
 
 
 def settings(**values: Any) -> ProcessSettings:
@@ -32,6 +33,7 @@ async def running_server(
     readiness: Readiness | None = None,
     edge: bool = False,
     metrics: RpcMetrics | None = None,
+    tracer: Tracer | None = None,
     parcels: bool = False,
     link_port: int = 0,
     tls: Tls | None = None,
@@ -45,6 +47,7 @@ async def running_server(
         register,
         edge=edge,
         metrics=metrics,
+        tracer=tracer,
         parcels=parcels,
         tls=tls or USUAL.tls,
     )

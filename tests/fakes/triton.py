@@ -100,6 +100,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         self.failed = 0
         self.requests: list[Any] = []
         self.deadlines_s: list[float] = []
+        self.traceparents: list[str | None] = []
+        """What each request brought of a trace; the real one would trace every request that brings one."""
         self.cancelled = 0
         self.port = 0
         self._server: grpc.aio.Server | None = None
@@ -192,6 +194,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         else:
             self.requests.append(request)
             self.deadlines_s.append(context.time_remaining())
+            self.traceparents.append(dict(context.invocation_metadata() or ()).get("traceparent"))
         try:
             await self._hang()
             response = await self.answer(request, self._response(request), context)

@@ -107,3 +107,18 @@ def test_the_engine_is_told_its_threads() -> None:
     _, env = triton_command(RUNTIME, Path("/models"), ENDPOINTS, ["cats"], "3")
     assert {"PATH", "LC_ALL", "LD_LIBRARY_PATH", "OPENVINO_CACHE", "OPENVINO_THREADS"} == env.keys()
     assert "3" == env["OPENVINO_THREADS"]
+
+
+def test_traces_only_what_comes_with_a_trace() -> None:
+    """With a collector, Triton sends the spans of requests that carry a context, and of no others; else none at all."""
+    argv, _ = triton_command(RUNTIME, Path("/models"), ENDPOINTS, ["cats"], otlp_endpoint="http://collector:4318/")
+
+    assert [
+        "--trace-config=mode=opentelemetry",
+        "--trace-config=level=TIMESTAMPS",
+        "--trace-config=rate=0",
+        "--trace-config=opentelemetry,url=http://collector:4318/v1/traces",
+        "--trace-config=opentelemetry,resource=service.name=triptych-triton",
+        "--trace-config=opentelemetry,bsp_schedule_delay=1000",
+    ] == [flag for flag in argv if "--trace" in flag]
+    assert [] == [flag for flag in _flags() if "--trace" in flag]

@@ -4,6 +4,7 @@ import contextvars
 import math
 
 import pytest
+from fakes.spans import HOSTILE, SAMPLED
 
 from servicekit import context
 
@@ -126,3 +127,30 @@ def test_a_deadline_lasts_as_long_as_its_block() -> None:
         assert -1 >= context.time_left_s()
 
     assert math.inf == context.time_left_s()
+
+
+@pytest.mark.parametrize("given", HOSTILE.values(), ids=HOSTILE)
+def test_a_trace_that_is_none_is_replaced(given: str) -> None:
+    """What is malformed, too long or several begins a trace of its own, which nobody asked to record."""
+    got = context.accept("one", given)
+
+    assert (True, False) == (got.fresh, got.sampled)
+    assert 55 == len(got.traceparent)
+    assert "0af7651916cd43dd" not in got.traceparent.lower()
+
+
+def test_a_trace_that_comes_twice_is_none() -> None:
+    """Which of two were meant nobody knows, so neither counts; other headers may come twice."""
+    twice = [("a", "1"), ("traceparent", SAMPLED), ("a", "2"), ("traceparent", SAMPLED)]
+
+    assert {"a": "2"} == context.headers(twice)
+    assert {"a": "2", "traceparent": SAMPLED} == context.headers(twice[:3])
+
+
+def test_further_work_for_a_caller_without_a_trace_gets_its_own() -> None:
+    """The request id stays, and so does the trace of a caller who has one."""
+    fresh, given = context.accept("one", None), context.accept("two", SAMPLED)
+
+    assert fresh.trace_id != fresh.another().trace_id
+    assert "one" == fresh.another().request_id
+    assert given is given.another()

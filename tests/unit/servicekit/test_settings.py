@@ -51,6 +51,9 @@ def test_settings_are_frozen() -> None:
         ("TRIPTYCH_MAX_TIMEOUT_S", "0", "greater than 0"),
         ("TRIPTYCH_MAX_MESSAGE_BYTES", "10", "greater than or equal to"),
         ("TRIPTYCH_COLOR", "green", "'red' or 'blue'"),
+        ("TRIPTYCH_OTLP_ENDPOINT", "collector:4318", "http://collector:4318"),
+        ("TRIPTYCH_OTLP_ENDPOINT", "http://me:secret@collector", "http://collector:4318"),
+        ("TRIPTYCH_TRACE_SAMPLE_RATIO", "2", "less than or equal to 1"),
     ],
 )
 def test_an_error_names_the_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str, why: str) -> None:
