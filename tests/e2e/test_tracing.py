@@ -1,6 +1,7 @@
 """Traces of the whole cluster, as a collector gets them: every process, the real Triton among them."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import grpc
@@ -16,6 +17,9 @@ from triptych.classification.v1.classification_pb2 import Image
 CAT = (PHOTOGRAPHS / "chelsea.png").read_bytes()
 SPANS = 16
 """Of a request for one picture."""
+GONE, BACK = [f"{number}" * 32 for number in range(4, 9)], "a" * 32
+ASKED = {TRACE, "1" * 32, "3" * 32, *GONE, BACK}
+"""What these tests want traced."""
 TRITON: Tree = (
     "triton: InferRequest",
     [("triton: efficientnet_lite0", [("triton: compute", [])])],
@@ -29,6 +33,11 @@ class Traced:
     cluster: Cluster
     collector: Collector
     colocated: bool
+
+    def waits_for(self, trace_id: str) -> None:
+        """Waits until all spans of a trace have come, or long enough that what has come can be looked at."""
+        with suppress(AssertionError):
+            until(lambda: len(self.collector.trace(trace_id)) >= SPANS, within_s=15)
 
     def tree(self, request: str) -> list[Tree]:
         """Returns what is expected of a traced request that begins with a span of this name."""
@@ -77,7 +86,7 @@ def test_a_trace_over_grpc_has_every_step(traced: Traced) -> None:
     """From the caller's step down to Triton's queue and compute, each has the right parent."""
     _asks(traced.cluster, _traceparent(TRACE))
 
-    until(lambda: len(traced.collector.trace(TRACE)) == SPANS, within_s=20)
+    traced.waits_for(TRACE)
     assert traced.tree("ClassificationService/Classify") == traced.collector.tree(TRACE, PARENT)
     (model,) = traced.collector.named(TRACE, "triton: efficientnet_lite0")
     (compute,) = traced.collector.named(TRACE, "triton: compute")
@@ -91,7 +100,7 @@ def test_a_trace_over_http_has_every_step(traced: Traced) -> None:
     trace_id = "1" * 32
     assert 200 == traced.cluster.post(CAT, traceparent=_traceparent(trace_id)).status_code
 
-    until(lambda: len(traced.collector.trace(trace_id)) == SPANS, within_s=20)
+    traced.waits_for(trace_id)
     assert traced.tree("POST /api/v1/classify") == traced.collector.tree(trace_id, PARENT)
     steps = {span.span_id for span in traced.collector.trace(trace_id)}
     lines = [line for line in traced.cluster.log_lines() if line.get("trace_id") == trace_id]
@@ -107,22 +116,22 @@ def test_who_is_not_traced_leaves_nothing(traced: Traced) -> None:
         _asks(traced.cluster, _traceparent(quiet, "00"))
     _asks(traced.cluster, _traceparent(after))
 
-    until(lambda: len(traced.collector.trace(after)) == SPANS, within_s=20)
+    traced.waits_for(after)
     assert [] == traced.collector.trace(quiet)
-    assert {TRACE, "1" * 32, after} >= {span.trace_id for span in traced.collector.spans}
+    assert ASKED >= {span.trace_id for span in traced.collector.spans}
 
 
 def test_requests_go_on_without_the_collector(traced: Traced) -> None:
     """A collector that is away is told of once, and costs no request; when it is back, traces arrive again."""
     traced.collector.away()
-    for number in range(5):
-        _asks(traced.cluster, _traceparent(f"{number + 4}" * 32))
+    for trace_id in GONE:
+        _asks(traced.cluster, _traceparent(trace_id))
     until(lambda: any("lost until" in line["event"] for line in traced.cluster.log_lines()), within_s=30)
     traced.collector.back()
 
     def arrives() -> bool:
-        _asks(traced.cluster, _traceparent("a" * 32))
-        return bool(traced.collector.trace("a" * 32))
+        _asks(traced.cluster, _traceparent(BACK))
+        return bool(traced.collector.trace(BACK))
 
     until(arrives, within_s=30)
     told = [line["service"] for line in traced.cluster.log_lines() if "lost until" in line["event"]]

@@ -100,7 +100,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         self.failed = 0
         self.requests: list[Any] = []
         self.deadlines_s: list[float] = []
-        self.traceparents: list[str | None] = []
+        self.traceparents: list[str | bytes | None] = []
         """What each request brought of a trace; the real one would trace every request that brings one."""
         self.cancelled = 0
         self.port = 0

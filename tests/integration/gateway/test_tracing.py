@@ -106,7 +106,7 @@ async def test_who_is_not_traced_leaves_nothing(
 ) -> None:
     """Neither at the gateway nor behind it is there a span, and the services are told so."""
     await _asks(gateway, traceparent=traceparent)
-    assert 200 == await _posts(gateway, **({"traceparent": traceparent} if traceparent else {}))
+    assert 200 == await _posts(gateway, traceparent=traceparent)
 
     assert [] == spans.ended
     assert {"00"} == {told["traceparent"][-2:] for each in behind.all for told in each.metadata}
@@ -266,8 +266,7 @@ async def test_an_answer_from_another_request_is_linked(behind: Neighbours, span
         return response
 
     behind.preprocess.answer = waits
-    values = {"serve_http": False, "result_cache_bytes": 2**20}
-    async with running_gateway(behind, tracer=spans.tracer(), **values) as gateway:
+    async with running_gateway(behind, serve_http=False, tracer=spans.tracer(), result_cache_bytes=2**20) as gateway:
         first = asyncio.ensure_future(_asks(gateway, "a", _other("1")))
         await eventually(lambda: len(behind.preprocess.requests) == 1)
         second = asyncio.ensure_future(_asks(gateway, "a", _other("2")))
