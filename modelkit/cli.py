@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from modelkit.catalog import IMPORTS, Importable, ModelkitMissingError
+from modelkit.data.cli import app as data_app
 from modelkit.gate import GateError
 from modelkit.publish import PublishError, set_default
 from modelkit.variants import NoPhotographsError
@@ -15,6 +16,7 @@ Repository = Annotated[Path, typer.Option(help="Folder of the model repository."
 REPOSITORY = Path("triton_models")
 
 app = typer.Typer(help="Import and quantise models in a Triton model repository.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
 
 
 @app.callback()

@@ -1,0 +1,147 @@
+"""Probable label errors: labels that a model, trained on the other images, finds hard to believe.
+
+cleanlab decides, by confident learning: it needs no threshold, and allows for classes that are often confused.
+"""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from modelkit.data.features import Features
+from modelkit.data.records import NO_LABEL, DataError, Track, untracked
+
+FOLDS = 5
+_ITERATIONS = 60
+MAX_PROBABILITIES_BYTES = 8 * 2**30
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Beliefs:
+    """Is what a model that did not see an image in training believes of it."""
+
+    positions: npt.NDArray[np.intp]
+    """Images judged, `[m]`."""
+    probabilities: Floats
+    """`[m, labels]`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """Is an image whose label is probably wrong."""
+
+    position: int
+    believed: int
+    """The label that the model believes in."""
+    given_probability: float
+    """Of the label that the image has."""
+    believed_probability: float
+
+
+def cross_validated(features: Features, seed: int, track: Track = untracked) -> Beliefs:
+    """Trains a cheap model on the thumbnails, `FOLDS` times, and asks each about the images it was not shown.
+
+    Labels with fewer images than folds are left out: nothing can be learned about them.
+    """
+    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 -- seconds to import, and only needed here
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+    from sklearn.model_selection import StratifiedKFold  # noqa: PLC0415
+
+    labels = features.labels
+    positions = _judged(features)
+    known, given = np.unique(labels[positions], return_inverse=True)
+    probabilities = np.zeros((len(positions), int(labels.max(initial=0)) + 1), np.float32)
+    if len(known) < 2:
+        return Beliefs(positions[:0], probabilities[:0])
+    pixels = _pixels(features, positions)
+    folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(pixels, given))
+    for train, held_out in track(folds, "judge labels", FOLDS):
+        model = LogisticRegression(C=0.1, max_iter=_ITERATIONS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # close to the optimum is enough to doubt a label
+            model.fit(pixels[train], given[train])
+        probabilities[np.ix_(held_out, known)] = model.predict_proba(pixels[held_out])
+    return Beliefs(positions, probabilities)
+
+
+def suspects(beliefs: Beliefs, labels: npt.NDArray[np.int64]) -> list[Suspect]:
+    """Returns the images whose labels are probably wrong, the least believed first.
+
+    Args:
+        beliefs: of a model about images that it did not see in training.
+        labels: of all images, `[n]`.
+    """
+    from cleanlab.filter import find_label_issues  # noqa: PLC0415 -- seconds to import, and only needed here
+
+    given = labels[beliefs.positions]
+    known, numbers = np.unique(given, return_inverse=True)
+    if len(known) < 2:
+        return []
+    probabilities = beliefs.probabilities[:, known].astype(np.float64)
+    probabilities /= np.maximum(probabilities.sum(axis=1, keepdims=True), 1e-12)
+    issues = find_label_issues(numbers, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)
+    best = probabilities.argmax(axis=1)
+    return [
+        Suspect(
+            position=int(beliefs.positions[index]),
+            believed=int(known[best[index]]),
+            given_probability=float(probabilities[index, numbers[index]]),
+            believed_probability=float(probabilities[index, best[index]]),
+        )
+        for index in issues
+    ]
+
+
+def read_probabilities(file: Path, features_ids: list[str], labels: int) -> Beliefs:
+    """Reads probabilities that a model gave: a NumPy file `.npz` with `ids` `[m]` and `probabilities` `[m, labels]`.
+
+    The model must not have been trained on the images that it judges.
+
+    Raises:
+        DataError: the file is not such a file, or knows none of the images.
+    """
+    ids, probabilities = _load(file)
+    if probabilities.ndim != 2 or probabilities.shape != (len(ids), labels):
+        raise DataError(
+            f"{file}: probabilities have the shape {probabilities.shape}; it must be ({len(ids)}, {labels})"
+        )
+    if not np.isfinite(probabilities).all() or (probabilities < 0).any() or (probabilities > 1).any():
+        raise DataError(f"{file}: probabilities lie between 0 and 1")
+    rows = {str(each): index for index, each in enumerate(ids)}
+    found = [(position, rows[each]) for position, each in enumerate(features_ids) if each in rows]
+    if not found:
+        raise DataError(f"{file}: ids: none of the {len(ids)} is an image of this data set")
+    positions, chosen = zip(*found, strict=True)
+    return Beliefs(np.array(positions, np.intp), probabilities[list(chosen)].astype(np.float32))
+
+
+def _load(file: Path) -> tuple[npt.NDArray[np.str_], Floats]:
+    try:
+        if file.stat().st_size > MAX_PROBABILITIES_BYTES:
+            raise DataError(f"{file} is longer than {MAX_PROBABILITIES_BYTES} bytes, the limit")
+        with np.load(file, allow_pickle=False) as opened:
+            return opened["ids"].astype(np.str_), opened["probabilities"].astype(np.float32)
+    except (OSError, ValueError, KeyError, EOFError, AttributeError) as error:
+        raise DataError(f"{file} is no .npz file with ids and probabilities: {error}") from error
+
+
+def _judged(features: Features) -> npt.NDArray[np.intp]:
+    labels = features.labels
+    readable = np.ones(len(labels), bool)
+    readable[list(features.problems)] = False
+    usable = readable & (labels != NO_LABEL)
+    counts = np.bincount(labels[usable], minlength=1)
+    enough = usable & (counts[np.maximum(labels, 0)] >= FOLDS) if usable.any() else usable
+    return np.nonzero(enough)[0]
+
+
+def _pixels(features: Features, positions: npt.NDArray[np.intp]) -> Floats:
+    """Returns the thumbnails as rows; of grey pictures one channel says all."""
+    thumbnails = features.thumbnails[positions]
+    grey = bool((thumbnails == thumbnails[..., :1]).all())
+    chosen = thumbnails[..., :1] if grey else thumbnails
+    return chosen.reshape(len(positions), -1).astype(np.float32) / np.float32(255)
