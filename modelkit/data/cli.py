@@ -104,6 +104,71 @@ def show_data(
             typer.echo(f"{sheet}: a row for each label")
 
 
+@app.command("clean")
+def clean_data(
+    name: Name,
+    version: Version = "latest",
+    drop: Annotated[
+        str, typer.Option(help="Kinds of findings to drop, with commas; by default nothing is, there is just a report.")
+    ] = "",
+    near: Annotated[
+        float, typer.Option(min=0, max=1, help="Correlation from which pictures are nearly equal; 0 compares none.")
+    ] = 0.997,
+    probabilities: Annotated[
+        Path | None,
+        typer.Option(help="Out-of-sample probabilities of a model (.npz); by default a cheap one is trained."),
+    ] = None,
+    label_errors: Annotated[bool, typer.Option(help="Look for probable label errors.")] = True,
+    seed: Annotated[int, typer.Option(help="Of the cheap model's folds.")] = 0,
+    report: Annotated[Path | None, typer.Option(help="Where to write the report (.html).")] = None,
+    root: Root = ROOT,
+) -> None:
+    """Finds unreadable, equal, nearly equal, leaking, odd and wrongly labelled images; reports with pictures."""
+    with telling_errors():
+        from modelkit.data import cleaning
+        from modelkit.data.findings import Kind
+        from modelkit.data.progress import shown
+        from modelkit.data.store import open_dataset
+
+        words = {word.strip() for word in drop.split(",") if word.strip()}
+        if words - set(Kind):
+            raise DataError(f"--drop {', '.join(sorted(words - set(Kind)))}: there are {', '.join(Kind)}")
+        dataset = open_dataset(root, name, version)
+        look = cleaning.Look(near or None, label_errors, probabilities, seed)
+        features, findings = cleaning.inspect(dataset, look, shown)
+        for kind in Kind:
+            typer.echo(f"{kind:<16}{sum(each.kind is kind for each in findings):>8,}")
+        path = report or dataset.folder.parent / f"clean-{dataset.manifest.version}.html"
+        cleaning.write_report(path, dataset, features, findings)
+        typer.echo(f"report: {path}")
+        if words:
+            cleaned = cleaning.drop(dataset, look, findings, {Kind(word) for word in words}, shown)
+            tell(cleaned.folder, cleaned.count())
+
+
+@app.command("split")
+def split_data(
+    name: Name,
+    val: Annotated[float, typer.Option(min=0, help="For validation: a fraction below 1, or a count.")],
+    test: Annotated[float, typer.Option(min=0, help="For testing; 0 keeps the test images there are.")] = 0,
+    seed: Annotated[int, typer.Option(help="Another seed, another choice.")] = 0,
+    near: Annotated[
+        float, typer.Option(min=0, max=1, help="Correlation from which pictures stay together; 0 compares none.")
+    ] = 0.997,
+    version: Version = "latest",
+    root: Root = ROOT,
+) -> None:
+    """Puts images into splits: alike in each label, nearly equal ones together, and stable when images are added."""
+    with telling_errors():
+        from modelkit.data.progress import shown
+        from modelkit.data.splitting import Shares, split
+        from modelkit.data.store import open_dataset
+
+        dataset = split(open_dataset(root, name, version), Shares(val, test, seed, near or None), shown)
+        tell(dataset.folder, dataset.count())
+        typer.echo(", ".join(f"{each} {dataset.count(each):,}" for each in Split))
+
+
 def tell(folder: Path, count: int) -> None:
     """Says where a new version is."""
     typer.echo(f"{folder.parent.name} {folder.name}: {count:,} images in {folder}")

@@ -8,8 +8,8 @@ from modelkit.data.records import Record, Split, Track, untracked
 from modelkit.data.store import Dataset
 from modelkit.data.writing import Work, writing
 
-Change = Callable[[Record, Split], tuple[Record, Split] | None]
-"""Says what becomes of an image; None drops it. The same image always becomes the same."""
+Change = Callable[[int, Record, Split], tuple[Record, Split] | None]
+"""Says what becomes of an image, which has a position; None drops it. The same image always becomes the same."""
 
 Parameters = dict[str, str | int | float | bool | None]
 
@@ -29,10 +29,10 @@ def derive(parent: Dataset, command: str, parameters: Parameters, change: Change
     work = Work(manifest.name, parent.labels, manifest.source, manifest.license, made)
     with writing(root_of(parent), work) as writer:
         consumed = int(writer.state.get("consumed", 0))
-        for index, (record, split) in enumerate(track(parent.placed(), f"write {command}", parent.count()), start=1):
-            changed = change(record, split) if index > consumed else None
+        for index, (record, split) in enumerate(track(parent.placed(), f"write {command}", parent.count())):
+            changed = change(index, record, split) if index >= consumed else None
             if changed:
-                writer.add(*changed, lambda index=index: {"consumed": index})  # type: ignore[misc]
+                writer.add(*changed, lambda index=index: {"consumed": index + 1})  # type: ignore[misc]
         return writer.finish(manifest.refused)
 
 

@@ -3,7 +3,6 @@
 cleanlab decides, by confident learning: it needs no threshold, and allows for classes that are often confused.
 """
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,10 @@ from modelkit.data.features import Features
 from modelkit.data.records import NO_LABEL, DataError, Track, untracked
 
 FOLDS = 5
-_ITERATIONS = 60
+_COMPONENTS = 1000
+_GAMMA = 12.8
+"""Of the kernel, times the number of pixels: the closed form on top of it takes a twentieth of the time of a logistic
+regression on the pixels, and is right more often."""
 MAX_PROBABILITIES_BYTES = 8 * 2**30
 
 Floats = npt.NDArray[np.float32]
@@ -47,9 +49,10 @@ def cross_validated(features: Features, seed: int, track: Track = untracked) -> 
 
     Labels with fewer images than folds are left out: nothing can be learned about them.
     """
-    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 -- seconds to import, and only needed here
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis  # noqa: PLC0415 -- seconds to import
+    from sklearn.kernel_approximation import Nystroem  # noqa: PLC0415
     from sklearn.model_selection import StratifiedKFold  # noqa: PLC0415
+    from sklearn.pipeline import make_pipeline  # noqa: PLC0415
 
     labels = features.labels
     positions = _judged(features)
@@ -60,10 +63,10 @@ def cross_validated(features: Features, seed: int, track: Track = untracked) -> 
     pixels = _pixels(features, positions)
     folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(pixels, given))
     for train, held_out in track(folds, "judge labels", FOLDS):
-        model = LogisticRegression(C=0.1, max_iter=_ITERATIONS)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # close to the optimum is enough to doubt a label
-            model.fit(pixels[train], given[train])
+        components = min(_COMPONENTS, len(train))
+        kernel = Nystroem(gamma=_GAMMA / pixels.shape[1], n_components=components, random_state=seed)
+        model = make_pipeline(kernel, LinearDiscriminantAnalysis(solver="lsqr", shrinkage=1e-4))
+        model.fit(pixels[train], given[train])
         probabilities[np.ix_(held_out, known)] = model.predict_proba(pixels[held_out])
     return Beliefs(positions, probabilities)
 
@@ -96,7 +99,7 @@ def suspects(beliefs: Beliefs, labels: npt.NDArray[np.int64]) -> list[Suspect]:
     ]
 
 
-def read_probabilities(file: Path, features_ids: list[str], labels: int) -> Beliefs:
+def read_probabilities(file: Path, known: list[str], given: npt.NDArray[np.int64], labels: int) -> Beliefs:
     """Reads probabilities that a model gave: a NumPy file `.npz` with `ids` `[m]` and `probabilities` `[m, labels]`.
 
     The model must not have been trained on the images that it judges.
@@ -112,7 +115,7 @@ def read_probabilities(file: Path, features_ids: list[str], labels: int) -> Beli
     if not np.isfinite(probabilities).all() or (probabilities < 0).any() or (probabilities > 1).any():
         raise DataError(f"{file}: probabilities lie between 0 and 1")
     rows = {str(each): index for index, each in enumerate(ids)}
-    found = [(position, rows[each]) for position, each in enumerate(features_ids) if each in rows]
+    found = [(position, rows[each]) for position, each in enumerate(known) if each in rows and given[position] >= 0]
     if not found:
         raise DataError(f"{file}: ids: none of the {len(ids)} is an image of this data set")
     positions, chosen = zip(*found, strict=True)
