@@ -98,6 +98,9 @@ test-slow: .venv-modelkit/stamp ## Run the tests that need PyTorch
 check-chart: .venv-chart/stamp .venv-checkov/stamp ## Hold every scenario of the Helm chart against schemas, policies and rules
 	@.venv-chart/bin/python -m tools.chart $(ARGS)
 
+check-chart-pods: .venv-chart/stamp ## Run the chart's pods with podman and classify a photograph
+	@.venv-chart/bin/python -m tools.chart.play
+
 gen: setup ## Generate the Python code of protos/, docs/settings.md, the chart's schema, rules and dashboards
 	$(BIN)/buf format --write
 	$(BIN)/python tools/generate_protos.py
@@ -119,4 +122,4 @@ format: setup ## Format the code
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-.PHONY: help setup up down check check-chart test unit e2e images e2e-containers test-slow gen check-dashboards bench format
+.PHONY: help setup up down check check-chart check-chart-pods test unit e2e images e2e-containers test-slow gen check-dashboards bench format
