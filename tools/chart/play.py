@@ -26,7 +26,7 @@ SCENARIO = "dev-cpu"
 IMAGES = ("gateway", "preprocess", "inference", "postprocess", "triton-cpu", "models")
 STATE = ROOT / ".triptych" / "containers"
 PHOTOGRAPH = ROOT / "tests" / "photographs" / "chelsea.png"
-LABEL = "Egyptian cat"
+LABEL = "tiger cat"
 PATIENCE_S = 120
 ASK = """
 import sys, grpc
