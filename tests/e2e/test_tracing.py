@@ -37,7 +37,7 @@ class Traced:
     def waits_for(self, trace_id: str) -> None:
         """Waits until all spans of a trace have come, or long enough that what has come can be looked at."""
         with suppress(AssertionError):
-            until(lambda: len(self.collector.trace(trace_id)) >= SPANS, within_s=15)
+            until(lambda: len(self.collector.trace(trace_id)) >= SPANS, within_s=40)
 
     def tree(self, request: str) -> list[Tree]:
         """Returns what is expected of a traced request that begins with a span of this name."""
