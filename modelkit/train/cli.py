@@ -1,0 +1,124 @@
+"""The commands below `triptych model` that train."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from modelkit.catalog import ModelkitMissingError
+from modelkit.train.recipe import Recipe, RecipeError, load_recipe
+from modelkit.train.run import RESULT_FILE
+
+if TYPE_CHECKING:
+    from modelkit.train.loop import Watch
+
+RecipeFile = Annotated[Path, typer.Argument(help="YAML file, such as those in modelkit/recipes.", show_default=False)]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Changes the recipe; may be repeated.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Goes on from the run's last checkpoint, if it has one.")]
+Datasets = Annotated[Path, typer.Option(help="Folder of the data sets.")]
+Runs = Annotated[Path, typer.Option(help="Folder of the runs.")]
+DATASETS, RUNS = Path(".triptych/datasets"), Path(".triptych/runs")
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Adds the commands to `triptych model`."""
+    app.command("train")(train_model)
+    app.command("distil")(distil_model)
+    app.command("find-lr")(find_lr)
+
+
+def train_model(
+    recipe: RecipeFile,
+    changes: Changes = None,
+    resume: Resume = False,  # noqa: FBT002 -- Typer's way to say a flag
+    datasets: Datasets = DATASETS,
+    runs: Runs = RUNS,
+) -> None:
+    """Trains a network as a recipe says; the result is a run folder.
+
+    \b
+    triptych model train modelkit/recipes/fashion_mnist_smoke.yaml
+    triptych model train my.yaml --set optimiser.lr=0.05 --set name=slower
+    torchrun --standalone --nproc-per-node 2 -m triptych.cli model train my.yaml
+    """  # noqa: D301 -- Typer's mark for lines that stay as they are
+    with told():
+        _train(load_recipe(recipe, tuple(changes or ())), datasets, runs, resume=resume)
+
+
+def distil_model(
+    recipe: RecipeFile,
+    changes: Changes = None,
+    resume: Resume = False,  # noqa: FBT002
+    datasets: Datasets = DATASETS,
+    runs: Runs = RUNS,
+) -> None:
+    """Trains a student on the labels and on the answers of a teacher, the run that the recipe names in `teacher`.
+
+    \b
+    triptych model distil modelkit/recipes/fashion_mnist_distil.yaml
+    triptych model distil my.yaml --set teacher.temperature=2 --set teacher.alpha=0.5
+    """  # noqa: D301
+    with told():
+        loaded = load_recipe(recipe, tuple(changes or ()))
+        if loaded.teacher is None:
+            raise RecipeError(f"{recipe} names no teacher: distilling needs `teacher: {{run: FOLDER}}`")
+        _train(loaded, datasets, runs, resume=resume)
+
+
+def find_lr(
+    recipe: RecipeFile,
+    changes: Changes = None,
+    steps: Annotated[int, typer.Option(min=10, help="Steps, each at a higher rate.")] = 100,
+    low: Annotated[float, typer.Option(help="First learning rate.")] = 1e-4,
+    high: Annotated[float, typer.Option(help="Last learning rate.")] = 3.0,
+    datasets: Datasets = DATASETS,
+    runs: Runs = RUNS,
+) -> None:
+    """Raises the learning rate step by step until the loss breaks out, and suggests a peak for the recipe.
+
+    \b
+    triptych model find-lr modelkit/recipes/fashion_mnist_teacher.yaml
+    """  # noqa: D301
+    with told():
+        from modelkit.train.find_lr import Sweep, search  # noqa: PLC0415 -- torch
+        from modelkit.train.train import Places  # noqa: PLC0415
+
+        loaded = load_recipe(recipe, tuple(changes or ()))
+        found = search(loaded, Places(datasets, runs), Sweep(low, high, steps))
+        typer.echo(f"suggested peak: {found.suggestion:.3g}; the loss is lowest at {found.lowest:.3g}; {found.plot}")
+
+
+def _train(recipe: Recipe, datasets: Path, runs: Path, *, resume: bool) -> None:
+    from modelkit.train.train import Places, train  # noqa: PLC0415 -- torch
+
+    with watching() as watch:
+        folder = train(recipe, Places(datasets, runs), resume=resume, watch=watch)
+    typer.echo(f"{folder}  {json.dumps(json.loads((folder / RESULT_FILE).read_text(encoding='utf-8')))}")
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turns errors that a person can do something about into one line and exit status 1."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        typer.echo(f"error: {ModelkitMissingError(error.name or 'torch')}", err=True)
+        raise typer.Exit(1) from error
+    except ValueError as error:  # RecipeError, DataError
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+@contextmanager
+def watching() -> "Iterator[Watch]":
+    """Shows how far a training is."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress:
+        task = progress.add_task("train", total=None)
+        yield lambda done, every, words: progress.update(task, completed=done, total=every, description=words)

@@ -1,0 +1,121 @@
+"""A run's folder: what went in, how it went, what came out."""
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from modelkit.train.files import write_atomically, write_json
+from modelkit.train.recipe import Recipe, RecipeError, dump_recipe
+
+RECIPE_FILE = "recipe.yaml"
+METRICS_FILE = "metrics.jsonl"
+RESULT_FILE = "result.json"
+LINEAGE_FILE = "lineage.json"
+ENVIRONMENT_FILE = "environment.json"
+
+_PACKAGES = ("triptych", "torch", "transformers", "torch-pruning", "numpy", "safetensors")
+
+
+def start(folder: Path, recipe: Recipe, *, resume: bool) -> None:
+    """Makes the folder of a new run, or checks that an old one is of the same recipe.
+
+    Raises:
+        RecipeError: the run exists and is not to be resumed, or its recipe was another one.
+    """
+    path = folder / RECIPE_FILE
+    text = dump_recipe(recipe)
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text.encode())
+        return
+    if not resume:
+        raise RecipeError(f"{folder} exists: --resume goes on with it, another name starts anew")
+    if path.read_text(encoding="utf-8") != text:
+        changed = ", ".join(_changed(yaml.safe_load(path.read_text(encoding="utf-8")), recipe.model_dump(mode="json")))
+        raise RecipeError(f"{folder} was started with another recipe, which differs in {changed}: choose another name")
+
+
+def _changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    return [key for key in new if old.get(key) != new[key]]
+
+
+def finished(folder: Path) -> bool:
+    """Says whether the run came to its end."""
+    return (folder / RESULT_FILE).exists()
+
+
+def write_environment(folder: Path, recipe: Recipe, processes: int) -> None:
+    """Notes what the run depends on beside its recipe and data."""
+    write_json(
+        folder / ENVIRONMENT_FILE,
+        {
+            "git_commit": _git_commit(),
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "packages": {name: _version(name) for name in _PACKAGES},
+            "seed": recipe.seed,
+            "threads": recipe.threads,
+            "processes": processes,
+            "device": recipe.device,
+        },
+    )
+
+
+def write_lineage(
+    folder: Path, step: str, dataset: Mapping[str, str], parents: Mapping[str, Path], model: Path
+) -> None:
+    """Says what a model was made of.
+
+    Args:
+        folder: of the run.
+        step: train, distil or prune.
+        dataset: its name and version.
+        parents: run folders by what they were to this one: `weights`, `teacher`.
+        model: the weights' file.
+    """
+    write_json(
+        folder / LINEAGE_FILE,
+        {
+            "step": step,
+            "run": folder.name,
+            "dataset": dict(dataset),
+            "recipe_sha256": sha256(folder / RECIPE_FILE),
+            "model_sha256": sha256(model),
+            "parents": {role: _parent(path, model.name) for role, path in parents.items()},
+        },
+    )
+
+
+def _parent(folder: Path, weights: str) -> dict[str, Any]:
+    lineage = folder / LINEAGE_FILE
+    known = json.loads(lineage.read_text(encoding="utf-8")) if lineage.exists() else None
+    return {"run": folder.name, "model_sha256": sha256(folder / weights), "lineage": known}
+
+
+def sha256(path: Path) -> str:
+    """Returns the hash of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    """Returns the commit of the code, None where it is no checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 -- fixed words
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,174 @@
+"""Trains what a recipe says, from the data set to the finished run folder."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from modelkit.train.distributed import process_group, wait
+from modelkit.train.files import write_json
+from modelkit.train.loop import BEST_FILE, Course, Watch, evaluate_result, make_learner, result_of, run_course
+from modelkit.train.measure import size_of
+from modelkit.train.networks import WEIGHTS_FILE, Architecture, Classifier, create, save
+from modelkit.train.networks import load as load_network
+from modelkit.train.objective import Objective, distillation, labels_only
+from modelkit.train.pixels import Split, load_split
+from modelkit.train.recipe import Recipe, RecipeError
+from modelkit.train.run import RESULT_FILE, finished, start, write_environment, write_lineage
+from modelkit.train.sampling import Shard, step_seed
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Says where things are kept."""
+
+    datasets: Path = Path(".triptych/datasets")
+    runs: Path = Path(".triptych/runs")
+    cache: Path = Path(".triptych/pixels")
+    """Decoded pictures: may be deleted at any time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Is a data set version, decoded for a recipe."""
+
+    dataset: dict[str, str]
+    """Its name and version."""
+    labels: tuple[str, ...]
+    splits: dict[str, Split] = field(repr=False)
+    """By name: train, and val and test where there are any."""
+
+
+def train(
+    recipe: Recipe,
+    places: Places,
+    *,
+    resume: bool = False,
+    watch: Watch | None = None,
+    load: Callable[[Recipe, Places], "Pictures"] | None = None,
+) -> Path:
+    """Trains, and returns the run's folder. Under torchrun each process calls it, and the first one writes.
+
+    Args:
+        recipe: what to train.
+        places: where things are kept.
+        resume: goes on with a run that exists.
+        watch: is told of each step.
+        load: brings the pictures; by default from the recipe's data set.
+
+    Raises:
+        RecipeError: the recipe does not fit the data or the machine, or the run exists.
+        DataError: there is no such data set.
+    """
+    folder = places.runs / recipe.name
+    with process_group(recipe.device) as shard, torch_settings(recipe):
+        if shard.rank == 0:
+            start(folder, recipe, resume=resume)
+            if not finished(folder):
+                write_environment(folder, recipe, shard.world)
+        wait(shard)
+        if finished(folder):
+            return folder
+        pictures = (load or load_pictures)(recipe, places)
+        wait(shard)
+        architecture, course = prepare(recipe, pictures, folder, shard)
+        course.watch = watch or course.watch
+        _finish(course, pictures, architecture)
+    return folder
+
+
+@contextmanager
+def torch_settings(recipe: Recipe) -> Iterator[None]:
+    """Sets torch's number of threads, and makes cuDNN repeat itself, for as long as a run lasts."""
+    threads, repeatable = torch.get_num_threads(), torch.backends.cudnn.deterministic
+    torch.set_num_threads(recipe.threads or threads)
+    torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.backends.cudnn.deterministic = repeatable
+
+
+def load_pictures(recipe: Recipe, places: Places) -> Pictures:
+    """Opens the data set and decodes it, once.
+
+    Raises:
+        DataError: there is no such data set.
+        RecipeError: it lacks a split that the recipe needs.
+    """
+    from modelkit.data.store import open_dataset  # noqa: PLC0415 -- needs pyarrow
+
+    dataset = open_dataset(places.datasets, recipe.dataset.name, recipe.dataset.version)
+    name, version = dataset.manifest.name, dataset.manifest.version
+    present = [split for split in ("train", "val", "test") if dataset.count(split)]
+    for needed in ("train", recipe.monitor):
+        if needed and needed not in present:
+            raise RecipeError(f"data set {name} {version} has no pictures in its split {needed}")
+    cache = places.cache / f"{name}-{version}"
+    splits = {each: load_split(dataset, each, recipe.input, cache).first(recipe.dataset.limit) for each in present}
+    return Pictures({"name": name, "version": version}, dataset.labels, splits)
+
+
+def prepare(recipe: Recipe, pictures: Pictures, folder: Path, shard: Shard) -> tuple[Architecture, Course]:
+    """Puts a training together, ready for its first step.
+
+    Raises:
+        RecipeError: the network or the teacher cannot be made, or knows other classes.
+    """
+    device = torch.device(recipe.device)
+    torch.manual_seed(step_seed(recipe.seed, 0, 0))
+    architecture, model = create(recipe.network, pictures.labels, recipe.input)
+    learner = make_learner(recipe, model.to(device), _objective(recipe, pictures, device))
+    return architecture, Course(
+        recipe=recipe,
+        folder=folder,
+        learner=learner,
+        train=pictures.splits["train"],
+        classes=len(pictures.labels),
+        monitored=pictures.splits[recipe.monitor] if recipe.monitor else None,
+        shard=shard,
+    )
+
+
+def _objective(recipe: Recipe, pictures: Pictures, device: torch.device) -> Objective:
+    if recipe.teacher is None:
+        return labels_only
+    architecture, teacher = load_network(recipe.teacher.run)
+    if architecture.labels != pictures.labels or architecture.input != recipe.input:
+        raise RecipeError(
+            f"the teacher {recipe.teacher.run} has other classes or takes other pictures than the student"
+        )
+    options = recipe.teacher
+    return distillation(teacher.to(device), temperature=options.temperature, alpha=options.alpha)
+
+
+def _finish(course: Course, pictures: Pictures, architecture: Architecture) -> None:
+    progress = run_course(course)
+    model = result_of(course.learner)
+    if course.recipe.early_stop is not None:
+        model.load_state_dict(load_file(course.folder / BEST_FILE))
+    judged = [split for split in ("val", "test") if split in pictures.splits]
+    figures: dict[str, object] = {split: asdict(evaluate_result(course, pictures.splits[split])) for split in judged}
+    if course.shard.rank == 0:
+        assert isinstance(model, Classifier)  # noqa: S101 -- what `create` made
+        _write_result(course, pictures, architecture, model)
+        size: dict[str, int] = asdict(size_of(model, course.recipe.input))
+        result: dict[str, object] = {**figures, **size, "steps": progress.step, "seconds": round(progress.seconds, 1)}
+        write_json(course.folder / RESULT_FILE, result)
+    wait(course.shard)
+
+
+def _write_result(course: Course, pictures: Pictures, architecture: Architecture, model: Classifier) -> None:
+    recipe, folder = course.recipe, course.folder
+    save(folder, architecture, model)
+    parents: dict[str, Path] = {}
+    if recipe.teacher:
+        parents["teacher"] = recipe.teacher.run
+    if recipe.network.source == "run" and recipe.network.pretrained:
+        parents["weights"] = Path(recipe.network.pretrained)
+    step = "distil" if recipe.teacher else "train"
+    write_lineage(folder, step, pictures.dataset, parents, folder / WEIGHTS_FILE)

@@ -1,0 +1,133 @@
+"""Training: killed and resumed, in two processes, from other weights."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from slow.toy_training import toy_pictures, toy_recipe, toy_train
+
+from modelkit.train.augment import Batch
+from modelkit.train.distributed import shared
+from modelkit.train.journal import read_metrics
+from modelkit.train.measure import evaluate
+from modelkit.train.networks import load
+from modelkit.train.objective import labels_only
+from modelkit.train.recipe import Optimiser, RecipeError
+from modelkit.train.run import sha256
+from modelkit.train.sampling import Shard
+from modelkit.train.step import Learner, make_optimiser, train_step
+from modelkit.train.train import Places, prepare, train
+
+pytestmark = [pytest.mark.timeout(600)]
+
+TOY = Path(__file__).parent / "toy_training.py"
+
+
+def _weights(folder: Path) -> str:
+    return sha256(folder / "toy" / "model.safetensors")
+
+
+def _losses(folder: Path) -> list[float]:
+    return [line["loss"] for line in read_metrics(folder / "toy", "train")]
+
+
+@pytest.mark.parametrize("kill_after", [1, 5])
+def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path, kill_after: int) -> None:
+    """Kill -9 before or after a checkpoint, resume: weights and losses are the same to the last bit."""
+    toy_train(tmp_path / "whole")
+    command = [sys.executable, str(TOY), str(tmp_path / "killed")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while int(process.stdout.readline()) < kill_after:
+            pass
+        process.kill()
+    assert -signal.SIGKILL == process.returncode
+    assert not (tmp_path / "killed" / "toy" / "model.safetensors").exists()
+    toy_train(tmp_path / "killed")
+    assert _weights(tmp_path / "whole") == _weights(tmp_path / "killed")
+    assert _losses(tmp_path / "whole") == _losses(tmp_path / "killed")
+
+
+def test_two_processes_learn_as_one(tmp_path: Path) -> None:
+    """Two gloo processes have the loss curve of one process that splits its batches in two, and the same pictures."""
+    toy_train(tmp_path / "one", "accumulate=2")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run([*torchrun, str(TOY), str(tmp_path / "two")], check=True, capture_output=True, timeout=300)
+    one, two = _losses(tmp_path / "one"), _losses(tmp_path / "two")
+    assert 12 == len(two)
+    assert pytest.approx(one, rel=1e-3) == two
+
+
+def test_a_finished_run_says_what_it_is(tmp_path: Path) -> None:
+    """The folder holds result, lineage and a network that answers as measured; the same name is not trained twice."""
+    folder = toy_train(tmp_path)
+    result, lineage = (json.loads((folder / f"{name}.json").read_text()) for name in ("result", "lineage"))
+    architecture, model = load(folder)
+    pictures = toy_pictures(toy_recipe(tmp_path), Places())
+    assert result["val"]["top1"] == evaluate(model, pictures.splits["val"]).top1
+    assert ("train", sha256(folder / "model.safetensors")) == (lineage["step"], lineage["model_sha256"])
+    assert ("row", "column", "neither") == architecture.labels
+    with pytest.raises(RecipeError, match="--resume goes on"):
+        train(toy_recipe(tmp_path), Places(runs=tmp_path), load=toy_pictures)
+    with pytest.raises(RecipeError, match="differs in optimiser"):
+        train(toy_recipe(tmp_path, "optimiser.lr=1"), Places(runs=tmp_path), resume=True, load=toy_pictures)
+
+
+def test_training_learns(tmp_path: Path) -> None:
+    """Twenty epochs of a simple task, in bf16, get nearly all of the unseen pictures right."""
+    folder = toy_train(tmp_path, "epochs=20", "augment={}", "precision=bf16", "ema=null")
+    assert 0.9 < json.loads((folder / "result.json").read_text())["val"]["top1"]
+
+
+def test_early_stop_keeps_the_best_weights(tmp_path: Path) -> None:
+    """A run whose rate ruins it ends before its time, with the weights of its best epoch."""
+    folder = toy_train(tmp_path, "epochs=30", "monitor=val", "early_stop=2", "schedule={kind: constant}")
+    measured = [line["top1"] for line in read_metrics(folder, "val")]
+    assert len(measured) < 30
+    assert max(measured) == json.loads((folder / "result.json").read_text())["val"]["top1"]
+
+
+def test_transfer_freezes_all_but_the_last_layer(tmp_path: Path) -> None:
+    """While frozen only the head changes, batch norms included; a student's lineage names its parents."""
+    parent = toy_train(tmp_path)
+    network = f"network={{source: run, pretrained: {parent}}}"
+    teacher = f"teacher={{run: {parent}}}"
+    child = toy_train(tmp_path, "name=child", network, teacher, "epochs=1", "freeze_epochs=1", "ema=null")
+    before, after = (load(folder)[1].state_dict() for folder in (parent, child))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {"net.classifier.1.weight", "net.classifier.1.bias"} == changed
+    lineage = json.loads((child / "lineage.json").read_text())
+    assert {"teacher", "weights"} == set(lineage["parents"])
+    assert sha256(parent / "model.safetensors") == lineage["parents"]["teacher"]["model_sha256"]
+
+
+def test_a_step_is_that_of_plain_sgd() -> None:
+    """One step moves a weight by rate times gradient, norms and biases without decay; parts add up to the whole."""
+    results = []
+    for parts in (1, 2):
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3)).double()
+        options = Optimiser(lr=1.0, momentum=0.0, weight_decay=0.1)
+        batch = Batch(torch.rand(4, 2, 2, 3, dtype=torch.float64), torch.eye(3, dtype=torch.float64)[[0, 1, 2, 0]])
+        weight, bias = (p.detach().clone() for p in model.parameters())
+        model.zero_grad()
+        labels_only(batch, model(batch.images)).backward()
+        gradients = [p.grad.clone() for p in model.parameters()]
+        learner = Learner(shared(model, Shard()), make_optimiser(model, options), labels_only)
+        train_step(learner, batch.parts(parts), lr=0.5)
+        torch.testing.assert_close(model[1].weight, weight - 0.5 * (gradients[0] + 0.1 * weight))
+        torch.testing.assert_close(model[1].bias, bias - 0.5 * gradients[1])
+        results.append(model[1].weight.detach().clone())
+    torch.testing.assert_close(results[0], results[1])
+
+
+def test_an_odd_teacher_is_refused(tmp_path: Path) -> None:
+    """A teacher of other pictures is named before the first step."""
+    parent = toy_train(tmp_path)
+    recipe = toy_recipe(tmp_path, "name=odd", f"teacher={{run: {parent}}}", "input.width=14")
+    with pytest.raises(RecipeError, match="other classes or takes other pictures"):
+        prepare(recipe, toy_pictures(recipe, Places()), tmp_path, Shard())

@@ -1,0 +1,62 @@
+"""Recipes: what they refuse, and with which words."""
+
+from pathlib import Path
+
+import pytest
+
+from modelkit.train.recipe import Recipe, RecipeError, load_recipe, load_yaml
+
+RECIPES = Path(__file__).parents[4] / "modelkit" / "recipes"
+SMOKE = RECIPES / "fashion_mnist_smoke.yaml"
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_recipes_are_valid_and_named_after_their_file(path: Path) -> None:
+    """Every recipe that ships can be loaded, and makes a run of its own name."""
+    assert path.stem == load_recipe(path).name
+
+
+def test_changes_are_yaml_below_dotted_keys() -> None:
+    """`--set` reaches every depth and keeps types."""
+    recipe = load_recipe(SMOKE, ("optimiser.lr=0.5", "augment={flip: false, mixup: 0.2}", "ema=0.9"))
+    assert (0.5, 0.2, 0.9) == (recipe.optimiser.lr, recipe.augment.mixup, recipe.ema)
+
+
+def test_distil_differs_from_the_student_in_its_teacher_only() -> None:
+    """What the teacher is worth is read off two runs that differ in nothing else."""
+    alone, taught = (load_yaml(RECIPES / f"fashion_mnist_{name}.yaml") for name in ("student", "distil"))
+    assert {"name", "teacher"} == {key for key in {*alone, *taught} if alone.get(key) != taught.get(key)}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("optimiser.rate=1", "optimiser.rate is unknown; there are kind, lr, momentum, betas, weight_decay"),
+        ("network.depth=1", "network.depth is unknown; there are source, config, pretrained"),
+        ("optimiser.lr=-1", "optimiser.lr: Input should be greater than 0"),
+        ("early_stop=3", "early_stop needs `monitor: val`"),
+        ("precision=fp16", "precision fp16 needs `device: cuda`"),
+        ("batch=63", "batch 63 must be a multiple of 2 x accumulate = 2"),
+        ("network.source=run", "source `run` needs `pretrained`"),
+        ("epochs", "'epochs' is not key=value"),
+        ("seed.x=1", "seed holds a value"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_with_the_place(change: str, told: str) -> None:
+    """The sentence names the key, and for an unknown one those that exist."""
+    with pytest.raises(RecipeError) as error:
+        load_recipe(SMOKE, (change,))
+    assert told in str(error.value)
+
+
+def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path) -> None:
+    """A missing file and one that is no mapping are named."""
+    (tmp_path / "list.yaml").write_text("[1, 2]")
+    for name in ("none.yaml", "list.yaml"):
+        with pytest.raises(RecipeError, match=name):
+            load_recipe(tmp_path / name)
+
+
+def test_recipe_is_complete_only_with_a_learning_rate() -> None:
+    """Nothing guesses a learning rate."""
+    assert Recipe.model_fields["optimiser"].is_required()
