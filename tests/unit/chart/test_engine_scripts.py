@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ KEY = "0123456789abcdef"
 FAKE_TRTEXEC = """#!/bin/bash
 echo "$@" >> "$CALLS"
 echo "&&&& RUNNING TensorRT.trtexec [TensorRT v110401] # $0 $*"
+if [[ -n ${ENDLESS:-} ]]; then echo started > "$CALLS.started"; exec sleep 600; fi
 if [[ -n ${BROKEN:-} ]]; then echo "[E] Error: no kernel"; exit 1; fi
 for word in "$@"; do
   case $word in
@@ -60,8 +62,12 @@ class Bench:
 
     def build(self, **variables: str) -> subprocess.CompletedProcess[str]:
         """Builds the plans."""
-        words = [str(self.store), str(self.engines), *self.engine]
-        return self._run("build-engines.sh", words, variables)
+        return self._run("build-engines.sh", self._build_words, variables)
+
+    def begin_build(self, **variables: str) -> subprocess.Popen[bytes]:
+        """Starts to build the plans."""
+        command = ["/bin/bash", str(SCRIPTS / "build-engines.sh"), *self._build_words]
+        return subprocess.Popen(command, env=self.environment | variables)
 
     def lay_out(self, kind: str, fallback: str = "none", wait_s: int = 0) -> subprocess.CompletedProcess[str]:
         """Lays the repository out."""
@@ -71,6 +77,10 @@ class Bench:
     def config(self) -> str:
         """Returns the configuration that Triton will read."""
         return (self.repository / MODEL / "config.pbtxt").read_text()
+
+    @property
+    def _build_words(self) -> list[str]:
+        return [str(self.store), str(self.engines), *self.engine]
 
     def _run(self, script: str, words: list[str], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
         command = ["/bin/bash", str(SCRIPTS / script), *words]
@@ -128,6 +138,30 @@ def test_failed_build_leaves_nothing(bench: Bench) -> None:
     assert [] == [*bench.engines.iterdir()]
 
 
+def test_unfinished_folder_does_not_stop_a_build(bench: Bench) -> None:
+    """What a killed build left stops no other, and stays only as long as its builder may still run."""
+    fresh, old = (bench.engines / f".building-{KEY}-{name}" for name in ("1", "abcdef"))
+    other = bench.engines / ".building-fedcba9876543210-abcdef"
+    for folder in (fresh, old, other):
+        folder.mkdir()
+    for folder in (old, other):
+        os.utime(folder, (0, 0))
+    assert 0 == bench.build(LONGEST_S="3600").returncode
+    assert {fresh, other} == {*bench.engines.glob(".building-*")}
+    assert 0o755 == stat.S_IMODE((bench.engines / KEY).stat().st_mode)
+
+
+def test_build_that_is_told_to_end_cleans_up(bench: Bench) -> None:
+    """SIGTERM ends a build at once, with trtexec, and leaves nothing behind."""
+    builder = bench.begin_build(ENDLESS="yes")
+    started = bench.calls.with_name("calls.started")
+    while not started.exists() and builder.poll() is None:
+        time.sleep(0.01)
+    builder.terminate()
+    assert 143 == builder.wait()
+    assert [] == [*bench.engines.iterdir()]
+
+
 def test_build_refuses_another_model(bench: Bench) -> None:
     """Nothing is built of a file that is not the promised one."""
     bench.onnx.write_bytes(b"another graph")
@@ -160,6 +194,15 @@ def test_missing_plan_without_fallback_ends_the_start(bench: Bench) -> None:
     laid_out = bench.lay_out("tensorrt")
     assert 1 == laid_out.returncode
     assert "Look at the Job that builds it" in laid_out.stderr
+
+
+def test_repository_is_laid_out_anew(bench: Bench) -> None:
+    """A server that fell back and starts again, in the same volume, serves the plan that has come meanwhile."""
+    bench.lay_out("tensorrt", fallback="onnxruntime")
+    bench.build()
+    assert 0 == bench.lay_out("tensorrt", fallback="onnxruntime").returncode
+    assert ["model.plan"] == [file.name for file in (bench.repository / MODEL / "1").iterdir()]
+    assert 'backend: "tensorrt"' in bench.config()
 
 
 def test_changed_plan_is_not_loaded(bench: Bench) -> None:

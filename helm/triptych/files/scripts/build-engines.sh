@@ -6,7 +6,8 @@
 # STORE holds the model repository; below ENGINES each plan gets a folder named KEY, with model.plan and manifest.json.
 # KEY says everything that the plan depends on, so a folder that exists is right and is left alone. A folder gets its
 # name only when it is complete: who finds one may use it, and a Job that is killed leaves nothing that could be taken
-# for a plan. TRTEXEC names the program, TRTEXEC_FLAGS holds more flags for it.
+# for a plan. TRTEXEC names the program, TRTEXEC_FLAGS holds more flags for it. LONGEST_S says how long a build may run:
+# an unfinished folder that is older was left by one that was killed, and is removed.
 set -euo pipefail
 
 say() { echo "build-engines: $*"; }
@@ -47,8 +48,10 @@ build() { # MODEL VERSION FILE SHA256 KEY
     dims=$(config_value "$config" '^input .* dims: \[ ([0-9, ]+) \].*' "dims of an input" | tr -d ' ' | tr ',' 'x')
     batch=$(config_value "$config" '^max_batch_size: ([0-9]+).*' "max_batch_size")
 
-    local scratch=$engines/.building-$key-$$
-    mkdir "$scratch"
+    find "$engines" -maxdepth 1 -name ".building-$key-*" -mmin "+$((${LONGEST_S:-3600} / 60))" -exec rm -rf {} +
+    local scratch
+    scratch=$(mktemp -d "$engines/.building-$key-XXXXXX")
+    chmod 755 "$scratch" # mktemp shuts it to other users, and it becomes what the servers read
     # shellcheck disable=SC2064 # the folder of now
     trap "rm -rf '$scratch'" EXIT
     local cache=$engines/timing-$key_of_hardware.cache
@@ -58,7 +61,8 @@ build() { # MODEL VERSION FILE SHA256 KEY
     # shellcheck disable=SC2086 # flags are words
     "$trtexec" --onnx="$onnx" --saveEngine="$scratch/model.plan" --timingCacheFile="$scratch/timing.cache" \
         --minShapes="$input:1x$dims" --optShapes="$input:$(((batch + 3) / 4))x$dims" --maxShapes="$input:${batch}x$dims" \
-        --skipInference ${TRTEXEC_FLAGS:-} >"$scratch/build.log" 2>&1 || {
+        --skipInference ${TRTEXEC_FLAGS:-} >"$scratch/build.log" 2>&1 &
+    wait $! || {
         tail -n 40 "$scratch/build.log" >&2
         fail "$model $version: trtexec failed, see above"
     }
@@ -78,8 +82,9 @@ build() { # MODEL VERSION FILE SHA256 KEY
     trap - EXIT
 }
 
+# Reads the caller's scratch.
 write_manifest() { # MODEL VERSION FILE SHA256 KEY
-    local scratch=$engines/.building-$5-$$ plan
+    local plan
     plan=$(sha256sum "$scratch/model.plan")
     cat <<JSON
 {
@@ -105,6 +110,9 @@ trtexec=$(find_trtexec)
 [[ -w $engines ]] || fail "$engines is not writable for user $(id -u): does the claim belong to group $(id -g)?"
 # Timings hold for one kind of GPU; trtexec itself refuses a cache of another TensorRT.
 key_of_hardware=$(gpu_value name,compute_cap | sha256sum | cut -c 1-16)
+# As the first process of a container, this one has to say itself that it ends; a trap runs only between commands, or
+# in a wait.
+trap 'kill -KILL $(jobs -p) 2>/dev/null || true; exit 143' TERM
 while (($# > 0)); do
     build "$1" "$2" "$3" "$4" "$5"
     shift 5

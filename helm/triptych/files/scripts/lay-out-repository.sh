@@ -78,6 +78,8 @@ lay_out() { # MODEL VERSION FILE SHA256 KEY
 (($# >= 11 && ($# - 6) % 5 == 0)) || fail "usage: lay-out-repository.sh KIND FALLBACK WAIT_S STORE ENGINES REPOSITORY [MODEL VERSION FILE SHA256 KEY]..."
 kind=$1 fallback=$2 wait_s=$3 store=$4 engines=$5 repository=$6
 shift 6
+# A Pod whose sandbox is made anew lays out again, into the same volume, and may serve with something else by then.
+find "$repository" -mindepth 1 -delete
 deadline=$((SECONDS + wait_s)) next_word=$SECONDS
 while (($# > 0)); do
     lay_out "$1" "$2" "$3" "$4" "$5"
