@@ -123,7 +123,9 @@ def scaler(kind: str = "HorizontalPodAutoscaler", component: str = "gateway", **
     }
 
 
-def service(component: str = "gateway", *, port: int = 8080, target: int | str = "http") -> dict[str, Any]:
+def service(
+    component: str = "gateway", *, port: int = 8080, target: int | str = "http", protocol: str = "http"
+) -> dict[str, Any]:
     """Returns a Service that leads to a component."""
     return {
         "apiVersion": "v1",
@@ -131,6 +133,6 @@ def service(component: str = "gateway", *, port: int = 8080, target: int | str =
         "metadata": {"name": f"triptych-{component}", "labels": dict(LABELS)},
         "spec": {
             "selector": {**LABELS, "app.kubernetes.io/component": component},
-            "ports": [{"name": "http", "port": port, "targetPort": target}],
+            "ports": [{"name": "http", "port": port, "targetPort": target, "appProtocol": protocol}],
         },
     }

@@ -45,6 +45,7 @@ RULES: Mapping[str, Sequence[Rule]] = {
     "What refers to what": (
         wiring.selectors_match,
         wiring.services_lead_somewhere,
+        wiring.protocols_are_spoken,
         wiring.routes_lead_somewhere,
         wiring.references_exist,
         wiring.monitors_find,

@@ -151,6 +151,7 @@ def shared() -> Schema:
     """Returns the keys that `defaults`, every tier and every pool have."""
     return {
         "replicas": whole(),
+        "minReadySeconds": WHOLE_SECONDS,
         "lifecycle": ref("lifecycle"),
         "probes": ref("probes"),
         "strategy": ref("strategy"),

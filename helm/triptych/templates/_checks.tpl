@@ -9,12 +9,17 @@
 
 {{- define "triptych.checks.pools" -}}
 {{- $seen := dict -}}
-{{- range .Values.triton.pools -}}
+{{- range $own := .Values.triton.pools -}}
 {{- if hasKey $seen .name -}}
 {{- fail (printf "\n\ntriton.pools has two pools named %q: every pool needs a name of its own.\n" .name) -}}
 {{- end -}}
 {{- $_ := set $seen .name true -}}
 {{- $pool := include "triptych.pool" (dict "root" $ "pool" .) | fromYaml -}}
+{{- range $key := list "gpu" "engine" -}}
+{{- if and (eq $own.backend "cpu") (hasKey $own $key) -}}
+{{- fail (printf "\n\ntriton.pools[%s] has the backend cpu, where %s has no effect: take it out, or set backend: gpu.\n" $own.name $key) -}}
+{{- end -}}
+{{- end -}}
 {{- if eq .backend "gpu" -}}
 {{- include "triptych.checks.engine" (dict "root" $ "pool" $pool) -}}
 {{- end -}}
@@ -64,12 +69,19 @@
 {{- end -}}
 
 {{- define "triptych.checks.range" -}}
+{{- include "triptych.checks.strategy" . -}}
 {{- $scaling := .pod.autoscaling -}}
 {{- if and (ne $scaling.type "none") (gt (int64 $scaling.minReplicas) (int64 $scaling.maxReplicas)) -}}
 {{- fail (printf "\n\n%s.autoscaling: minReplicas (%v) is above maxReplicas (%v).\n" .path $scaling.minReplicas $scaling.maxReplicas) -}}
 {{- end -}}
 {{- if and (eq $scaling.type "keda") (not .root.Values.prometheus.serverAddress) -}}
 {{- fail (printf "\n\n%s.autoscaling.type is keda, which needs prometheus.serverAddress.\n" .path) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "triptych.checks.strategy" -}}
+{{- if and (has (toString .pod.strategy.maxSurge) (list "0" "0%")) (has (toString .pod.strategy.maxUnavailable) (list "0" "0%")) -}}
+{{- fail (printf "\n\n%s.strategy: maxSurge and maxUnavailable are both 0, so no replica could ever be replaced.\n" .path) -}}
 {{- end -}}
 {{- end -}}
 
@@ -92,6 +104,9 @@
 {{- if not (and $http.hostnames $grpc.hostnames) -}}
 {{- fail "\n\ngatewayApi: with both httpRoute and grpcRoute enabled, each needs hostnames, and no name may be in both.\n" -}}
 {{- end -}}
+{{- end -}}
+{{- if and $api.backendTLSPolicy.enabled (not .Values.edgeTLS.enabled) -}}
+{{- fail "\n\ngatewayApi.backendTLSPolicy.enabled needs edgeTLS.enabled: without it our gateway speaks no TLS.\n" -}}
 {{- end -}}
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
 {{- fail "\n\ningress.enabled needs at least one name in ingress.hosts.\n" -}}

@@ -77,6 +77,8 @@ spec:
     serverAddress: {{ $prometheus.serverAddress | quote }}
     query: {{ .query | quote }}
     threshold: {{ .threshold | toJson | quote }}
+    # Nothing found is an error, which the fallback answers, and not a load of zero.
+    ignoreNullValues: "false"
   {{- with $prometheus.authenticationRef }}
   authenticationRef:
     {{- toYaml . | nindent 4 }}

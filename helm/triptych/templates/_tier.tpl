@@ -13,6 +13,11 @@ environment (templates/<tier>/_env.tpl), their ports, and whether they read the 
 triptych.{{ $api }}.v1.{{ title $api }}Service
 {{- end -}}
 
+{{/* Whether callers need TLS: services answer with `tls`, the gateway with `edgeTLS`. Argument: {root, tier}. */}}
+{{- define "triptych.tier.answersTLS" -}}
+{{- if (eq .tier "gateway" | ternary .root.Values.edgeTLS .root.Values.tls).enabled }}true{{ end -}}
+{{- end -}}
+
 {{/* Argument: {root, tier}. */}}
 {{- define "triptych.tier.deployment" -}}
 {{- $root := .root -}}
@@ -29,6 +34,7 @@ spec:
   replicas: {{ int64 $pod.replicas }}
   {{- end }}
   revisionHistoryLimit: 5
+  minReadySeconds: {{ int64 $pod.minReadySeconds }}
   strategy:
     rollingUpdate:
       {{- toYaml $pod.strategy | nindent 6 }}
@@ -131,10 +137,9 @@ spec:
 
 {{/* With TLS the kubelet asks over HTTP: its gRPC probes know no TLS. Argument: {root, tier, pod}. */}}
 {{- define "triptych.tier.probes" -}}
-{{- $tls := or .root.Values.tls.enabled (and (eq .tier "gateway") .root.Values.edgeTLS.enabled) -}}
 {{- $alive := dict "grpc" (dict "port" 8081) -}}
 {{- $ready := dict "grpc" (dict "port" 8081 "service" (include "triptych.tier.healthService" .tier)) -}}
-{{- if $tls -}}
+{{- if include "triptych.tier.answersTLS" . -}}
 {{- $alive = dict "httpGet" (dict "path" "/healthz" "port" "metrics") -}}
 {{- $ready = dict "httpGet" (dict "path" "/readyz" "port" "metrics") -}}
 {{- end -}}
@@ -165,7 +170,7 @@ clients, which balance themselves. Argument: {root, tier}.
 {{- $pod := include "triptych.tier" . | fromYaml -}}
 {{- $ids := dict "root" $root "component" .tier -}}
 {{- $name := printf "%s-%s" (include "triptych.fullname" $root) .tier -}}
-{{- $plain := not (or $root.Values.tls.enabled (and (eq .tier "gateway") $root.Values.edgeTLS.enabled)) -}}
+{{- $plain := not (include "triptych.tier.answersTLS" .) -}}
 apiVersion: v1
 kind: Service
 {{ include "triptych.metadata" (merge (dict "name" $name "annotations" $pod.service.annotations) $ids) }}

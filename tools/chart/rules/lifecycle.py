@@ -55,13 +55,17 @@ def slow_start(rendering: Rendering) -> Iterator[Finding]:
 def probes_and_tls(rendering: Rendering) -> Iterator[Finding]:
     """No gRPC probe goes to a port that speaks TLS, because kubelets know no TLS for gRPC."""
     for workload, container in _serving(rendering):
-        secured = any(
-            name in ("TRIPTYCH_TLS_CERT_FILE", "TRIPTYCH_EDGE_TLS_CERT_FILE") for name in environment(container)
-        )
-        secured |= any("--grpc-use-ssl" in argument for argument in container.get("args") or ())
+        secured = answers_with_tls(container)
         for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
             if secured and "grpc" in walk(container, kind):
                 yield Finding(in_container(workload, container), f"{kind} uses gRPC although the port speaks TLS")
+
+
+def answers_with_tls(container: Manifest) -> bool:
+    """Returns whether callers need TLS; what the gateway calls the services with is not what it answers with."""
+    edge = "EDGE_" if process_of(container) == "gateway" else ""
+    given = f"TRIPTYCH_{edge}TLS_CERT_FILE" in environment(container)
+    return given or any("--grpc-use-ssl" in argument for argument in container.get("args") or ())
 
 
 def drain_fits(rendering: Rendering) -> Iterator[Finding]:

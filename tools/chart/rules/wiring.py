@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tools.chart.manifests import Finding, Manifest, Rendering, Workload, matches, named, texts, walk
+from tools.chart.rules.lifecycle import answers_with_tls
 
 REFERENCES = {
     "configMap": ("name", "ConfigMap"),
@@ -39,6 +40,18 @@ def services_lead_somewhere(rendering: Rendering) -> Iterator[Finding]:
                         named(service),
                         f"its port {port['port']} leads to {target}, where {workload.where} does not listen",
                     )
+
+
+def protocols_are_spoken(rendering: Rendering) -> Iterator[Finding]:
+    """A Service says `https` of a port only where its pods answer with TLS, and a plain protocol only where not."""
+    for service in rendering.of("Service"):
+        selector = {"matchLabels": walk(service, "spec", "selector")}
+        pods = [workload for workload in rendering.serving if matches(selector, workload.labels)]
+        secured = any(answers_with_tls(container) for workload in pods for container in workload.containers)
+        for port in walk(service, "spec").get("ports") or ():
+            protocol = port.get("appProtocol")
+            if protocol and (protocol == "https") != secured:
+                yield Finding(named(service), f"says {protocol} of {port['name']}; TLS there: {secured}")
 
 
 def routes_lead_somewhere(rendering: Rendering) -> Iterator[Finding]:

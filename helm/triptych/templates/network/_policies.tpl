@@ -7,12 +7,14 @@
       - {key: app.kubernetes.io/component, operator: In, values: {{ toJson .components }}}
 {{- end -}}
 
-{{/* Ingress: who reads metrics. Argument: {root, port}. */}}
+{{/* Ingress: who reads metrics. An empty `from` would let everybody in. Argument: {root, port}. */}}
 {{- define "triptych.network.metrics" -}}
+{{- with .root.Values.networkPolicy.monitoringPeers -}}
 - ports:
-    - {port: {{ .port }}, protocol: TCP}
+    - {port: {{ $.port }}, protocol: TCP}
   from:
-    {{- toYaml .root.Values.networkPolicy.monitoringPeers | nindent 4 }}
+    {{- toYaml . | nindent 4 }}
+{{- end -}}
 {{- end -}}
 
 {{/* Egress: names. Argument: root. */}}

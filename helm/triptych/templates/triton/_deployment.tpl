@@ -15,8 +15,9 @@ spec:
   replicas: {{ int64 $pool.replicas }}
   {{- end }}
   revisionHistoryLimit: 5
-  # Loading is no lack of progress.
-  progressDeadlineSeconds: {{ add (int64 $pool.probes.startupSeconds) 600 }}
+  minReadySeconds: {{ int64 $pool.minReadySeconds }}
+  # Neither loading nor waiting for plans is a lack of progress.
+  progressDeadlineSeconds: {{ add (int64 $pool.probes.startupSeconds) (include "triptych.pool.plansSeconds" $pool | int64) 600 }}
   strategy:
     rollingUpdate:
       {{- toYaml $pool.strategy | nindent 6 }}

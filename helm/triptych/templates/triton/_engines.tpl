@@ -22,6 +22,13 @@ checksum/scripts: {{ include "triptych.scripts" .root | sha256sum }}
 {{- if and (eq .backend "gpu") (eq .engine.kind "tensorrt") }}true{{ end -}}
 {{- end -}}
 
+{{/* How long a Pod may take until it has its plans, in seconds. Argument: pool. */}}
+{{- define "triptych.pool.plansSeconds" -}}
+{{- if include "triptych.pool.plans" . -}}
+{{- add (int64 .engine.waitSeconds) (eq .engine.build "init" | ternary (int64 .engine.job.activeDeadlineSeconds) 0) -}}
+{{- end -}}
+{{- end -}}
+
 {{/*
 Words for the scripts: model, version, file, sha256 and key of each engine. The key is a hash of all that a plan depends
 on: the ONNX file, the GPU, the image with its TensorRT, and the flags. Argument: {root, pool}.
@@ -80,6 +87,7 @@ on: the ONNX file, the GPU, the image with its TensorRT, and the flags. Argument
     {{- include "triptych.pool.engines" . | trim | nindent 4 }}
   env:
     - {name: HOME, value: /tmp}
+    - {name: LONGEST_S, value: {{ int64 .pool.engine.job.activeDeadlineSeconds | quote }}}
     - {name: TRTEXEC_FLAGS, value: {{ join " " .pool.engine.flags | quote }}}
     {{- with .pool.engine.trtexec }}
     - {name: TRTEXEC, value: {{ . | quote }}}

@@ -73,7 +73,7 @@ BROKEN: list[tuple[Rule, list[dict[str, Any]], str]] = [
     (lifecycle.probe_kinds, [gateway(livenessProbe={"httpGet": {"path": "/readyz"}})], "GET /healthz"),
     (lifecycle.probe_kinds, [triton(livenessProbe={"grpc": {"port": 8001}})], "Check means readiness"),
     (lifecycle.slow_start, [triton(startupProbe={"failureThreshold": 3, "periodSeconds": 10})], "is given 30 s"),
-    (lifecycle.probes_and_tls, [_env("TRIPTYCH_TLS_CERT_FILE", value="/x")], "although the port speaks TLS"),
+    (lifecycle.probes_and_tls, [_env("TRIPTYCH_EDGE_TLS_CERT_FILE", value="/x")], "although the port speaks TLS"),
     (lifecycle.pause_before_end, [gateway(lifecycle={})], "waits 0 s before SIGTERM"),
     (lifecycle.pause_before_end, [gateway(lifecycle={"preStop": {"exec": {}}})], "the images have no shell"),
     (lifecycle.drain_fits, [_pod(terminationGracePeriodSeconds=25)], "has 25 s of grace for 5 s of preStop, 15.2 s"),
@@ -109,6 +109,8 @@ BROKEN: list[tuple[Rule, list[dict[str, Any]], str]] = [
     (wiring.selectors_match, [gateway(), deployment("gateway", {})], "takes the pods of"),
     (wiring.services_lead_somewhere, [service()], "leads to no pods"),
     (wiring.services_lead_somewhere, [gateway(), service(target=80)], "leads to 80, where"),
+    (wiring.protocols_are_spoken, [gateway(), service(protocol="https")], "says https of http; TLS there: False"),
+    (wiring.protocols_are_spoken, [_env("TRIPTYCH_EDGE_TLS_CERT_FILE", value="/x"), service()], "TLS there: True"),
     (wiring.references_exist, [_mounting(configMap={"name": "lost"})], "the ConfigMap 'lost'"),
     (wiring.references_exist, [_mounting(secret={"secretName": "lost"})], "the Secret 'lost'"),
     (wiring.references_exist, [_env("X", valueFrom={"secretKeyRef": {"name": "lost"}})], "the Secret 'lost'"),
@@ -140,6 +142,13 @@ def test_digests_are_required_where_values_say_so() -> None:
 
     assert 1 == len(list(images.digests(rendering(tagged, **required))))
     assert [] == list(images.digests(rendering(fixed, **required)))
+
+
+def test_gateway_answers_plainly_with_the_services_certificate() -> None:
+    """The certificate that the gateway calls the services with changes nothing about its own ports."""
+    release = rendering(_env("TRIPTYCH_TLS_CERT_FILE", value="/x"), service())
+
+    assert [] == [*lifecycle.probes_and_tls(release), *wiring.protocols_are_spoken(release)]
 
 
 def test_host_path_only_where_values_ask_for_it() -> None:
