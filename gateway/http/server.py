@@ -16,6 +16,18 @@ from servicekit.tls import Tls
 from servicekit.tracing import Tracer
 
 LINGER_S = 0.25
+"""How long connections without a request stay open once nobody can connect any more."""
+
+SILENCE_S = 3.0
+"""How long a client that has connected, but not asked yet, may take over its first request."""
+
+
+def _connected(listener: socket.socket) -> Iterator[socket.socket]:
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            connection, _ = listener.accept()
+            connection.setblocking(False)
+            yield connection
 
 
 class _Uvicorn(uvicorn.Server):
@@ -36,6 +48,23 @@ class _Uvicorn(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for each in sockets or ():
             self.servers.append(await loop.create_server(self._protocol, sock=each, **self.tls.listening()))
+
+    async def listen_no_more(self, listener: socket.socket) -> None:
+        """Closes the listener, but takes in whom the kernel connected already: those it would reset."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener)  # asyncio drops whom it has accepted in the step in which its server closes
+        await asyncio.sleep(0)
+        waiting = list(_connected(listener))
+        for server in self.servers:
+            server.close()
+        arguments = self.tls.listening() if self.tls else {}
+        for connection in waiting:
+            await loop.connect_accepted_socket(self._protocol, connection, **arguments)
+
+    async def first_requests(self) -> None:
+        """Returns once every client that is connected has asked something."""
+        while any(connection.cycle is None for connection in self.server_state.connections):
+            await asyncio.sleep(0.02)
 
     def _protocol(self) -> asyncio.Protocol:
         make: Any = self.config.http_protocol_class
@@ -72,6 +101,7 @@ class HttpServer:
             ),
             tls,
         )
+        self._listener: socket.socket | None = None
         self.port = 0
 
     @contextlib.asynccontextmanager
@@ -82,6 +112,8 @@ class HttpServer:
             OSError: the port is taken.
         """
         listener = socket.create_server((self._settings.host, self._settings.http_port), backlog=2048)
+        listener.setblocking(False)
+        self._listener = listener
         self.port = listener.getsockname()[1]
         task = asyncio.create_task(self._server.serve([listener]))
         try:
@@ -102,7 +134,9 @@ class HttpServer:
         """
         self.turn_away()
         await asyncio.sleep(self._settings.drain_delay_s)
-        for listening in self._server.servers:
-            listening.close()
+        assert self._listener is not None
+        await self._server.listen_no_more(self._listener)
         await asyncio.sleep(LINGER_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._server.first_requests(), SILENCE_S)
         self._server.should_exit = True

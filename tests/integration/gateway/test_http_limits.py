@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -50,6 +51,22 @@ async def test_a_head_without_end_is_cut_off(gateway: Gateway, start: bytes) -> 
     status, error = await _raw(gateway, start, *[b"a" * 16_384] * 5)
 
     assert (431, "REQUEST_TOO_LARGE") == (status, error["reason"])
+
+
+async def test_a_drain_answers_whom_it_had_not_accepted_yet(gateway: Gateway) -> None:
+    """A client that connected in the moment when the listener closes is accepted, and its late request answered."""
+    client = socket.create_connection(("127.0.0.1", gateway.http.port))  # keeps the event loop from accepting
+    client.setblocking(False)
+    drained = asyncio.ensure_future(gateway.http.drain())
+    await asyncio.sleep(0.4)
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(client, REQUEST + b"\r\n")
+    answer = await asyncio.wait_for(loop.sock_recv(client, 4096), 5)
+    client.close()
+    await drained
+
+    assert b"HTTP/1.1 200 OK" == answer.partition(b"\r\n")[0]
+    assert b"connection: close" in answer
 
 
 async def test_one_hundred_headers_are_taken(gateway: Gateway) -> None:
