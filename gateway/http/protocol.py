@@ -110,9 +110,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head_too_large = True
             raise _HeadTooLargeError  # ends the parser's work; uvicorn then asks for the answer to bad requests
 
-    def _at_work(self) -> bool:
+    @property
+    def asked(self) -> bool:
+        """Says whether the client has sent the head of a request, ever."""
         cycle: Any = self.cycle  # None before the first request, whatever uvicorn declares
-        return cycle is not None and not cycle.response_complete
+        return cycle is not None
+
+    def _at_work(self) -> bool:
+        return self.asked and not self.cycle.response_complete
 
     def _wait_for_head(self) -> None:
         if self._timer is None:

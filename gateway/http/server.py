@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
 
 from gateway.http.middleware import RequestFrame
-from gateway.http.protocol import Bounds, bounded
+from gateway.http.protocol import BoundedProtocol, Bounds, bounded
 from gateway.settings import GatewaySettings
 from servicekit.tls import Tls
 from servicekit.tracing import Tracer
@@ -21,12 +21,15 @@ LINGER_S = 0.25
 SILENCE_S = 3.0
 """How long a client that has connected, but not asked yet, may take over its first request."""
 
+LOOK_INTERVAL_S = 0.02
+
 
 def _connected(listener: socket.socket) -> Iterator[socket.socket]:
+    listener.settimeout(0)
     with contextlib.suppress(BlockingIOError):
         while True:
             connection, _ = listener.accept()
-            connection.setblocking(False)
+            connection.settimeout(0)
             yield connection
 
 
@@ -34,6 +37,7 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, tls: Tls | None) -> None:
         super().__init__(config)
         self.tls = tls
+        self.listeners: Sequence[socket.socket] = ()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -42,6 +46,7 @@ class _Uvicorn(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listens; over TLS it does so itself, since uvicorn would let a handshake take a minute."""
+        self.listeners = sockets or ()
         await super().startup([] if self.tls else sockets)
         if self.tls is None:
             return
@@ -49,22 +54,25 @@ class _Uvicorn(uvicorn.Server):
         for each in sockets or ():
             self.servers.append(await loop.create_server(self._protocol, sock=each, **self.tls.listening()))
 
-    async def listen_no_more(self, listener: socket.socket) -> None:
+    async def listen_no_more(self) -> None:
         """Closes the listener, but takes in whom the kernel connected already: those it would reset."""
         loop = asyncio.get_running_loop()
-        loop.remove_reader(listener)  # asyncio drops whom it has accepted in the step in which its server closes
+        arguments = self.tls.listening() if self.tls else {}
+        for listener in self.listeners:
+            loop.remove_reader(listener)  # asyncio drops whom it has accepted in the step in which its server closes
         await asyncio.sleep(0)
-        waiting = list(_connected(listener))
+        waiting = [connection for listener in self.listeners for connection in _connected(listener)]
         for server in self.servers:
             server.close()
-        arguments = self.tls.listening() if self.tls else {}
         for connection in waiting:
             await loop.connect_accepted_socket(self._protocol, connection, **arguments)
 
     async def first_requests(self) -> None:
-        """Returns once every client that is connected has asked something."""
-        while any(connection.cycle is None for connection in self.server_state.connections):
-            await asyncio.sleep(0.02)
+        """Returns once every client that is connected has asked something, or was silent for too long."""
+        for _ in range(round(SILENCE_S / LOOK_INTERVAL_S)):
+            if all(cast("BoundedProtocol", each).asked for each in self.server_state.connections):
+                break
+            await asyncio.sleep(LOOK_INTERVAL_S)
 
     def _protocol(self) -> asyncio.Protocol:
         make: Any = self.config.http_protocol_class
@@ -101,7 +109,6 @@ class HttpServer:
             ),
             tls,
         )
-        self._listener: socket.socket | None = None
         self.port = 0
 
     @contextlib.asynccontextmanager
@@ -112,8 +119,6 @@ class HttpServer:
             OSError: the port is taken.
         """
         listener = socket.create_server((self._settings.host, self._settings.http_port), backlog=2048)
-        listener.setblocking(False)
-        self._listener = listener
         self.port = listener.getsockname()[1]
         task = asyncio.create_task(self._server.serve([listener]))
         try:
@@ -134,9 +139,7 @@ class HttpServer:
         """
         self.turn_away()
         await asyncio.sleep(self._settings.drain_delay_s)
-        assert self._listener is not None
-        await self._server.listen_no_more(self._listener)
+        await self._server.listen_no_more()
         await asyncio.sleep(LINGER_S)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._server.first_requests(), SILENCE_S)
+        await self._server.first_requests()
         self._server.should_exit = True

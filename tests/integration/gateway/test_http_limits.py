@@ -56,7 +56,7 @@ async def test_a_head_without_end_is_cut_off(gateway: Gateway, start: bytes) -> 
 async def test_a_drain_answers_whom_it_had_not_accepted_yet(gateway: Gateway) -> None:
     """A client that connected in the moment when the listener closes is accepted, and its late request answered."""
     client = socket.create_connection(("127.0.0.1", gateway.http.port))  # keeps the event loop from accepting
-    client.setblocking(False)
+    client.settimeout(0)
     drained = asyncio.ensure_future(gateway.http.drain())
     await asyncio.sleep(0.4)
     loop = asyncio.get_running_loop()
