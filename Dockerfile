@@ -47,8 +47,10 @@ WORKDIR /app
 STOPSIGNAL SIGTERM
 
 # What every process has in common; gRPC, metrics and links have the same ports in all of them.
+# Of several name servers the next one is asked after a second: one that is silent hides replicas for five otherwise.
 FROM base AS process
 ENV PATH=/opt/venv/bin:$PATH \
+    RES_OPTIONS="timeout:1 attempts:3" \
     TRIPTYCH_HOST=0.0.0.0 \
     TRIPTYCH_PORT=8081 \
     TRIPTYCH_METRICS_PORT=9464

@@ -1,6 +1,5 @@
 """A resolver whose answers a test chooses."""
 
-import asyncio
 import socket
 from typing import Any
 
@@ -16,10 +15,10 @@ class Names:
         self._asked = (host, port)
         self.ports: list[int] = []
         """Of the addresses, all on loopback; without any there is no such name."""
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", self._getaddrinfo)
+        monkeypatch.setattr(socket, "getaddrinfo", self._getaddrinfo)
         monkeypatch.setattr(names, "INTERVAL_S", 0.01)
 
-    async def _getaddrinfo(self, host: str, port: int, **_: Any) -> list[Any]:
+    def _getaddrinfo(self, host: str, port: int, **_: Any) -> list[Any]:
         assert self._asked == (host, port)
         if not self.ports:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")

@@ -64,6 +64,21 @@ class Engine:
             return succeeds(*self.program, "healthcheck", "run", container)
         return bool(state["Health"]["Status"] == "healthy")
 
+    def steady_bridges(self, label: str) -> None:
+        """Has the bridges of podman's networks that bear a label keep the hardware address that they have.
+
+        Each takes over the address of a container's end of it, and another one's when that container goes. Containers
+        that remember the old one then reach no name server, for up to 45 s, and nobody whose address is new. Bridges of
+        docker, and of netavark from 1.9 on, have an address of their own.
+        """
+        if self.name != "podman" or os.geteuid() != 0:
+            return
+        for network in self("network", "ls", "--quiet", "--filter", label).split():
+            bridge = json.loads(self("network", "inspect", network))[0]["network_interface"]
+            hardware = Path(f"/sys/class/net/{bridge}/address")
+            if hardware.exists():  # there is none before the first container
+                run(["ip", "link", "set", "dev", bridge, "address", hardware.read_text().strip()])
+
 
 def find_engine(folder: Path) -> Engine:
     """Returns the engine of this machine; installs podman where there is none and that can be done.

@@ -10,6 +10,8 @@ from tools.containers.engine import Engine
 from tools.containers.images import ROOT
 
 STOP_TIMEOUT_S = 20
+ESTABLISHED = "01"
+"""State of a connection, as the kernel writes it."""
 VARIABLES = ("HTTP_PORT=", "GRPC_PORT=", "TRIPTYCH_RESULT_CACHE_BYTES=0", "TRIPTYCH_MAX_CONNECTION_AGE_S=5")
 """Any free ports; every answer computed; connections renewed after 5 s, not 300: until then gRPC's clients know nothing
 of a gateway that came back, and a rolling restart that did not wait for that would leave them without any."""
@@ -39,6 +41,11 @@ class Project:
     engine: Engine
     name: str
 
+    @property
+    def label(self) -> str:
+        """Returns a filter that finds what compose made for this project."""
+        return f"label=com.docker.compose.project={self.name}"
+
     def compose(self, *arguments: str, timeout_s: float = 180) -> str:
         """Runs a command of compose.
 
@@ -51,6 +58,7 @@ class Project:
     def up(self) -> None:
         """Starts every service; with docker it also waits for their health."""
         self.compose("up", "--detach", "--no-build")
+        self.engine.steady_bridges(self.label)
 
     def scale(self, service: str, replicas: int) -> None:
         """Adds replicas of one service; the others are left alone."""
@@ -71,10 +79,9 @@ class Project:
         try:
             self.compose("down", "--volumes", "--remove-orphans", "--timeout", str(STOP_TIMEOUT_S))
         finally:
-            label = f"label=com.docker.compose.project={self.name}"
-            for container in self.engine("ps", "--all", "--quiet", "--filter", label).split():
+            for container in self.engine("ps", "--all", "--quiet", "--filter", self.label).split():
                 self.engine("rm", "--force", container)
-            for network in self.engine("network", "ls", "--quiet", "--filter", label).split():
+            for network in self.engine("network", "ls", "--quiet", "--filter", self.label).split():
                 self.engine("network", "rm", network)
 
     def containers(self, service: str) -> list[str]:
@@ -101,6 +108,16 @@ class Project:
     def python(self, container: str, program: str) -> str:
         """Runs a program inside a container."""
         return self.engine("exec", container, "python", "-c", program)
+
+    def connected(self, container: str, port: int) -> set[str]:
+        """Returns who holds a connection to a port of a container, each as the kernel writes an address."""
+        tables = "open('/proc/net/tcp').readlines()[1:] + open('/proc/net/tcp6').readlines()[1:]"
+        rows = map(str.split, self.python(container, f"print(end=''.join({tables}))").splitlines())
+        return {
+            remote.partition(":")[0][-8:]  # gRPC's listeners of IPv4 are such of IPv6, too
+            for _, local, remote, state, *_ in rows
+            if local.endswith(f":{port:04X}") and state == ESTABLISHED
+        }
 
     def metric(self, container: str, port: int, name: str, having: str = "") -> float:
         """Adds up a metric of one container over all its labels; 0 when it is not there.

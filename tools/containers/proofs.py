@@ -30,9 +30,16 @@ WORK = {
 }
 """Metric that grows when a replica gets work, and text in its labels."""
 
+CALLERS = {
+    "preprocess": ("gateway", 8082),
+    "inference": ("gateway", 8082),
+    "postprocess": ("gateway", 8082),
+    "triton": ("inference", 8001),
+}
+"""Who calls a service, and at which port."""
+
 MIN_READY_S = 3
-"""Pause before the next replica is restarted, as `minReadySeconds` of a Deployment: that one caller has found a replica
-says nothing of the others, who look for new ones every second."""
+"""Pause before the next replica is restarted, as `minReadySeconds` of a Deployment."""
 
 INSIDE = """
 import json, os, pathlib
@@ -159,6 +166,7 @@ def rolling_restart(project: Project) -> str:
                 wait_for_work(project, service, container)
                 project.restart(container)
                 wait_for_work(project, service, container)
+                wait_for_callers(project, service, container)
                 time.sleep(MIN_READY_S)
     if set(outcomes) != {"answered"}:
         raise ProofError(f"of the requests under way: {outcomes}")
@@ -198,6 +206,15 @@ def wait_for_work(project: Project, service: str, container: str) -> None:
 
     before = done()
     until(lambda: done() > before, f"{container} gets work", 30)
+
+
+def wait_for_callers(project: Project, service: str, container: str) -> None:
+    """Waits until every caller has found a replica: that one sends it work says nothing of the others."""
+    if service not in CALLERS:
+        return
+    caller, port = CALLERS[service]
+    expected = len(project.containers(caller))
+    until(lambda: len(project.connected(container, port)) >= expected, f"every {caller} knows {container}", 30)
 
 
 def classify_http(project: Project) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,15 +19,16 @@ class Resolver:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, answers: Sequence[list[Any] | OSError | None]) -> None:
         self._answers = iter(answers)
         self.asked = 0
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", self._getaddrinfo)
+        self.goes_on = threading.Event()
+        monkeypatch.setattr(socket, "getaddrinfo", self._getaddrinfo)
         monkeypatch.setattr(names, "PATIENCE_S", 0.01)
 
-    async def _getaddrinfo(self, _host: str, _port: int, **_: Any) -> list[Any]:
+    def _getaddrinfo(self, _host: str, _port: int, **_: Any) -> list[Any]:
         self.asked += 1
         answer = next(self._answers)
         if answer is None:
-            await asyncio.Event().wait()
-            raise AssertionError
+            self.goes_on.wait(10)
+            return []
         if isinstance(answer, OSError):
             raise answer
         return answer
@@ -50,5 +52,20 @@ async def test_a_lost_query_is_asked_again(
     """One that is answered, well or badly, is not."""
     resolver = Resolver(monkeypatch, answers)
     found = await names.resolve("preprocess", 81)
+    resolver.goes_on.set()
 
     assert (expected, asked) == (found, resolver.asked)
+
+
+async def test_names_that_hang_hold_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many look-ups hang, the next one begins at once."""
+    resolver = Resolver(monkeypatch, [*[None] * 40, FOUND])
+    monkeypatch.setattr(names, "PATIENCE_S", 10)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(40):
+            group.create_task(names.resolve("preprocess", 81))
+        await asyncio.sleep(0)
+        found = await names.resolve("postprocess", 81)
+        resolver.goes_on.set()
+
+    assert frozenset({("10.0.0.1", 81)}) == found
