@@ -120,15 +120,15 @@ def _specs(options: UpOptions, leases: PortLeases) -> list[ProcessSpec]:
         settings={name: value for name, value in tuned.items() if name != ENGINE_THREADS},
         secured=edge_wanted() or LocalTls.wanted() is not None,
     )
-    return lay_out(plan, _triton(options, leases, models, tuned.get(ENGINE_THREADS, "")))
+    return lay_out(plan, _triton(options, leases, tuned.get(ENGINE_THREADS, "")))
 
 
-def _triton(options: UpOptions, leases: PortLeases, models: list[str], engine_threads: str) -> ProcessSpec:
+def _triton(options: UpOptions, leases: PortLeases, engine_threads: str) -> ProcessSpec:
     ports = {"grpc": leases.take(HOST), "metrics": leases.take(HOST)}
     endpoints = TritonEndpoints(grpc_port=ports["grpc"], metrics_port=ports["metrics"])
     runtime = ensure_runtime(triton_directory())
     collector = given([OTLP_ENDPOINT]).get(OTLP_ENDPOINT, "")  # the services read it themselves
-    argv, env = triton_command(runtime, options.model_repository, endpoints, models, engine_threads, collector)
+    argv, env = triton_command(runtime, options.model_repository, endpoints, None, engine_threads, collector)
     tls = LocalTls.wanted()
     argv += tls.triton_flags() if tls else []
     # Triton answers for itself under the empty service name. What it is given is its whole environment.

@@ -12,6 +12,8 @@ LOCK = "NOBODY"
 """Header that would open administrative calls. Names of HTTP/2 headers have no capitals, and Triton hangs up on a call
 that has one: a lock without a key. A secret would be none, since Triton takes it on its command line only, which every
 user of the machine can read; and loading a model can carry code."""
+POLL_INTERVAL_S = 1
+"""Between two looks at the repository, of a Triton that follows it."""
 EXIT_TIMEOUT_S = 10
 """Time for requests in flight after SIGTERM."""
 MIN_PING_INTERVAL_MS = 5_000
@@ -42,12 +44,13 @@ def triton_command(
     runtime: TritonRuntime,
     repository: Path,
     endpoints: TritonEndpoints,
-    models: Sequence[str],
+    models: Sequence[str] | None,
     engine_threads: str = "",
     otlp_endpoint: str = "",
 ) -> tuple[list[str], dict[str, str]]:
-    """Builds the command line and the environment of a Triton that serves the named models.
+    """Builds the command line and the environment of a Triton.
 
+    It serves the named models; for None every model of the repository, whatever comes and goes in it while it runs.
     Without `engine_threads` the instances of a model share the cores; without `otlp_endpoint` nothing is traced.
     """
     flags = [*_model_flags(runtime, repository, models), *_listen_flags(endpoints), *_limit_flags(endpoints)]
@@ -64,17 +67,23 @@ def remove_shared_memory(endpoints: TritonEndpoints, folder: Path = SHARED_MEMOR
             leftover.unlink()
 
 
-def _model_flags(runtime: TritonRuntime, repository: Path, models: Sequence[str]) -> list[str]:
+def _model_flags(runtime: TritonRuntime, repository: Path, models: Sequence[str] | None) -> list[str]:
     return [
         f"--model-repository={repository.resolve()}",
         f"--backend-directory={runtime.backends}",
-        "--model-control-mode=explicit",
-        *(f"--load-model={model}" for model in models),
+        *_control_flags(models),
         "--disable-auto-complete-config",
         # A model that cannot load must not take the others down; readiness tells.
         "--exit-on-error=false",
         "--strict-readiness=true",
     ]
+
+
+def _control_flags(models: Sequence[str] | None) -> list[str]:
+    """Lets the repository alone decide what is loaded: there is no call that loads anything, so no secret to keep."""
+    if models is None:
+        return ["--model-control-mode=poll", f"--repository-poll-secs={POLL_INTERVAL_S}"]
+    return ["--model-control-mode=explicit", *(f"--load-model={model}" for model in models)]
 
 
 def _listen_flags(endpoints: TritonEndpoints) -> list[str]:

@@ -56,17 +56,18 @@ class TritonPool:
             Unavailable: no server has any version of any model ready.
         """
         await self._servers.let_go()
-        await asyncio.gather(*(self._ask(server) for server in self._servers))
+        manifests = dict(self._manifests)  # one state of the repository for all of this round
+        await asyncio.gather(*(self._ask(server, manifests) for server in self._servers))
         problems = {key: loaded.problem for key, loaded in self.loaded().items()}
         if not problems:
             raise Unavailable("No Triton server answers with a loaded model.")
         if all(problems.values()):
             raise Unavailable(f"No model is usable: {next(iter(problems.values()))}")
 
-    async def _ask(self, server: Triton) -> None:
+    async def _ask(self, server: Triton, manifests: Mapping[str, Manifest]) -> None:
         try:
             async with asyncio.timeout(SERVER_TIMEOUT_S):
-                await server.refresh(self._manifests, PROBE_TIMEOUT_S)
+                await server.refresh(manifests, PROBE_TIMEOUT_S)
         except grpc.aio.AioRpcError:
             return  # the server has forgotten its versions, which is what the others need to know
         except TimeoutError:

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from servicekit.health import Readiness
-from servicekit.manifest import read_repository
+from servicekit.repository import Models
 from servicekit.service import Service
 from servicekit.tls import INTERNAL, following
 from services.inference.failures import RowOutcomes
@@ -29,14 +29,14 @@ async def open_service(settings: InferenceSettings) -> AsyncIterator[Service]:
     Raises:
         ManifestError: the model repository cannot be used.
     """
-    manifests = read_repository(settings.model_repository)
+    models = Models(settings.model_repository)
     readiness = Readiness(CONDITION)
     async with following(INTERNAL, settings.tls_files) as tls:
         connect = partial(Triton, max_message_bytes=settings.max_message_bytes, tls=tls)
         servers = TritonServers(settings.triton_targets, connect)
-        pool = TritonPool(servers, manifests, readiness, settings.probe_interval_s)
-        servicer = InferenceServicer(manifests, pool, settings.max_batch, RowOutcomes())
+        pool = TritonPool(servers, models, readiness, settings.probe_interval_s)
+        servicer = InferenceServicer(models, pool, settings.max_batch, RowOutcomes(), models.refresh)
         register = partial(add_InferenceServiceServicer_to_server, servicer)
-        async with pool.running():
-            with shown(pool, manifests):
+        async with models.running(), pool.running():
+            with shown(pool, models):
                 yield Service(SERVICE, register, readiness, probes=(LIST_MODELS,))

@@ -1,7 +1,7 @@
 """gRPC adapter of the inference service."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
@@ -27,20 +27,27 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
     """Fronts a pool of Triton servers."""
 
     def __init__(
-        self, manifests: Mapping[str, Manifest], pool: TritonPool, max_batch: int, outcomes: RowOutcomes
+        self,
+        manifests: Mapping[str, Manifest],
+        pool: TritonPool,
+        max_batch: int,
+        outcomes: RowOutcomes,
+        look_again: Callable[[], object] = lambda: None,
     ) -> None:
+        """Takes what it fronts; `look_again` has `manifests` say what is published at this very moment."""
+        self._look_again = look_again
         self._manifests = manifests
         self._pool = pool
         self._max_batch = max_batch
         self._outcomes = outcomes
-        self._fingerprints = {name: _fingerprint(manifest) for name, manifest in manifests.items()}
+        self._fingerprints: dict[str, tuple[Manifest, str]] = {}
 
     async def PredictLogits(  # type: ignore[override]  # messages with a tensor come and go as parcels
         self, parcel: Parcel[pb.PredictLogitsRequest], context: grpc.aio.ServicerContext[Any, Any]
     ) -> Parcel[pb.PredictLogitsResponse]:
         """Answers with one stacked tensor and an outcome per row."""
         request = parcel.message
-        manifest = find_model(self._manifests, request.model)
+        manifest = self._find(request.model, request.version)
         version, loaded = choose_version(manifest, request.version, self._pool.loaded())
         check(request.tensor, parcel.pieces, "tensor")
         rows = check_input(request.tensor, manifest.input, self._max_batch)
@@ -48,13 +55,21 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
         self._outcomes.record(manifest.name, version, result.errors)
         return _response(manifest, version, result)
 
+    def _find(self, model: str, version: str) -> Manifest:
+        """Returns the model's manifest; whoever names a version that is not in it may have heard of it elsewhere."""
+        manifest = find_model(self._manifests, model)
+        if version and version not in manifest.versions:
+            self._look_again()
+            manifest = find_model(self._manifests, model)
+        return manifest
+
     async def ListModels(
         self, request: pb.ListModelsRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.ListModelsResponse:
         """Answers with every model of the repository."""
         loaded = self._pool.loaded()
         return pb.ListModelsResponse(
-            models=[self._model(self._manifests[name], loaded) for name in sorted(self._manifests)]
+            models=[self._model(manifest, loaded) for _, manifest in sorted(self._manifests.items())]
         )
 
     async def GetModel(
@@ -65,8 +80,14 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
 
     def _model(self, manifest: Manifest, loaded: LoadedVersions) -> model_pb2.Model:
         model = _describe(manifest, loaded)
-        model.fingerprint = self._fingerprints[manifest.name]
+        model.fingerprint = self._fingerprint(manifest)
         return model
+
+    def _fingerprint(self, manifest: Manifest) -> str:
+        known = self._fingerprints.get(manifest.name)
+        if known is None or known[0] is not manifest:
+            known = self._fingerprints[manifest.name] = (manifest, _fingerprint(manifest))
+        return known[1]
 
 
 def _time_left_s(request: pb.PredictLogitsRequest, rows: int) -> list[float]:

@@ -1,4 +1,4 @@
-"""What postprocessing must know of each model: labels and temperatures, read once from the model repository."""
+"""What postprocessing must know of each model: labels and temperatures, as the model repository says now."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from servicekit.errors import unknown_model, unknown_version
 from servicekit.manifest import read_labels, read_repository
+from servicekit.repository import Followed
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,32 +20,36 @@ class Calibration:
 class Calibrations:
     """Finds the calibration of a model's version."""
 
-    def __init__(self, by_model: Mapping[str, Mapping[str, Calibration]]) -> None:
-        self._by_model = by_model
-
-    @classmethod
-    def read(cls, repository: Path) -> "Calibrations":
+    def __init__(self, repository: Path) -> None:
         """Reads every manifest and label file.
 
         Raises:
             ManifestError: one of them is missing or wrong.
         """
-        by_model = {}
-        for name, manifest in read_repository(repository).items():
-            labels = read_labels(repository / name, manifest.output)
-            by_model[name] = {
-                version: Calibration(labels, entry.temperature) for version, entry in manifest.versions.items()
-            }
-        return cls(by_model)
+        self._followed = Followed(repository, _read)
+        self.running = self._followed.running
 
     def find(self, model: str, version: str) -> Calibration:
-        """Returns the calibration.
+        """Returns the calibration; one that is not known is looked for on the disk, where it may have come just now.
 
         Raises:
             NotFound: the repository has no such model or version.
         """
-        if model not in self._by_model:
+        if version not in self._followed.now.get(model, ()):
+            self._followed.refresh()
+        by_version = self._followed.now.get(model)
+        if by_version is None:
             raise unknown_model(model)
-        if version not in self._by_model[model]:
-            raise unknown_version(model, version, self._by_model[model])
-        return self._by_model[model][version]
+        if version not in by_version:
+            raise unknown_version(model, version, by_version)
+        return by_version[version]
+
+
+def _read(repository: Path) -> Mapping[str, Mapping[str, Calibration]]:
+    by_model = {}
+    for name, manifest in read_repository(repository).items():
+        labels = read_labels(repository / name, manifest.output)
+        by_model[name] = {
+            version: Calibration(labels, entry.temperature) for version, entry in manifest.versions.items()
+        }
+    return by_model

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from servicekit.health import Readiness
-from servicekit.manifest import read_repository
+from servicekit.repository import Models
 from servicekit.service import Service
 from services.preprocess.decoder import Decoder
 from services.preprocess.headers import Limits
@@ -24,11 +24,10 @@ async def open_service(settings: PreprocessSettings) -> AsyncIterator[Service]:
     Raises:
         ManifestError: the model repository cannot be used.
     """
-    manifests = read_repository(settings.model_repository)
+    models = Models(settings.model_repository)
     limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
     with Decoder(settings.decode_threads, settings.max_waiting) as decoder:
         budget = MemoryBudget(settings.max_decode_bytes)
-        servicer = PreprocessServicer(
-            manifests, decoder, budget, limits, settings.max_batch, settings.jpeg_oversampling
-        )
-        yield Service(SERVICE, partial(add_PreprocessServiceServicer_to_server, servicer), Readiness())
+        servicer = PreprocessServicer(models, decoder, budget, limits, settings.max_batch, settings.jpeg_oversampling)
+        async with models.running():
+            yield Service(SERVICE, partial(add_PreprocessServiceServicer_to_server, servicer), Readiness())

@@ -14,6 +14,9 @@ from e2e.test_outages import COFFEE, check_refusal, paused
 from localcluster.triton_command import LOCK, SHARED_MEMORY
 from localcluster.triton_watch import stubs
 
+PATIENT = {"X-Timeout-Ms": "25000"}
+"""On a machine that is busy, the next Triton may need longer than a request waits by default."""
+
 
 def kill_stubs(cluster: Cluster, most: int) -> int:
     """Kills some of the processes that compute, as want of memory would, and returns Triton's own pid."""
@@ -28,7 +31,7 @@ def test_dead_stubs_are_an_outage(cluster: Cluster) -> None:
     with ThreadPoolExecutor() as threads:
         with paused(cluster.status()["supervisor"]["pid"]):  # or Triton would be replaced before anybody looked
             kill_stubs(cluster, most=99)
-            first = threads.submit(cluster.post, COFFEE)
+            first = threads.submit(cluster.post, COFFEE, **PATIENT)
             until(lambda: not cluster.ready(), within_s=2)
             check_refusal(cluster)
             assert httpx.get(f"{cluster.http}/healthz").status_code == 200
@@ -42,7 +45,7 @@ def test_one_dead_stub_of_several_is_enough(cluster: Cluster) -> None:
     with ThreadPoolExecutor() as threads:
         with paused(cluster.status()["supervisor"]["pid"]):
             kill_stubs(cluster, most=len(stubs(cluster.pid("triton"))) - 1)  # at least one of each version
-            first = [threads.submit(cluster.post, COFFEE) for _ in range(4)]
+            first = [threads.submit(cluster.post, COFFEE, **PATIENT) for _ in range(4)]
             until(lambda: not cluster.ready(), within_s=3)
             with pytest.raises(AssertionError):  # nobody has repaired it: no check may find it ready again
                 until(cluster.ready, within_s=1.5)

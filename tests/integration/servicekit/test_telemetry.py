@@ -26,6 +26,15 @@ def collector() -> Iterator[Collector]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def ended() -> Iterator[None]:
+    """Waits for what a test's senders still count: the counters are the process's, and the next test reads them."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "telemetry":
+            thread.join(telemetry.TIMEOUT_S + 1)
+
+
 def _span(sender: Telemetry, name: str = "step", parent_id: str = PARENT) -> Span:
     return Span(name, Kind.CLIENT, TRACE, parent_id, sender)
 

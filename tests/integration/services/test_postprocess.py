@@ -22,7 +22,7 @@ from triptych.postprocess.v1 import postprocess_service_pb2_grpc as pb_grpc
 async def channel(tmp_path: Path) -> AsyncIterator[grpc.aio.Channel]:
     """A connection to a service that knows one model with two temperatures."""
     write_model(tmp_path, manifest(temperatures={"1": 1.0, "2": 4.0}))
-    servicer = PostprocessServicer(Calibrations.read(tmp_path), max_batch=4, max_top_k=1000)
+    servicer = PostprocessServicer(Calibrations(tmp_path), max_batch=4, max_top_k=1000)
     async with (
         running_server(
             lambda server: pb_grpc.add_PostprocessServiceServicer_to_server(servicer, server), parcels=True

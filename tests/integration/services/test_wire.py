@@ -88,7 +88,7 @@ async def _inference(_folder: Path, transport: str) -> AsyncIterator[grpc.aio.Ch
 @asynccontextmanager
 async def _postprocess(folder: Path, transport: str) -> AsyncIterator[grpc.aio.Channel]:
     write_model(folder, manifest())
-    servicer = PostprocessServicer(Calibrations.read(folder), max_batch=4, max_top_k=1000)
+    servicer = PostprocessServicer(Calibrations(folder), max_batch=4, max_top_k=1000)
     async with _served(
         transport, lambda server: postprocess_grpc.add_PostprocessServiceServicer_to_server(servicer, server)
     ) as it:

@@ -31,6 +31,14 @@ def test_loads_exactly_the_named_models() -> None:
     assert "--disable-auto-complete-config" in flags
 
 
+def test_follows_the_repository_without_a_call() -> None:
+    """Told no models, Triton looks at the repository by itself; calls load nothing, and stay closed."""
+    argv, _ = triton_command(RUNTIME, Path("/models"), ENDPOINTS, None)
+    assert {"--model-control-mode=poll", "--repository-poll-secs=1"} <= set(argv)
+    assert not [flag for flag in argv if flag.startswith("--load-model")]
+    assert [flag for flag in argv if flag.startswith("--grpc-restricted-protocol=model-repository,")]
+
+
 def test_is_ready_only_when_all_models_are() -> None:
     """One model that fails to load keeps Triton up for the others, and not ready."""
     assert {"--strict-readiness=true", "--exit-on-error=false"} <= set(_flags())

@@ -14,7 +14,7 @@ def test_every_version_has_its_temperature(tmp_path: Path) -> None:
     """Labels belong to the model, temperatures to its versions."""
     write_model(tmp_path, manifest(temperatures={"1": 1.0, "2": 1.7}))
 
-    assert Calibration(LABELS, 1.7) == Calibrations.read(tmp_path).find("tiny", "2")
+    assert Calibration(LABELS, 1.7) == Calibrations(tmp_path).find("tiny", "2")
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_what_is_unknown_is_not_found(tmp_path: Path, reason: Reason, field: str
     write_model(tmp_path, manifest())
 
     with pytest.raises(NotFound) as caught:
-        Calibrations.read(tmp_path).find(model, version)
+        Calibrations(tmp_path).find(model, version)
 
     assert (reason, field) == (caught.value.reason, caught.value.field)
 
@@ -42,4 +42,4 @@ def test_labels_must_fit_the_classes(tmp_path: Path, text: str) -> None:
     (write_model(tmp_path, manifest()) / "labels.txt").write_text(text)
 
     with pytest.raises(ManifestError, match=r"labels\.txt"):
-        Calibrations.read(tmp_path)
+        Calibrations(tmp_path)
