@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tools.chart.manifests import Finding, Rendering
 from tools.chart.reachability import reachable_only_as_intended
-from tools.chart.rules import images, lifecycle, resources, scaling, secrets, security, wiring
+from tools.chart.rules import alerts, images, lifecycle, resources, scaling, secrets, security, wiring
 
 Rule = Callable[[Rendering], Iterator[Finding]]
 RULES: Mapping[str, Sequence[Rule]] = {
@@ -49,6 +49,7 @@ RULES: Mapping[str, Sequence[Rule]] = {
         wiring.routes_lead_somewhere,
         wiring.references_exist,
         wiring.monitors_find,
+        alerts.only_served_versions_are_missed,
         wiring.one_namespace,
         wiring.unique_names,
     ),

@@ -19,7 +19,7 @@ from tools.chart.pods import PlayedPod, played
 from tools.chart.render import Chart
 from tools.containers.command import CommandError
 from tools.containers.engine import Engine, EngineError, find_engine
-from tools.containers.images import ROOT, build, image_name
+from tools.containers.images import ROOT, build
 from tools.containers.machine import build_settings
 
 SCENARIO = "dev-cpu"
@@ -161,8 +161,7 @@ def main() -> int | str:
         if engine.name != "podman":
             return "only podman runs the pods of Kubernetes manifests: this machine has docker"
         for target in IMAGES:
-            if not engine.has_image(image_name(target)):
-                build(engine, build_settings(STATE), target)
+            build(engine, build_settings(STATE), target)  # what is as it was is not built again
         with tempfile.TemporaryDirectory() as scratch:
             prove(engine, Path(scratch))
     except (EngineError, CommandError, PodError, helm.HelmError) as error:

@@ -134,7 +134,13 @@ def definitions() -> Schema:
                 cooldownPeriod=whole(),
                 targetUtilization={"type": "number", "exclusiveMinimum": 0, "maximum": 1},
                 pendingRequestsPerReplica={"type": "number", "exclusiveMinimum": 0},
-                fallback=section(failureThreshold=whole(1), replicas=either(whole(1))),
+                fallback=section(
+                    failureThreshold=whole(1),
+                    replicas=either(whole(1)),
+                    behavior={
+                        "enum": ["static", "currentReplicas", "currentReplicasIfHigher", "currentReplicasIfLower"]
+                    },
+                ),
                 triggers=objects("type", "metadata"),
             ),
         ),
@@ -340,7 +346,7 @@ def root() -> Schema:
         "monitoring": section(
             serviceMonitor=monitor(),
             podMonitor=monitor(),
-            prometheusRule=section(enabled=BOOLEAN, labels=MAP),
+            prometheusRule=section(enabled=BOOLEAN, labels=MAP, runbookURL=STRING),
             dashboards=section(enabled=BOOLEAN, labels=MAP, annotations=MAP),
         ),
         "gatewayApi": gateway_api(),

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from tools.chart.manifests import Finding, Manifest, Rendering, named
+from tools.chart.manifests import Finding, Manifest, Rendering, named, walk
 
 VERSIONS = ("1.33", "1.34", "1.35", "1.36", "1.37")
 TYPED: Mapping[tuple[str, str], str] = {
@@ -20,6 +20,12 @@ TYPED: Mapping[tuple[str, str], str] = {
     **{("cert-manager.io/v1", kind): "cert_manager.v1" for kind in ("Certificate", "Issuer")},
 }
 """Modules of cloudcoil.models with the classes of custom resources."""
+NEWER: Mapping[tuple[str, str], frozenset[str]] = {
+    ("ScaledObject", "spec.fallback.behavior"): frozenset(
+        ("static", "currentReplicas", "currentReplicasIfHigher", "currentReplicasIfLower")
+    ),
+}
+"""Fields that the classes, made from KEDA 2.16, do not know yet, and their values: the behavior came with KEDA 2.17."""
 GATEWAY_API = Path(__file__).parent / "gateway-api.yaml"
 SINCE: Mapping[str, str] = {"resource.k8s.io/v1": "1.34"}
 """The first Kubernetes that has a group's version, where an older one of our range has not."""
@@ -80,7 +86,17 @@ def custom(item: Manifest) -> str | None:
         known = model.model_validate(item).model_dump(mode="json", by_alias=True, exclude_unset=True)
     except ValueError as error:
         return str(error)
-    return next((f"{path} is no field of a {item['kind']}" for path in unknown(item, known)), None)
+    return next((message for path in unknown(item, known) if (message := _newer(item, path))), None)
+
+
+def _newer(item: Manifest, path: str) -> str | None:
+    """Returns what is wrong with a field that the classes do not know."""
+    values = NEWER.get((item["kind"], path))
+    if values is None:
+        return f"{path} is no field of a {item['kind']}"
+    *parents, last = path.split(".")
+    given = walk(item, *parents)[last]
+    return None if given in values else f"{path} is {given!r}, which is none of {', '.join(sorted(values))}"
 
 
 def unknown(given: Any, known: Any, path: str = "") -> Iterator[str]:

@@ -108,6 +108,9 @@
 {{- if and $api.backendTLSPolicy.enabled (not .Values.edgeTLS.enabled) -}}
 {{- fail "\n\ngatewayApi.backendTLSPolicy.enabled needs edgeTLS.enabled: without it our gateway speaks no TLS.\n" -}}
 {{- end -}}
+{{- if and (or $http.enabled $grpc.enabled) .Values.edgeTLS.enabled (not $api.backendTLSPolicy.enabled) -}}
+{{- fail "\n\ngatewayApi: with edgeTLS.enabled our gateway speaks only TLS, so a route to it needs gatewayApi.backendTLSPolicy.enabled.\n" -}}
+{{- end -}}
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
 {{- fail "\n\ningress.enabled needs at least one name in ingress.hosts.\n" -}}
 {{- end -}}

@@ -58,6 +58,7 @@ spec:
   fallback:
     failureThreshold: {{ int64 $scaling.keda.fallback.failureThreshold }}
     replicas: {{ default $scaling.minReplicas $scaling.keda.fallback.replicas | int64 }}
+    behavior: {{ $scaling.keda.fallback.behavior }}
   {{- end }}
   advanced:
     horizontalPodAutoscalerConfig:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from tools.chart.manifests import Finding, Manifest, Rendering, Workload, matches, named, walk
 
 SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
+SAFE_FALLBACKS = ("currentReplicas", "currentReplicasIfHigher")
 
 
 def one_scaler(rendering: Rendering) -> Iterator[Finding]:
@@ -47,6 +48,8 @@ def keda_falls_back(rendering: Rendering) -> Iterator[Finding]:
         asks = {trigger["type"] for trigger in walk(scaler, "spec").get("triggers") or ()} - {"cpu", "memory"}
         if asks and not walk(scaler, "spec", "fallback").get("replicas"):
             yield Finding(named(scaler), "has no fallback.replicas")
+        if asks and walk(scaler, "spec", "fallback").get("behavior") not in SAFE_FALLBACKS:
+            yield Finding(named(scaler), "loses replicas when Prometheus does not answer")
         if walk(scaler, "spec").get("minReplicaCount", 0) < 1:
             yield Finding(named(scaler), "scales to none: the first caller would wait for a model to load")
 

@@ -7,7 +7,7 @@ import pytest
 from fakes.manifests import SECURE, budget, deployment, gateway, rendering, scaler, service, triton
 
 from tools.chart.audit import RULES, Rule, audit
-from tools.chart.rules import images, lifecycle, resources, scaling, secrets, security, wiring
+from tools.chart.rules import alerts, images, lifecycle, resources, scaling, secrets, security, wiring
 
 KEY = "-----BEGIN " + "PRIVATE KEY-----"
 HPA, KEDA = "HorizontalPodAutoscaler", "ScaledObject"
@@ -37,6 +37,17 @@ def _one_replica(manifest: dict[str, Any], replicas: int | None = 1) -> dict[str
 
 def _secure(**fields: Any) -> dict[str, Any]:
     return gateway(securityContext=SECURE | fields)
+
+
+def _laying_out(version: str) -> dict[str, Any]:
+    words = ["tensorrt", "none", "9", "/store", "/engines", "/repository", "lite0", version, "f", "s", "k"]
+    container = triton()["spec"]["template"]["spec"]["containers"][0]
+    return deployment("triton", container, initContainers=[{"name": "lay-out", "args": words}])
+
+
+def _alert(expression: str) -> dict[str, Any]:
+    rules = [{"alert": "TriptychModelVersionMissing", "expr": expression}]
+    return {"kind": "PrometheusRule", "metadata": {"name": "causes"}, "spec": {"groups": [{"rules": rules}]}}
 
 
 BROKEN: list[tuple[Rule, list[dict[str, Any]], str]] = [
@@ -91,6 +102,11 @@ BROKEN: list[tuple[Rule, list[dict[str, Any]], str]] = [
     ),
     (scaling.keda_falls_back, [scaler(KEDA, minReplicaCount=1, triggers=[{"type": "prometheus"}])], "has no fallback"),
     (scaling.keda_falls_back, [scaler(KEDA, fallback={"replicas": 2})], "scales to none"),
+    (
+        scaling.keda_falls_back,
+        [scaler(KEDA, minReplicaCount=1, triggers=[{"type": "prometheus"}], fallback={"replicas": 2})],
+        "loses replicas when Prometheus does not answer",
+    ),
     (scaling.disruption_budgets, [gateway()], "no PodDisruptionBudget"),
     (scaling.disruption_budgets, [_one_replica(gateway()), budget()], "guards a single replica"),
     (scaling.disruption_budgets, [gateway(), budget(maxUnavailable=0)], "lets nothing go"),
@@ -114,6 +130,16 @@ BROKEN: list[tuple[Rule, list[dict[str, Any]], str]] = [
     (wiring.references_exist, [_mounting(configMap={"name": "lost"})], "the ConfigMap 'lost'"),
     (wiring.references_exist, [_mounting(secret={"secretName": "lost"})], "the Secret 'lost'"),
     (wiring.references_exist, [_env("X", valueFrom={"secretKeyRef": {"name": "lost"}})], "the Secret 'lost'"),
+    (
+        alerts.only_served_versions_are_missed,
+        [_laying_out("1"), _alert("max by (version) (triptych_model_version_ready) == 0")],
+        "watches every published version",
+    ),
+    (
+        alerts.only_served_versions_are_missed,
+        [_laying_out("1"), _alert('max (triptych_model_version_ready{model="lite0",version="2"}) == 0')],
+        "does not watch lite0 version 1",
+    ),
     (wiring.one_namespace, [{"kind": "X", "metadata": {"name": "x", "namespace": "y"}}], "the namespace 'y'"),
     (wiring.unique_names, [gateway(), gateway()], "is rendered twice"),
     (wiring.unique_names, [{"kind": "X", "metadata": {"name": "x" * 64}}], "more than 63"),
@@ -166,6 +192,13 @@ def test_every_rule_has_a_case_and_a_statement() -> None:
 
     assert elsewhere == {rule.__name__ for rule in rules - proved}
     assert all((rule.__doc__ or "").endswith(".") for rule in rules)
+
+
+def test_a_pool_that_serves_the_whole_store_is_watched_whole() -> None:
+    """The store's versions are all to answer, so the bare gauge is right."""
+    whole = rendering(triton(), _alert("max by (version) (triptych_model_version_ready) == 0"))
+
+    assert [] == list(alerts.only_served_versions_are_missed(whole))
 
 
 def test_slow_scale_down_is_sound() -> None:
