@@ -1,5 +1,7 @@
 """Runs an ONNX file on OpenVINO, the engine that serves on the CPU, to see what it answers."""
 
+from collections.abc import Callable
+
 import numpy as np
 import openvino
 
@@ -15,16 +17,33 @@ def logits(model: bytes, pictures: Pictures, *, precision: str = "") -> Logits:
     Args:
         model: the ONNX file; its first dimension is free.
         pictures: what the model takes.
+        precision: as in `compiled`.
+    """
+    return compiled(model, precision=precision)(pictures)
+
+
+def compiled(model: bytes, *, precision: str = "", threads: int = 0) -> Callable[[Pictures], Logits]:
+    """Compiles a model, and returns what answers pictures with their logits.
+
+    Args:
+        model: the ONNX file; its first dimension is free.
         precision: `f32` to compute every float operation in it; by default what OpenVINO serves with, which is bf16
             where the CPU has it. Integer operations stay integer.
+        threads: how many compute; 0 for what OpenVINO chooses.
     """
     settings: dict[str, object] = {"ENABLE_CPU_PINNING": False}
     if precision:
         settings["INFERENCE_PRECISION_HINT"] = precision
+    if threads:
+        settings["INFERENCE_NUM_THREADS"] = threads
     core = openvino.Core()
-    compiled = core.compile_model(core.read_model(model), "CPU", settings)
-    batches = [pictures[start : start + _BATCH] for start in range(0, len(pictures), _BATCH)]
-    return np.concatenate([compiled(batch)[0] for batch in batches])
+    engine = core.compile_model(core.read_model(model), "CPU", settings)
+
+    def answer(pictures: Pictures) -> Logits:
+        batches = [pictures[start : start + _BATCH] for start in range(0, len(pictures), _BATCH)]
+        return np.concatenate([engine(batch)[0] for batch in batches])
+
+    return answer
 
 
 def float_precision() -> str:

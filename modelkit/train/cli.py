@@ -31,6 +31,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("train")(train_model)
     app.command("distil")(distil_model)
     app.command("find-lr")(find_lr)
+    app.command("export")(export_model)
 
 
 def train_model(
@@ -92,6 +93,26 @@ def find_lr(
         loaded = load_recipe(recipe, tuple(changes or ()))
         found = search(loaded, Places(datasets, runs), Sweep(low, high, steps))
         typer.echo(f"suggested peak: {found.suggestion:.3g}; the loss is lowest at {found.lowest:.3g}; {found.plot}")
+
+
+def export_model(
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run.", show_default=False)],
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Most that a logit may be from torch's, as a share of the largest logit.")
+    ] = 1e-3,
+) -> None:
+    """Writes a trained run's model.onnx, once ONNX Runtime and OpenVINO answer as torch does.
+
+    \b
+    triptych model export .triptych/runs/fashion_mnist_teacher
+    """  # noqa: D301
+    with told():
+        from modelkit.export_run import export_run  # noqa: PLC0415 -- torch
+
+        exported = export_run(run, tolerance=tolerance)
+        typer.echo(f"{exported.model}  sha256 {exported.sha256}")
+        for engine, difference in exported.differences.items():
+            typer.echo(f"  {engine}: {difference:.2g} of the largest logit from torch, at most {tolerance:g} allowed")
 
 
 def _train(recipe: Recipe, datasets: Path, runs: Path, *, resume: bool) -> None:

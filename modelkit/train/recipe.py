@@ -129,8 +129,9 @@ class Recipe(_Part):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     ema: float | None = Field(default=None, gt=0, lt=1)
     """Decay of the moving average of the weights, which then is the result; None: no average."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Of the arithmetic, by autocast; weights stay fp32. fp16 needs a GPU."""
+    precision: Literal["fp32", "bf16", "fp16", "int8"] = "fp32"
+    """Of the arithmetic; weights stay fp32. fp16 needs a GPU. int8 imitates what quantising will do: for a trained
+    network, a short run at a low rate before `triptych model quantise`."""
     clip_norm: float | None = Field(default=None, gt=0)
     """Largest norm of a step's gradient."""
     freeze_epochs: int = Field(default=0, ge=0)

@@ -7,12 +7,13 @@ import subprocess
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
+from pydantic import BaseModel
 
 from modelkit.train.files import write_atomically, write_json
-from modelkit.train.recipe import Recipe, RecipeError, dump_recipe
+from modelkit.train.recipe import RecipeError, dump_recipe
 
 RECIPE_FILE = "recipe.yaml"
 METRICS_FILE = "metrics.jsonl"
@@ -23,7 +24,26 @@ ENVIRONMENT_FILE = "environment.json"
 _PACKAGES = ("triptych", "torch", "transformers", "torch-pruning", "numpy", "safetensors")
 
 
-def start(folder: Path, recipe: Recipe, *, resume: bool) -> None:
+class Conditions(Protocol):
+    """Is what a recipe says of the machine that it runs on."""
+
+    @property
+    def seed(self) -> int:
+        """Of all randomness."""
+        ...
+
+    @property
+    def threads(self) -> int | None:
+        """Of torch."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """`cpu` or `cuda`."""
+        ...
+
+
+def start(folder: Path, recipe: BaseModel, *, resume: bool) -> None:
     """Makes the folder of a new run, or checks that an old one is of the same recipe.
 
     Raises:
@@ -51,7 +71,7 @@ def finished(folder: Path) -> bool:
     return (folder / RESULT_FILE).exists()
 
 
-def write_environment(folder: Path, recipe: Recipe, processes: int) -> None:
+def write_environment(folder: Path, recipe: Conditions, processes: int) -> None:
     """Notes what the run depends on beside its recipe and data."""
     write_json(
         folder / ENVIRONMENT_FILE,

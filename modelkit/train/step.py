@@ -91,7 +91,7 @@ def _update(learner: Learner) -> float:
 
 def autocast(device: str, precision: str) -> AbstractContextManager[None]:
     """Returns a context in which torch computes in the precision where that is safe."""
-    if precision == "fp32":
+    if precision not in _AUTOCAST:
         return nullcontext()
     return torch.autocast(device, dtype=_AUTOCAST[precision])  # type: ignore[no-any-return,unused-ignore]
 

@@ -10,15 +10,17 @@ from safetensors.torch import load_file
 
 from modelkit.train.distributed import process_group, wait
 from modelkit.train.files import write_json
+from modelkit.train.imitation import compute_freely, imitate_int8
 from modelkit.train.loop import BEST_FILE, Course, Watch, evaluate_result, make_learner, result_of, run_course
 from modelkit.train.measure import size_of
 from modelkit.train.networks import WEIGHTS_FILE, Architecture, Classifier, create, save
 from modelkit.train.networks import load as load_network
 from modelkit.train.objective import Objective, distillation, labels_only
 from modelkit.train.pixels import Split, load_split
-from modelkit.train.recipe import Recipe, RecipeError
+from modelkit.train.recipe import Data, Recipe, RecipeError
 from modelkit.train.run import RESULT_FILE, finished, start, write_environment, write_lineage
 from modelkit.train.sampling import Shard, step_seed
+from servicekit.manifest import Recipe as Input
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +102,28 @@ def load_pictures(recipe: Recipe, places: Places) -> Pictures:
         DataError: there is no such data set.
         RecipeError: it lacks a split that the recipe needs.
     """
+    pictures = read_pictures(recipe.dataset, recipe.input, places)
+    for needed in ("train", recipe.monitor):
+        if needed and needed not in pictures.splits:
+            raise RecipeError(
+                "data set {name} {version} has no pictures".format_map(pictures.dataset) + f" in {needed}"
+            )
+    return pictures
+
+
+def read_pictures(wanted: Data, takes: Input, places: Places) -> Pictures:
+    """Opens a data set version and decodes all splits that it has, once.
+
+    Raises:
+        DataError: there is no such data set.
+    """
     from modelkit.data.store import open_dataset  # noqa: PLC0415 -- needs pyarrow
 
-    dataset = open_dataset(places.datasets, recipe.dataset.name, recipe.dataset.version)
+    dataset = open_dataset(places.datasets, wanted.name, wanted.version)
     name, version = dataset.manifest.name, dataset.manifest.version
     present = [split for split in ("train", "val", "test") if dataset.count(split)]
-    for needed in ("train", recipe.monitor):
-        if needed and needed not in present:
-            raise RecipeError(f"data set {name} {version} has no pictures in its split {needed}")
     cache = places.cache / f"{name}-{version}"
-    splits = {each: load_split(dataset, each, recipe.input, cache).first(recipe.dataset.limit) for each in present}
+    splits = {each: load_split(dataset, each, takes, cache).first(wanted.limit) for each in present}
     return Pictures({"name": name, "version": version}, dataset.labels, splits)
 
 
@@ -122,6 +136,8 @@ def prepare(recipe: Recipe, pictures: Pictures, folder: Path, shard: Shard) -> t
     device = torch.device(recipe.device)
     torch.manual_seed(step_seed(recipe.seed, 0, 0))
     architecture, model = create(recipe.network, pictures.labels, recipe.input)
+    if recipe.precision == "int8":
+        imitate_int8(model)
     learner = make_learner(recipe, model.to(device), _objective(recipe, pictures, device))
     return architecture, Course(
         recipe=recipe,
@@ -155,6 +171,7 @@ def _finish(course: Course, pictures: Pictures, architecture: Architecture) -> N
     figures: dict[str, object] = {split: asdict(evaluate_result(course, pictures.splits[split])) for split in judged}
     if course.shard.rank == 0:
         assert isinstance(model, Classifier)  # noqa: S101 -- what `create` made
+        compute_freely(model)
         _write_result(course, pictures, architecture, model)
         size: dict[str, int] = asdict(size_of(model, course.recipe.input))
         result: dict[str, object] = {**figures, **size, "steps": progress.step, "seconds": round(progress.seconds, 1)}

@@ -15,7 +15,7 @@ dataset: {name: toy}
 input: {width: 12, height: 12, crop: 1.0}
 network:
   source: transformers
-  config: {model_type: resnet, embedding_size: 8, hidden_sizes: [8, 16], depths: [1, 1], layer_type: basic}
+  config: {model_type: resnet, embedding_size: 16, hidden_sizes: [16, 32], depths: [1, 1], layer_type: basic}
   small_stem: 1
 epochs: 3
 batch: 16

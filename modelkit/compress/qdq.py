@@ -1,0 +1,82 @@
+"""Quantises an ONNX file so that every engine computes it in INT8: explicit Q/DQ, symmetric, int8 on both sides."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from modelkit.variants import Pictures
+
+Method = Literal["minmax", "entropy", "percentile"]
+
+_METHODS = {
+    "minmax": CalibrationMethod.MinMax,
+    "entropy": CalibrationMethod.Entropy,
+    "percentile": CalibrationMethod.Percentile,
+}
+_OPERATORS = ["Conv", "Gemm", "MatMul", "Add"]
+"""The sums where branches meet are among them, else each would leave INT8 and come back."""
+_OPTIONS = {
+    "ActivationSymmetric": True,
+    "WeightSymmetric": True,
+    "QuantizeBias": False,
+    "OpTypesToExcludeOutputQuantization": _OPERATORS,
+}
+"""TensorRT refuses zero points other than 0 and quantised biases. Only what an operator reads is quantised: between a
+convolution and its ReLU a pair would cost a bit and a fusion, and OpenVINO 2026.4 answers wrongly with one there."""
+
+
+class Reader(CalibrationDataReader):  # type: ignore[misc,unused-ignore] # onnxruntime ships no types
+    """Hands pictures over one by one."""
+
+    def __init__(self, tensor: str, pictures: Pictures) -> None:
+        self._feeds: Iterator[dict[str, npt.NDArray[np.uint8]]] = iter({tensor: row[np.newaxis]} for row in pictures)
+
+    def get_next(self) -> dict[str, npt.NDArray[np.uint8]] | None:
+        """Returns the next picture as a batch of one, None after the last."""
+        return next(self._feeds, None)
+
+
+def quantised(model: bytes, pictures: Pictures, *, tensor: str, method: Method, float_convolutions: int = 0) -> bytes:
+    """Quantises an ONNX file.
+
+    Args:
+        model: the file, with float weights.
+        pictures: what the ranges of the activations are taken from.
+        tensor: name of the model's input.
+        method: how a range follows from the values seen: all of them, those that keep most of the information, or all
+            but the rarest.
+        float_convolutions: convolutions, counted from the input, that stay as they are.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        plain, prepared, result = (Path(scratch) / f"{name}.onnx" for name in ("plain", "prepared", "result"))
+        plain.write_bytes(model)
+        quant_pre_process(plain, prepared, skip_symbolic_shape=True)
+        graph = onnx.load(prepared).graph
+        quantize_static(
+            prepared,
+            result,
+            Reader(tensor, pictures),
+            per_channel=True,
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=_METHODS[method],
+            op_types_to_quantize=_OPERATORS,
+            nodes_to_exclude=[node.name for node in graph.node if node.op_type == "Conv"][:float_convolutions],
+            extra_options=_OPTIONS,
+        )
+        return result.read_bytes()
+
+
+def count_qdq(model: bytes) -> dict[str, int]:
+    """Counts what a file's layers read: convolutions and matrix products, and those of them that read INT8."""
+    graph = onnx.load_from_string(model).graph
+    dequantised = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    layers = [node for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul")]
+    return {"layers": len(layers), "int8": sum(set(node.input[:2]) <= dequantised for node in layers)}

@@ -1,0 +1,110 @@
+"""Exports a trained run to the ONNX file that serving takes, after it has seen it answer as the network does."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+
+from modelkit.engine import logits
+from modelkit.export import OPSET, export_onnx
+from modelkit.gate import Logits
+from modelkit.publish import MODEL_FILE
+from modelkit.train.files import write_atomically, write_json
+from modelkit.train.networks import Classifier, load
+from modelkit.train.run import sha256
+from modelkit.variants import Pictures
+from servicekit.manifest import Output
+from servicekit.manifest import Recipe as Input
+
+EXPORT_FILE = "export.json"
+TOLERANCE = 1e-3
+"""Most that a logit of an engine, computed in fp32, may be from torch's, as a share of the largest logit."""
+_PICTURES = 16
+_SEED = 3
+
+
+class ParityError(ValueError):
+    """Says which engine answers otherwise than torch, and by how much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """Is what was written and how near the engines are to torch."""
+
+    model: Path
+    sha256: str
+    opset: int
+    differences: dict[str, float]
+    """By engine: the largest difference of a logit from torch's, as a share of the largest logit."""
+
+
+def export_run(folder: Path, *, tolerance: float = TOLERANCE) -> Exported:
+    """Writes `model.onnx` into the folder of a trained run: uint8 NHWC in, fp32 logits out, any batch size.
+
+    `export.json`, which holds the differences, comes last: with it the file is whole and was checked.
+
+    Raises:
+        RecipeError: the folder holds no finished run.
+        ParityError: ONNX Runtime or OpenVINO answers otherwise than torch; nothing is written.
+    """
+    architecture, model = load(folder)
+    recipe, output = architecture.input, Output(classes=len(architecture.labels))
+    example = torch.zeros(2, recipe.height, recipe.width, 3, dtype=torch.uint8)
+    data = export_onnx(model, example, input_name=recipe.tensor, output_name=output.tensor)
+    differences = check_parity(model, data, recipe, tolerance=tolerance)
+    write_atomically(folder / MODEL_FILE, data)
+    exported = Exported(folder / MODEL_FILE, sha256(folder / MODEL_FILE), OPSET, differences)
+    write_json(folder / EXPORT_FILE, {**asdict(exported), "model": MODEL_FILE, "tolerance": tolerance})
+    return exported
+
+
+def check_parity(model: Classifier, data: bytes, recipe: Input, *, tolerance: float = TOLERANCE) -> dict[str, float]:
+    """Compares the engines' logits with torch's, on pictures of noise and shades, alone and in a batch.
+
+    Args:
+        model: in evaluation mode.
+        data: the ONNX file made of it.
+        recipe: what the network takes.
+        tolerance: as `TOLERANCE`.
+
+    Raises:
+        ParityError: an engine is further from torch than the tolerance.
+    """
+    pictures = _pictures(recipe)
+    with torch.inference_mode():
+        expected: Logits = model(torch.from_numpy(pictures)).numpy()
+    scale = float(np.abs(expected).max())
+    answers = {"onnxruntime": _onnxruntime, "openvino": _openvino}
+    differences = {}
+    for engine, answer in answers.items():
+        got = answer(data, pictures, recipe)
+        alone = answer(data, pictures[:1], recipe)
+        furthest = max(np.abs(got - expected).max(), np.abs(alone - expected[:1]).max())
+        differences[engine] = float(furthest) / scale
+        if not differences[engine] <= tolerance:
+            raise ParityError(
+                f"{engine} answers otherwise than torch: a logit is {differences[engine]:.2g} of the largest one away, "
+                f"at most {tolerance:g} is allowed"
+            )
+    return differences
+
+
+def _pictures(recipe: Input) -> Pictures:
+    rng = np.random.default_rng(_SEED)
+    noise = rng.integers(0, 256, (_PICTURES // 2, recipe.height, recipe.width, 3), np.uint8)
+    ramp = np.linspace(0, 255, recipe.width, dtype=np.uint8)[None, None, :, None]
+    gains = rng.uniform(0.1, 1, (_PICTURES // 2, 1, 1, 3))
+    shades = np.broadcast_to(ramp * gains, noise.shape).astype(np.uint8)
+    return np.concatenate([noise, shades])
+
+
+def _openvino(data: bytes, pictures: Pictures, _: Input) -> Logits:
+    return logits(data, pictures, precision="f32")
+
+
+def _onnxruntime(data: bytes, pictures: Pictures, recipe: Input) -> Logits:
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    answer: Logits = session.run(None, {recipe.tensor: pictures})[0]
+    return answer
