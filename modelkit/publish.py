@@ -4,19 +4,15 @@ Readers may look at any moment (a service that re-reads manifests, Triton that l
 a rename, and the manifest, which names a version's files, comes last.
 """
 
-import fcntl
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from modelkit.gate import Passed
+from modelkit.shelf import exclusive, place_folder, replace_file
 from modelkit.triton_config import render_config
 from servicekit.manifest import (
     MANIFEST_FILE,
@@ -58,8 +54,10 @@ class Release:
     onnx: bytes
     lineage: Mapping[str, str] = field(default_factory=dict)
     accuracy: Mapping[str, float | int | str] = field(default_factory=dict)
-    precision: Literal["fp32", "int8"] = "fp32"
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
     temperature: float = 1.0
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """Others that lie beside the model, such as its golden predictions."""
     passed: Passed | None = None
     """The gate's word, without which nothing quantised is published."""
 
@@ -89,18 +87,20 @@ def publish(repository: Path, card: Card, release: Release) -> Manifest:
     Publishing the same bytes again only refreshes what is said about them.
 
     Raises:
-        PublishError: the version is no positive integer, the labels do not fit, the version holds another model, or a
-            quantised model has not passed the gate.
+        PublishError: the version is no positive integer, the labels do not fit, the model has another input or other
+            labels, the version holds another model, or a quantised model has not passed the gate.
     """
     _check(card, release)
     folder = repository / card.name
     folder.mkdir(parents=True, exist_ok=True)
-    with _exclusive(folder):
-        manifest = _manifest(card, release, read_manifest(folder) if (folder / MANIFEST_FILE).exists() else None)
-        _place_version(folder, release)
-        _replace(folder / "config.pbtxt", render_config(card.name, card.input, card.output))
-        _replace(folder / card.output.labels, "".join(f"{label}\n" for label in card.labels))
-        _replace(folder / MANIFEST_FILE, _to_json(manifest))
+    with exclusive(folder):
+        before = read_manifest(folder) if (folder / MANIFEST_FILE).exists() else None
+        _keep_promises(folder, card, before)
+        manifest = _manifest(card, release, before)
+        _place_version(folder, release, before)
+        replace_file(folder / "config.pbtxt", render_config(card.name, card.input, card.output))
+        replace_file(folder / card.output.labels, "".join(f"{label}\n" for label in card.labels))
+        write_manifest(folder, manifest)
     return manifest
 
 
@@ -113,13 +113,18 @@ def set_default(repository: Path, name: str, version: str) -> Manifest:
     """
     folder = repository / name
     read_manifest(folder)
-    with _exclusive(folder):
+    with exclusive(folder):
         manifest = read_manifest(folder)
         if version not in manifest.versions:
             raise PublishError(f"{name} has no version {version!r}; it has {', '.join(manifest.versions)}")
         chosen = manifest.model_copy(update={"default_version": version})
-        _replace(folder / MANIFEST_FILE, _to_json(chosen))
+        write_manifest(folder, chosen)
     return chosen
+
+
+def live_version(manifest: Manifest) -> str:
+    """Returns the version that answers requests that name none."""
+    return manifest.default_version or max(manifest.versions, key=int)
 
 
 def _check(card: Card, release: Release) -> None:
@@ -129,6 +134,17 @@ def _check(card: Card, release: Release) -> None:
         raise PublishError(f"{card.name} has {card.output.classes} classes but {len(card.labels)} labels")
     if release.precision != "fp32" and (release.passed is None or release.passed.sha256 != _sha256(release.onnx)):
         raise PublishError(f"version {release.version} is {release.precision}, and this file has not passed the gate")
+
+
+def _keep_promises(folder: Path, card: Card, before: Manifest | None) -> None:
+    """Refuses what would change the meaning of versions that are out: all of a model share input and labels."""
+    if before is None:
+        return
+    same = (before.input, before.output, read_labels(folder, before.output)) == (card.input, card.output, card.labels)
+    if not same:
+        raise PublishError(
+            f"{card.name} is out with another input or other labels, which its versions share: choose another name"
+        )
 
 
 def _manifest(card: Card, release: Release, before: Manifest | None) -> Manifest:
@@ -169,52 +185,16 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _place_version(folder: Path, release: Release) -> None:
+def _place_version(folder: Path, release: Release, before: Manifest | None) -> None:
+    """Places a version; what a killed publisher left under its number, before any manifest named it, gives way."""
     place = folder / release.version
-    if place.exists():
-        if (place / MODEL_FILE).read_bytes() != release.onnx:
-            raise PublishError(f"{place} already holds another model: publish under a new version")
-        return
-    with _scratch(folder) as scratch:
-        version = scratch / release.version
-        version.mkdir()
-        _write_durably(version / MODEL_FILE, release.onnx)
-        version.rename(place)
+    if before is None or release.version not in before.versions:
+        place_folder(place, {MODEL_FILE: release.onnx, **release.files})
+    elif (place / MODEL_FILE).read_bytes() != release.onnx:
+        raise PublishError(f"{place} already holds another model: publish under a new version")
 
 
-def _replace(path: Path, text: str) -> None:
-    with _scratch(path.parent) as scratch:
-        _write_durably(scratch / path.name, text.encode())
-        (scratch / path.name).replace(path)
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _to_json(manifest: Manifest) -> str:
-    return json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
-
-
-@contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    """Lends a hidden folder on the same file system, where a rename is atomic."""
-    scratch = Path(tempfile.mkdtemp(prefix=".publish-", dir=folder))
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch)
-
-
-@contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
-    """Holds off other publishers of the same model, on this machine, without leaving a lock file behind."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Writes a model's manifest, whole or not at all."""
+    text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    replace_file(folder / MANIFEST_FILE, f"{text}\n")

@@ -3,12 +3,13 @@
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from modelkit import publish as publishing
+from modelkit import shelf
 from modelkit.gate import Passed
 from modelkit.publish import Card, PublishError, Release, model_card, publish, set_default
 from modelkit.triton_config import render_config
@@ -78,10 +79,34 @@ def test_interrupted_publishing_shows_no_version(tmp_path: Path, monkeypatch: py
         path.write_bytes(data[:4])
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(publishing, "_write_durably", full_disk)
+    monkeypatch.setattr(shelf, "write_durably", full_disk)
     with pytest.raises(OSError, match="No space"):
         publish(tmp_path, CARD, ONE)
     assert list((tmp_path / "shapes").iterdir()) == []
+
+
+def test_what_a_killed_publisher_left_gives_way(tmp_path: Path) -> None:
+    """A version that no manifest names, and half a folder, do not stand in the way of the next publisher."""
+    (tmp_path / "shapes" / ".publish-x").mkdir(parents=True)
+    (tmp_path / "shapes" / "1").mkdir()
+    (tmp_path / "shapes" / "1" / "model.onnx").write_bytes(b"of a publisher that died")
+    publish(tmp_path, CARD, ONE)
+    assert {"1", "config.pbtxt", "labels.txt", "manifest.json"} == {
+        path.name for path in (tmp_path / "shapes").iterdir()
+    }
+    assert ONE.onnx == (tmp_path / "shapes" / "1" / "model.onnx").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "changed", [{"labels": ("square", "circle", "triangle")}, {"input": Recipe(width=9, height=9, crop=1.0)}]
+)
+def test_versions_share_input_and_labels(tmp_path: Path, changed: dict[str, Any]) -> None:
+    """A card that would change what older versions mean is refused, and the repository stays."""
+    publish(tmp_path, CARD, ONE)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(PublishError, match="another input or other labels"):
+        publish(tmp_path, replace(CARD, **changed), Release("2", b"the second model"))
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("version", ["0", "01", "-1", "one", "", "²", "1/../2"])

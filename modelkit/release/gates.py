@@ -1,0 +1,134 @@
+"""The gates of a trained model: each is a number, its limit, and a sentence where it is out of bounds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from modelkit.gate import GateError
+
+CANDIDATE, LIVE, PARENT = "candidate", "live", "parent"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Says what is good enough; shares and drops are between 0 and 1."""
+
+    min_top1: float = 0.5
+    """On the test split, whatever else is served."""
+    max_drop: float = 0.005
+    """Of top-1, below the version that is live."""
+    max_parity_gap: float = 0.005
+    """Of top-1, between training's own figure and serving's, either way."""
+    min_agreement: float = 0.8
+    """Share of the test split with the parent's first class."""
+    max_robustness_drop: float = 0.05
+    """Of the mean top-1 on corrupted pictures, below the version that is live; checked where both were evaluated."""
+    max_latency_ms: float | None = None
+    """Median for one picture on one thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Is a number that was held against a limit."""
+
+    gate: str
+    what: str
+    value: float
+    limit: float
+    at_most: bool = False
+    unit: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Says whether the number is within its limit; what is no number is not."""
+        return self.value <= self.limit if self.at_most else self.value >= self.limit
+
+    def sentence(self) -> str:
+        """Says which number, the limit, and by how much."""
+        bound, side = ("at most", "above") if self.at_most else ("at least", "below")
+        value, limit, apart = (f"{each:.4f}{self.unit}" for each in (self.value, self.limit, self._apart()))
+        told = f"the {self.gate} gate: {self.what} is {value}, {bound} {limit} is allowed"
+        return told if self.passed else f"{told}: {apart} {side}"
+
+    def _apart(self) -> float:
+        return abs(self.value - self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Is what a trial found."""
+
+    top1: Mapping[str, float]
+    """By model: candidate, and live and parent where there are such."""
+    agreement: float | None
+    """Share of pictures to which candidate and parent answer alike; None without a parent."""
+    offline_top1: float
+    latency_ms: float
+    robustness: float | None = None
+    """Mean top-1 on corrupted pictures; None where the run was not evaluated."""
+    live_robustness: float | None = None
+
+
+def checks(measured: Measured, limits: Limits) -> list[Check]:
+    """Holds what was measured against the limits."""
+    top1 = measured.top1[CANDIDATE]
+    found = [Check("accuracy", "top-1 on the test split", top1, limits.min_top1)]
+    if LIVE in measured.top1:
+        drop = measured.top1[LIVE] - top1
+        found.append(Check("accuracy", "the drop of top-1 below the live version", drop, limits.max_drop, at_most=True))
+    gap = abs(measured.offline_top1 - top1)
+    what = f"the gap between top-1 in training ({measured.offline_top1:.4f}) and through serving ({top1:.4f})"
+    found.append(Check("parity", what, gap, limits.max_parity_gap, at_most=True))
+    if measured.agreement is not None:
+        what = "the share of pictures with the parent's first class"
+        found.append(Check("agreement", what, measured.agreement, limits.min_agreement))
+    return [*found, *_robustness(measured, limits), *_latency(measured, limits)]
+
+
+def _robustness(measured: Measured, limits: Limits) -> list[Check]:
+    if measured.robustness is None or measured.live_robustness is None:
+        return []
+    drop = measured.live_robustness - measured.robustness
+    what = "the drop of the mean top-1 on corrupted pictures below the live version"
+    return [Check("robustness", what, drop, limits.max_robustness_drop, at_most=True)]
+
+
+def _latency(measured: Measured, limits: Limits) -> list[Check]:
+    if limits.max_latency_ms is None:
+        return []
+    what = "the median time of one picture on one thread"
+    return [Check("latency", what, measured.latency_ms, limits.max_latency_ms, at_most=True, unit=" ms")]
+
+
+def check_labels(labels: Sequence[str], known: Sequence[str]) -> None:
+    """Lets a model pass whose classes have the names, and the order, of the data set that judges it.
+
+    Raises:
+        GateError: with the first class that differs.
+    """
+    if len(labels) != len(known):
+        raise GateError(f"the labels gate: the model has {len(labels)} classes, the data set {len(known)}")
+    for index, (mine, theirs) in enumerate(zip(labels, known, strict=True)):
+        if mine != theirs:
+            wrong = sum(a != b for a, b in zip(labels, known, strict=True))
+            raise GateError(
+                f"the labels gate: class {index} is {mine!r} in the model and {theirs!r} in the data set; "
+                f"{wrong} of {len(known)} names differ, none may"
+            )
+
+
+def judge(found: Sequence[Check]) -> None:
+    """Lets pass what is within every limit.
+
+    Raises:
+        GateError: with a sentence for every number that is out of bounds.
+    """
+    failed = [check.sentence() for check in found if not check.passed]
+    if failed:
+        raise GateError("; ".join(failed))
+
+
+def mean_robustness(evaluation: Mapping[str, Any]) -> float | None:
+    """Returns the mean top-1 on corrupted pictures of a run's evaluation; None where it has none."""
+    value = evaluation.get("robustness", {}).get("mean_top1")
+    return None if value is None else float(value)

@@ -1,0 +1,174 @@
+"""Judges a trained run and publishes it as a version of a model."""
+
+import json
+from dataclasses import dataclass, field
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from modelkit.data.store import Dataset, open_dataset
+from modelkit.engine import float_precision
+from modelkit.gate import GateError, Passed
+from modelkit.publish import Card, PublishError, Release, live_version, model_card, publish
+from modelkit.release.candidate import LINEAGE_FILE, Candidate, check_file, read_candidate
+from modelkit.release.gates import (
+    CANDIDATE,
+    LIVE,
+    PARENT,
+    Check,
+    Limits,
+    Measured,
+    check_labels,
+    checks,
+    judge,
+    mean_robustness,
+)
+from modelkit.release.golden import GOLDEN_FILE, choose, render
+from modelkit.release.structure import Precision, check_structure
+from modelkit.release.trial import SPLIT, Tried, labelled, latency_ms, try_models
+from modelkit.release.versions import model_bytes, next_version
+from servicekit.manifest import MANIFEST_FILE, Manifest, Output, read_manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Says what to publish, and as what."""
+
+    source: Path
+    """Folder of a run, or an ONNX file in one."""
+    name: str
+    """Of the model."""
+    version: str = ""
+    """A positive integer; empty for the next one."""
+    parent: Path | None = None
+    """Run to agree with; by default the live version."""
+    title: str = ""
+    license: str = ""
+    """By default the data set's."""
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Is what came of it."""
+
+    manifest: Manifest
+    version: str
+    checks: list[Check]
+
+
+def publish_run(repository: Path, datasets: Path, plan: Plan) -> Published:
+    """Publishes a run when it passes every gate; the repository stays as it is when it does not.
+
+    Raises:
+        GateError: a gate refused, with the number, the limit and by how much.
+        DataError: the data set that the run was trained on is not here.
+        PublishError: the model has other labels or another input, or the version holds another file.
+        ManifestError: the model's manifest is wrong.
+    """
+    candidate = read_candidate(plan.source)
+    check_file(candidate)
+    output = Output(classes=len(candidate.labels))
+    precision = check_structure(candidate.onnx, candidate.recipe, output)
+    dataset = open_dataset(datasets, candidate.dataset, candidate.dataset_version)
+    check_labels(candidate.labels, dataset.labels)
+    if not dataset.count(SPLIT):
+        raise GateError(f"the accuracy gate: {dataset.folder} has no test split to judge by")
+    card = _card(repository, plan, candidate, dataset)
+    tried, measured = _measure(repository / card.name, plan, candidate, dataset)
+    found = checks(measured, plan.limits)
+    judge(found)
+    version = plan.version or next_version(repository / card.name, candidate.sha256)
+    release = _release(version, candidate, precision, measured, _golden(dataset, tried), len(tried.labels))
+    return Published(publish(repository, card, release), version, found)
+
+
+def _card(repository: Path, plan: Plan, candidate: Candidate, dataset: Dataset) -> Card:
+    folder = repository / plan.name
+    if (folder / MANIFEST_FILE).exists():
+        card = model_card(folder)
+        if (card.labels, card.input) != (candidate.labels, candidate.recipe):
+            raise PublishError(
+                f"{plan.name} is out with another input or other labels, which its versions share: choose another name"
+            )
+        return card
+    return Card(
+        name=plan.name,
+        title=plan.title or plan.name,
+        description=f"Tells {len(candidate.labels)} classes apart, learned from the data set {candidate.dataset}.",
+        license=plan.license or dataset.manifest.license,
+        source={"data": f"{dataset.manifest.source} ({dataset.manifest.license})"},
+        input=candidate.recipe,
+        output=Output(classes=len(candidate.labels)),
+        labels=candidate.labels,
+    )
+
+
+def _measure(folder: Path, plan: Plan, candidate: Candidate, dataset: Dataset) -> tuple[Tried, Measured]:
+    models = {CANDIDATE: candidate.onnx}
+    live_robustness: Any = None
+    if (folder / MANIFEST_FILE).exists():
+        manifest = read_manifest(folder)
+        models[LIVE] = model_bytes(folder, manifest, live_version(manifest))
+        live_robustness = manifest.versions[live_version(manifest)].accuracy.get("robustness_mean_top1")
+    if plan.parent is not None:
+        models[PARENT] = read_candidate(plan.parent).onnx
+    tried = try_models(dataset, candidate.recipe, models)
+    parent = next((name for name in (PARENT, LIVE) if name in models), None)
+    return tried, Measured(
+        top1={name: tried.top1(name) for name in models},
+        agreement=tried.agreement(CANDIDATE, parent) if parent else None,
+        offline_top1=candidate.offline_top1,
+        latency_ms=latency_ms(candidate.onnx, candidate.recipe),
+        robustness=mean_robustness(candidate.evaluation),
+        live_robustness=live_robustness,
+    )
+
+
+def _golden(dataset: Dataset, tried: Tried) -> bytes:
+    answers = tried.answers[CANDIDATE]
+    rows = choose(answers)
+    wanted = set(rows)
+    last = islice(labelled(dataset), max(rows, default=-1) + 1)
+    return render([record for index, record in enumerate(last) if index in wanted], answers[rows])
+
+
+def _release(
+    version: str, candidate: Candidate, precision: Precision, measured: Measured, golden: bytes, pictures: int
+) -> Release:
+    figures: dict[str, float | int | str] = {
+        "test_top1": round(measured.top1[CANDIDATE], 5),
+        "test_pictures": pictures,
+        "training_top1": round(candidate.offline_top1, 5),
+        "latency_1_thread_ms": round(measured.latency_ms, 3),
+    }
+    if measured.agreement is not None:
+        figures["parent_same_top1"] = round(measured.agreement, 5)
+    if measured.robustness is not None:
+        figures["robustness_mean_top1"] = round(measured.robustness, 5)
+    return Release(
+        version,
+        candidate.onnx,
+        lineage=_lineage(candidate),
+        accuracy={**figures, "source": _source(candidate)},
+        precision=precision,
+        temperature=float(candidate.evaluation.get("temperature", 1.0)),
+        files={GOLDEN_FILE: golden, LINEAGE_FILE: (json.dumps(candidate.lineage, indent=2) + "\n").encode()},
+        passed=Passed(candidate.sha256, figures),
+    )
+
+
+def _lineage(candidate: Candidate) -> dict[str, str]:
+    known = candidate.lineage
+    parents = {role: f"run {parent.get('run')}" for role, parent in known.get("parents", {}).items()}
+    steps = {key: str(known[key]) for key in ("step", "run", "recipe_sha256", "model_sha256") if key in known}
+    dataset = f"{candidate.dataset} {candidate.dataset_version}"
+    return {"command": "triptych model publish", **steps, "dataset": dataset, **parents}
+
+
+def _source(candidate: Candidate) -> str:
+    return (
+        f"measured on the test split of {candidate.dataset} {candidate.dataset_version}, through serving's "
+        f"preprocessing and OpenVINO {metadata.version('openvino')} on a CPU where it computes in {float_precision()}"
+    )

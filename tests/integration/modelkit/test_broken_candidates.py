@@ -1,0 +1,160 @@
+"""Every kind of broken candidate is refused by the gate that is there for it, and what is live stays as it is."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from candidates import MEAN, STD, Colours, colour_dataset, colour_model, colour_run
+
+from modelkit.data.store import Dataset
+from modelkit.gate import GateError
+from modelkit.release.gates import Limits
+from modelkit.release.publishing import Plan, Published, publish_run
+from servicekit.manifest import read_manifest
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Returns pictures of four colours."""
+    return colour_dataset(tmp_path_factory.mktemp("colours"))
+
+
+@pytest.fixture
+def repository(tmp_path: Path, dataset: Dataset) -> Path:
+    """Returns a repository in which a good model is live."""
+    publish_colours(tmp_path / "models", dataset, colour_run(tmp_path / "good", dataset))
+    return tmp_path / "models"
+
+
+def publish_colours(
+    repository: Path, dataset: Dataset, run: Path, limits: Limits | None = None, name: str = "colours"
+) -> Published:
+    """Publishes a run."""
+    return publish_run(repository, dataset.folder.parents[1], Plan(run, name, limits=limits or Limits()))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Returns every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+BROKEN = {
+    "the names of the labels shuffled": (
+        Colours(labels=("green", "red", "blue", "dark")),
+        "the labels gate: class 0 is 'green' in the model and 'red' in the data set; 2 of 4 names differ",
+    ),
+    "the answers shuffled against the labels": (
+        Colours(classes=(1, 2, 0, 3)),
+        "the parity gate: .*in training \\(1.0000\\) and through serving \\(0.2500\\) is 0.7500, at most 0.0050 is "
+        "allowed: 0.7450 above",
+    ),
+    "trained on shuffled labels": (
+        Colours(classes=(1, 2, 0, 3), top1=0.25),
+        "the accuracy gate: top-1 on the test split is 0.2500, at least 0.5000 is allowed: 0.2500 below",
+    ),
+    "without normalisation": (
+        Colours(mean=(0, 0, 0), std=(1, 1, 1)),
+        "the parity gate: .*through serving \\(0.7500\\) is 0.2500",
+    ),
+    "BGR instead of RGB": (
+        Colours(channels=(2, 1, 0)),
+        "the parity gate: .*through serving \\(0.5000\\) is 0.5000",
+    ),
+    "an operator that TensorRT does not have": (
+        Colours(extra=("Hardmax", "")),
+        "the structure gate .*the operators Hardmax, which OpenVINO and TensorRT do not both run",
+    ),
+    "an operator of one engine's own": (
+        Colours(extra=("FusedGelu", "com.example")),
+        "the structure gate .*operators of com.example, and only those of ONNX itself are served",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_candidate_is_refused(tmp_path: Path, repository: Path, dataset: Dataset, what: str) -> None:
+    """The gate says which number or part it is; not a byte of the repository changes."""
+    colours, refusal = BROKEN[what]
+    before = contents(repository)
+    with pytest.raises(GateError, match=refusal):
+        publish_colours(repository, dataset, colour_run(tmp_path / "bad", dataset, colours))
+    assert before == contents(repository)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped"])
+def test_a_damaged_file_is_refused(tmp_path: Path, repository: Path, dataset: Dataset, damage: str) -> None:
+    """A file that is not, to the bit, what was exported and checked then does not even reach the other gates."""
+    run = colour_run(tmp_path / "bad", dataset)
+    data = bytearray((run / "model.onnx").read_bytes())
+    if damage == "truncated":
+        del data[-20:]
+    else:
+        data[data.index(bytes(bytearray([0, 0, 0x80, 0x3F])))] ^= 1  # the lowest bit of a weight
+    (run / "model.onnx").write_bytes(data)
+    before = contents(repository)
+    with pytest.raises(GateError, match="the file gate refuses the model: its sha256 begins with"):
+        publish_colours(repository, dataset, run)
+    assert before == contents(repository)
+
+
+def test_a_truncated_file_that_was_exported_so_is_refused(tmp_path: Path, repository: Path, dataset: Dataset) -> None:
+    """An exporter that wrote half a file and its hash gets no further than the structure gate."""
+    run = colour_run(tmp_path / "bad", dataset)
+    half = colour_model(Colours())[:150]
+    (run / "model.onnx").write_bytes(half)
+    (run / "export.json").write_text(json.dumps({"model": "model.onnx", "sha256": hashlib.sha256(half).hexdigest()}))
+    with pytest.raises(GateError, match="the structure gate refuses the model: it is no whole ONNX file"):
+        publish_colours(repository, dataset, run)
+
+
+def test_a_candidate_worse_than_the_live_version_is_refused(tmp_path: Path, repository: Path, dataset: Dataset) -> None:
+    """Good enough by itself and true to its training, but 25 points below what is live."""
+    worse = Colours(mean=(0, 0, 0), std=(1, 1, 1), top1=0.75)
+    with pytest.raises(GateError) as refusal:
+        publish_colours(repository, dataset, colour_run(tmp_path / "bad", dataset, worse))
+    assert (
+        "the accuracy gate: the drop of top-1 below the live version is 0.2500, at most 0.0050 is allowed: 0.2450 "
+        "above; the agreement gate: the share of pictures with the parent's first class is 0.7500, at least 0.8000 is "
+        "allowed: 0.0500 below"
+    ) == str(refusal.value)
+
+
+def test_a_slow_candidate_is_refused(tmp_path: Path, repository: Path, dataset: Dataset) -> None:
+    """A limit that nothing on this machine meets: the time that was measured is told."""
+    run = colour_run(tmp_path / "bad", dataset, Colours(gain=2))
+    with pytest.raises(GateError, match=r"the latency gate: .* is 0\.\d{4} ms, at most 0.0000 ms is allowed"):
+        publish_colours(repository, dataset, run, Limits(max_latency_ms=0))
+
+
+def test_a_candidate_that_noise_upsets_is_refused(tmp_path: Path, repository: Path, dataset: Dataset) -> None:
+    """Its evaluation on corrupted pictures is held against the live version's."""
+    for name, top1 in (("sturdy", 0.9), ("frail", 0.7)):
+        run = colour_run(tmp_path / name, dataset, Colours(gain=2 + top1))
+        (run / "evaluation.json").write_text(json.dumps({"robustness": {"mean_top1": top1}}))
+    publish_colours(repository, dataset, tmp_path / "sturdy")
+    with pytest.raises(GateError, match=r"the robustness gate: .* is 0.2000, at most 0.0500 is allowed: 0.1500 above"):
+        publish_colours(repository, dataset, tmp_path / "frail")
+
+
+def test_a_good_candidate_joins(tmp_path: Path, repository: Path, dataset: Dataset) -> None:
+    """It is the next version and live; its figures, golden predictions and lineage lie with it."""
+    done = publish_colours(repository, dataset, colour_run(tmp_path / "better", dataset, Colours(MEAN, STD, gain=2)))
+    assert "2" == done.version
+    version = read_manifest(repository / "colours").versions["2"]
+    assert (1.0, 40, 1.0) == tuple(version.accuracy[key] for key in ("test_top1", "test_pictures", "parent_same_top1"))
+    assert {"model.onnx", "golden.json", "lineage.json"} == set(contents(repository / "colours" / "2"))
+    assert all(check.passed for check in done.checks)
+
+
+def test_the_same_file_is_the_same_version(tmp_path: Path, repository: Path, dataset: Dataset) -> None:
+    """Publishing again, under no number, adds none."""
+    again = publish_colours(repository, dataset, colour_run(tmp_path / "again", dataset))
+    assert ("1", ["1"]) == (again.version, list(again.manifest.versions))
+
+
+def test_another_model_stands_beside_it(tmp_path: Path, repository: Path, dataset: Dataset) -> None:
+    """A second name is a second model with versions of its own."""
+    publish_colours(repository, dataset, colour_run(tmp_path / "second", dataset), name="more_colours")
+    assert {"colours", "more_colours"} == {path.name for path in repository.iterdir()}
+    assert ["1"] == list(read_manifest(repository / "more_colours").versions)
