@@ -82,6 +82,28 @@ def test_nobody_has_privileges(service: str) -> None:
     assert not {"privileged", "container_name", "network_mode", "pid", "ipc", "devices"} & found.keys()
 
 
+@pytest.mark.parametrize("service", sorted(services()))
+def test_everybody_is_asked_how_it_is(service: str) -> None:
+    """Every service has a health check, from its image or from compose, and whoever waits for one waits for that."""
+    found = services()[service]
+    stages = dockerfile_stages()
+    stage = stages.get(found.get("build", {}).get("target", ""), "")
+    while "HEALTHCHECK" not in stage and (base := stage.partition("\n")[0].removeprefix("FROM ")) in stages:
+        stage = stages[base]
+    assert "HEALTHCHECK" in stage or found["healthcheck"]["test"]
+    assert {"service_healthy"} >= {each["condition"] for each in found.get("depends_on", {}).values()}
+
+
+def test_grafana_has_no_password_to_guess() -> None:
+    """Nobody can log in, so that no account is left with the password that everybody knows."""
+    environment = services()["grafana"]["environment"]
+    assert ("false", "true", "true") == (
+        environment["GF_AUTH_BASIC_ENABLED"],
+        environment["GF_AUTH_DISABLE_LOGIN_FORM"],
+        environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"],
+    )
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_grace_covers_the_drain(service: str) -> None:
     """Nobody is killed before the process has had the time that it takes to leave."""

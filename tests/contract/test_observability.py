@@ -51,6 +51,16 @@ def test_traces_go_on_to_jaeger() -> None:
     assert ["jaeger:4317"] == [found["exporters"][name]["endpoint"] for name in pipeline["exporters"]]
 
 
+def test_the_collector_says_how_it_is() -> None:
+    """It answers at the address where compose asks it."""
+    found = _read("otel-collector.yaml")
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    asked = compose["services"]["otel-collector"]["healthcheck"]["test"][-1]
+
+    assert ["health_check"] == found["service"]["extensions"]
+    assert f"http://{found['extensions']['health_check']['endpoint']}/" == asked
+
+
 def test_grafana_finds_its_sources() -> None:
     """Both sources are there under the ids that dashboards use."""
     assert {"prometheus": "http://prometheus:9090", "jaeger": "http://jaeger:16686"} == {
