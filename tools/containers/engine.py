@@ -32,7 +32,7 @@ class Engine:
     program: tuple[str, ...]
     compose: tuple[str, ...]
     lends_folders: bool
-    """Whether a build can see folders of this machine."""
+    """Whether a build can see folders and files of this machine."""
 
     def __call__(self, *arguments: str, timeout_s: float = 120, stdin: str | None = None) -> str:
         """Runs one of its commands and returns what it wrote.

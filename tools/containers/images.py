@@ -43,8 +43,8 @@ def build(engine: Engine, settings: BuildSettings, target: str) -> None:
     for name, file in settings.secrets.items():
         options += ["--secret", f"id={name},src={file}"]
     if engine.lends_folders:
-        for folder in settings.folders:
-            options += ["--volume", f"{folder}:{folder}:ro"]
+        for path in settings.lent:
+            options += ["--volume", f"{path}:{path}:ro"]
         options.append("--layers")
     engine("build", *options, str(ROOT), timeout_s=BUILD_TIMEOUT_S)
 

@@ -17,8 +17,8 @@ class BuildSettings:
 
     secrets: dict[str, Path]
     """Files that the Dockerfile's steps find while they run, by the names that it has for them."""
-    folders: tuple[Path, ...]
-    """Local folders that pip's settings name; only podman can lend them to a build."""
+    lent: tuple[Path, ...]
+    """Local folders and files that pip's settings name; only podman can lend them to a build."""
 
 
 def build_settings(folder: Path) -> BuildSettings:
@@ -33,8 +33,8 @@ def build_settings(folder: Path) -> BuildSettings:
     if certificates is not None:
         secrets["ca.crt"] = Path(certificates)
     words = [word.removeprefix("file://") for value in pip.values() for word in value.split()]
-    folders = {_folder(Path(word)) for word in words if word.startswith("/")}
-    return BuildSettings(secrets, tuple(sorted(each for each in folders if each.is_dir())))
+    named = {_whole(Path(word)) for word in words if word.startswith("/")}
+    return BuildSettings(secrets, tuple(sorted(each for each in named if each.exists())))
 
 
 def debian_mirror(codename: str) -> str:
@@ -60,6 +60,6 @@ def _apt_settings() -> str:
     return "".join(f"{line}\n" for line in run(["apt-config", "dump"]).splitlines() if line.startswith(APT_SETTINGS))
 
 
-def _folder(path: Path) -> Path:
-    """Returns the folder to lend: an index of packages, `simple`, may point to files beside it."""
+def _whole(path: Path) -> Path:
+    """Returns what to lend: an index of packages, `simple`, may point to files beside it."""
     return path.parent if path.name == "simple" else path
