@@ -78,7 +78,7 @@ class Pods:
 
     def logs(self, container: str) -> str:
         """Returns the end of what a container wrote."""
-        return self._engine("logs", "--tail", "20", container)
+        return self._engine.logs(container, "--tail", "20")
 
     def down(self) -> None:
         """Removes the pods and their network."""

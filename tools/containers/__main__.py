@@ -19,6 +19,8 @@ from tools.containers.proofs import PROOFS
 
 STATE = ROOT / ".triptych" / "containers"
 """What this machine's pip, apt and podman are told; git ignores it."""
+LOGS = STATE / "logs"
+"""What containers wrote when something failed."""
 
 
 class Tally:
@@ -61,6 +63,8 @@ def prove(engine: Engine, settings: BuildSettings) -> int:
         if all(built) and tally.run("compose starts every service", project.up):
             for proof in PROOFS:
                 tally.run(_first_line(proof), partial(proof, project))
+            if tally.failed:
+                tally.run(f"logs are in {LOGS}", partial(project.keep_logs, LOGS))
     finally:
         tally.run("everything is taken down", project.down)
     _say(f"{tally.passed} passed, {tally.failed} failed")

@@ -47,6 +47,10 @@ class Engine:
         found: list[dict[str, Any]] = json.loads(self("container", "inspect", container))
         return found[0]
 
+    def logs(self, container: str, *options: str) -> str:
+        """Returns what a container wrote, to its standard output and to its standard error."""
+        return run(["sh", "-c", 'exec "$0" "$@" 2>&1', *self.program, "logs", *options, container])
+
     def has_image(self, name: str) -> bool:
         """Says whether an image is here."""
         return succeeds(*self.program, "image", "inspect", name)

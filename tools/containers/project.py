@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from tools.containers.command import CommandError, run
 from tools.containers.engine import Engine
@@ -83,6 +84,12 @@ class Project:
                 self.engine("rm", "--force", container)
             for network in self.engine("network", "ls", "--quiet", "--filter", self.label).split():
                 self.engine("network", "rm", network)
+
+    def keep_logs(self, folder: Path) -> None:
+        """Writes what each container has logged to a file of its name."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in self.engine("ps", "--all", "--filter", self.label, "--format", "{{.Names}}").split():
+            (folder / f"{name}.log").write_text(self.engine.logs(name, "--timestamps"))
 
     def containers(self, service: str) -> list[str]:
         """Returns the names of a service's containers, running or not."""

@@ -213,8 +213,18 @@ def wait_for_callers(project: Project, service: str, container: str) -> None:
     if service not in CALLERS:
         return
     caller, port = CALLERS[service]
-    expected = len(project.containers(caller))
-    until(lambda: len(project.connected(container, port)) >= expected, f"every {caller} knows {container}", 30)
+    callers = project.containers(caller)
+
+    def connected() -> bool:
+        return len(project.connected(container, port)) >= len(callers)
+
+    def usable() -> bool:
+        (network,) = project.engine.inspect(container)["NetworkSettings"]["Networks"].values()
+        server = f'server="{network["IPAddress"]}:{port}"'
+        return all(project.metric(each, METRICS_PORT, "triptych_triton_ready", server) for each in callers)
+
+    # A link says that its replica is ready; whoever connects to Triton tries its models first.
+    until(usable if service == "triton" else connected, f"every {caller} knows {container}", 30)
 
 
 def classify_http(project: Project) -> str:
