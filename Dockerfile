@@ -116,13 +116,12 @@ RUN --mount=type=cache,target=/tmp/.cache/pip \
 
 # The real Triton, as `triptych up` installs it.
 FROM tools AS triton
-COPY localcluster/__init__.py localcluster/triton_runtime.py localcluster/triton-requirements.txt /app/localcluster/
+COPY localcluster/__init__.py localcluster/triton_runtime.py localcluster/triton_backend.py localcluster/wheels.py localcluster/*-requirements.txt /app/localcluster/
 COPY triton_backends /app/triton_backends
 RUN --mount=type=cache,target=/tmp/.cache/pip \
     --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca.crt,target=/etc/ssl/certs/ca-certificates.crt \
-    /opt/tools/bin/python -c "from pathlib import Path; from localcluster.triton_runtime import ensure_runtime; ensure_runtime(Path('/opt/triton'))" \
-    && python -m compileall -q --invalidation-mode unchecked-hash /opt/triton
+    /opt/tools/bin/python -c "from pathlib import Path; from localcluster.triton_runtime import ensure_runtime; ensure_runtime(Path('/opt/triton'))"
 
 # Our code: installed once, then a folder for each image with what it needs of it.
 FROM tools AS code

@@ -26,9 +26,8 @@ from localcluster.ports import PortLeases, port_leases
 from localcluster.state import ClusterStatus, Identity, Phase, ProcessStatus, StateDirectory
 from localcluster.supervisor import Pace, StartError, Supervisor
 from localcluster.tls import LocalTls, edge_wanted
-from localcluster.triton_command import ENGINE_THREADS, TritonEndpoints, remove_shared_memory, triton_command
+from localcluster.triton_command import ENGINE_THREADS, TritonEndpoints, triton_command
 from localcluster.triton_runtime import ensure_runtime
-from localcluster.triton_watch import until_stub_dies
 from localcluster.tuned_file import VARIABLES
 
 OTLP_ENDPOINT = "TRIPTYCH_OTLP_ENDPOINT"
@@ -50,7 +49,7 @@ def run_cluster(options: UpOptions, watch: Watch | None = None) -> None:
         OptionError: an option cannot be met.
         PortTakenError: a port that was asked for is in use.
         StateError: the state directory cannot be used.
-        TritonInstallError: Triton cannot run here.
+        InstallError: Triton cannot run here.
         StartError: a process did not become ready.
     """
     state = StateDirectory(options.state_dir)
@@ -143,8 +142,6 @@ def _triton(options: UpOptions, leases: PortLeases, engine_threads: str) -> Proc
         loads_first=True,
         tls=tls,
         inherits=False,
-        until_broken=until_stub_dies,
-        remove_leftovers=partial(remove_shared_memory, endpoints),
     )
 
 

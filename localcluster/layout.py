@@ -1,7 +1,7 @@
 """What a cluster consists of: pure decisions about processes, their settings and their order."""
 
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,10 +38,6 @@ class ProcessSpec:
     """What the health service wants to see, where it is asked and wants TLS."""
     inherits: bool = True
     """Whether it gets the supervisor's environment below its own."""
-    until_broken: Callable[[int], Awaitable[str]] | None = None
-    """Given its pid, returns when it is of no use any more though it runs, and says why; it is then started anew."""
-    remove_leftovers: Callable[[], None] | None = None
-    """Removes what it leaves behind when it is killed; called before each start and after each end."""
 
     @property
     def title(self) -> str:

@@ -98,7 +98,6 @@ class KeptProcess:
 
     async def _run(self) -> str:
         """Runs the process once and returns how it ended."""
-        self._remove_leftovers()
         try:
             self._child = child = await self._spawn()
         except OSError as error:
@@ -106,16 +105,14 @@ class KeptProcess:
         self._guard.add(child.pid)
         self._served, self._verdict = False, ""
         self._become(ProcessState.STARTING, pid=child.pid, started_at=time.time())
-        watches = [asyncio.create_task(self._watch()), asyncio.create_task(self._until_broken(child.pid))]
+        watch = asyncio.create_task(self._watch())
         try:
             code = await child.wait()
             return self._verdict or ending(code)
         finally:
-            for watch in watches:
-                watch.cancel()
+            watch.cancel()
             self.kill()  # what it started and left behind
             self._guard.remove(child.pid)
-            self._remove_leftovers()
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         with self._log.open("ab") as log:
@@ -135,15 +132,6 @@ class KeptProcess:
                 if not self._stopping.is_set():
                     self._note(answer)
                     self._listen(answer)
-
-    async def _until_broken(self, pid: int) -> None:
-        if self.spec.until_broken is not None:
-            self._verdict = await self.spec.until_broken(pid)
-            self.kill()
-
-    def _remove_leftovers(self) -> None:
-        if self.spec.remove_leftovers is not None:
-            self.spec.remove_leftovers()
 
     def _note(self, answer: Answer) -> None:
         self._refusals = self._refusals + 1 if answer is Answer.NOT_SERVING else 0

@@ -94,7 +94,7 @@ def prepare_triton(console: Console) -> None:
     """Installs Triton unless it is there.
 
     Raises:
-        TritonInstallError: this machine cannot run it, or the packages cannot be had.
+        InstallError: this machine cannot run it, or the packages cannot be had.
     """
     with console.status("Preparing the Triton runtime (the first time it is installed, which takes a minute) ..."):
         ensure_runtime(triton_directory())

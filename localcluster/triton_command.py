@@ -1,7 +1,6 @@
 """Says how Triton is started on one machine: every flag, and the whole environment of the process."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +15,14 @@ POLL_INTERVAL_S = 1
 """Between two looks at the repository, of a Triton that follows it."""
 EXIT_TIMEOUT_S = 10
 """Time for requests in flight after SIGTERM."""
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+"""The whole environment but for what the engine is told: Triton inherits nothing, so no secret reaches its models."""
 MIN_PING_INTERVAL_MS = 5_000
 """Half of what clients do: they ping each 10 s, and gRPC's servers hang up on whoever pings more often than allowed."""
 ENGINE_THREADS = "OPENVINO_THREADS"
-MODEL_CACHE = "OPENVINO_CACHE"
 """Variable with the threads of one instance of a model; the backend on the CPU reads it."""
-SHARED_MEMORY_BYTES = 16 * 2**20
-"""For the batches between the server and its Python backend (32 pictures: 4.6 MiB); it grows when it has to."""
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (the kernel's, where Triton puts it)
+MODEL_CACHE = "OPENVINO_CACHE"
+"""Variable with the folder where it keeps compiled models."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +32,6 @@ class TritonEndpoints:
     grpc_port: int
     metrics_port: int
     host: str = LOOPBACK
-
-    @property
-    def memory_prefix(self) -> str:
-        """Begins the names of its shared memory; a name of its own keeps apart several clusters on one machine."""
-        return f"triptych-{self.grpc_port}-"
 
 
 def triton_command(
@@ -53,18 +47,11 @@ def triton_command(
     It serves the named models; for None every model of the repository, whatever comes and goes in it while it runs.
     Without `engine_threads` the instances of a model share the cores; without `otlp_endpoint` nothing is traced.
     """
-    flags = [*_model_flags(runtime, repository, models), *_listen_flags(endpoints), *_limit_flags(endpoints)]
+    flags = [*_model_flags(runtime, repository, models), *_listen_flags(endpoints), *_limit_flags()]
     flags += _trace_flags(otlp_endpoint) if otlp_endpoint else []
     engine = {ENGINE_THREADS: engine_threads} if engine_threads else {}
     engine[MODEL_CACHE] = str(runtime.home / "compiled-models")
-    return [str(runtime.server), *flags], _environment(runtime) | engine
-
-
-def remove_shared_memory(endpoints: TritonEndpoints, folder: Path = SHARED_MEMORY) -> None:
-    """Removes the shared memory that a Triton left behind: killed, it has no time to. Call it while none runs there."""
-    for leftover in folder.glob(f"{endpoints.memory_prefix}*"):
-        with suppress(FileNotFoundError, PermissionError):  # somebody was faster, or it is another user's
-            leftover.unlink()
+    return [str(runtime.server), *flags], _ENVIRONMENT | engine
 
 
 def _model_flags(runtime: TritonRuntime, repository: Path, models: Sequence[str] | None) -> list[str]:
@@ -107,13 +94,11 @@ def _listen_flags(endpoints: TritonEndpoints) -> list[str]:
     ]
 
 
-def _limit_flags(endpoints: TritonEndpoints) -> list[str]:
+def _limit_flags() -> list[str]:
     return [
         f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
         "--grpc-infer-allocation-pool-size=64",
         "--pinned-memory-pool-byte-size=0",
-        f"--backend-config=python,shm-region-prefix-name={endpoints.memory_prefix}",
-        f"--backend-config=python,shm-default-byte-size={SHARED_MEMORY_BYTES}",
     ]
 
 
@@ -127,12 +112,3 @@ def _trace_flags(otlp_endpoint: str) -> list[str]:
         "--trace-config=opentelemetry,resource=service.name=triptych-triton",
         "--trace-config=opentelemetry,bsp_schedule_delay=1000",
     ]
-
-
-def _environment(runtime: TritonRuntime) -> dict[str, str]:
-    """Says the whole environment: Triton inherits nothing, so no secret reaches its models."""
-    return {
-        "PATH": f"{runtime.home}/bin:/usr/bin:/bin",
-        "LC_ALL": "C.UTF-8",
-        "LD_LIBRARY_PATH": str(runtime.libpython),
-    }

@@ -1,21 +1,18 @@
 """Is the first process of the image `triton-cpu`: `python -m localcluster.triton_container [flags of Triton ...]`.
 
-It starts Triton with the flags of the local cluster, of which only the addresses differ, and those that it is given.
-It ends with Triton, and ends Triton when that has lost a process that runs a model: whoever runs the container starts
-it again. With `--check` it only asks the Triton of this container how it is.
+It becomes Triton, with the flags of the local cluster, of which only the addresses differ, and those that it is given.
+With `--check` it only asks the Triton of this container how it is.
 """
 
-import asyncio
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 from urllib.request import urlopen
 
-from localcluster.triton_command import MODEL_CACHE, TritonEndpoints, remove_shared_memory, triton_command
+from localcluster.triton_command import MODEL_CACHE, TritonEndpoints, triton_command
 from localcluster.triton_runtime import TritonRuntime, ensure_runtime
-from localcluster.triton_watch import until_stub_dies
 
 RUNTIME = Path("/opt/triton")
 REPOSITORY = Path("/models")
@@ -40,25 +37,6 @@ def command(runtime: TritonRuntime, flags: Sequence[str], otlp_endpoint: str = "
     return [*argv, *flags], variables
 
 
-async def run(argv: Sequence[str], variables: dict[str, str]) -> int:
-    """Runs Triton until it ends, and hands signals on to it. Returns its exit code."""
-    remove_shared_memory(ENDPOINTS)  # what a killed one left, where the memory outlives the container
-    environment = os.environ | variables  # noqa: TID251 (Triton's, not ours)
-    triton = await asyncio.create_subprocess_exec(*argv, env=environment)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, triton.send_signal, number)
-    watch = asyncio.create_task(_end_when_broken(triton))
-    code = await triton.wait()
-    watch.cancel()
-    return code
-
-
-async def _end_when_broken(triton: asyncio.subprocess.Process) -> None:
-    reason = await until_stub_dies(triton.pid)
-    sys.stderr.write(f"Triton {reason}: it is killed, and has to be started again.\n")
-    triton.kill()
-
-
 def check() -> str:
     """Returns what is wrong with the Triton of this container, in a line; nothing when it has a model."""
     try:
@@ -69,13 +47,14 @@ def check() -> str:
     return "" if "nv_inference_count{" in metrics else "Triton has no model."
 
 
-def main(arguments: Sequence[str]) -> int | str:
-    """Runs Triton, or asks how it is. Returns the exit code, or what is wrong."""
-    if list(arguments) == ["--check"]:
-        return check()
+def become_triton(flags: Sequence[str]) -> NoReturn:
+    """Turns this process into Triton, which so gets the container's signals itself."""
     otlp_endpoint = os.environ.get(OTLP_ENDPOINT, "")  # noqa: TID251 (this image has none of the settings' packages)
-    return asyncio.run(run(*command(ensure_runtime(RUNTIME), arguments, otlp_endpoint)))
+    argv, variables = command(ensure_runtime(RUNTIME), flags, otlp_endpoint)
+    os.execve(argv[0], argv, os.environ | variables)  # noqa: S606, TID251 (Triton's own: threads and such can be set)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]) or 0)
+    if sys.argv[1:] == ["--check"]:
+        sys.exit(check() or 0)
+    become_triton(sys.argv[1:])

@@ -66,7 +66,7 @@ def test_inference_finds_every_triton() -> None:
 
 def test_the_gpu_triton_is_started_as_the_other_one() -> None:
     """Its flags are those of the local cluster, but for what only our runtime on a CPU needs."""
-    runtime = TritonRuntime(Path("/opt/triton"), Path("/opt/triton/backends"), Path("/usr/lib"))
+    runtime = TritonRuntime(Path("/opt/triton"), Path("/opt/triton/backends"))
     flags = {flag for flag in command(runtime, [])[0][1:] if not flag.startswith(CPU_ONLY)}
     assert flags == set(services()["triton-gpu"]["command"][1:])
 

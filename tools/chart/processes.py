@@ -33,5 +33,5 @@ def triton_flags(container: Manifest) -> list[str]:
     if process_of(container) != OWN_TRITON:
         return given
     image = triton_container.RUNTIME
-    argv, _ = triton_container.command(TritonRuntime(image, image / "backends", Path("/usr/lib")), given)
+    argv, _ = triton_container.command(TritonRuntime(image, image / "backends"), given)
     return argv[1:]

@@ -87,10 +87,6 @@ def _platform(machine: Machine) -> Iterator[Check]:
     yield _need(
         "python", python, "Triton on this machine needs Python 3.11 or 3.12.", met=machine.python[:2] in PYTHONS
     )
-    version = ".".join(map(str, machine.python[:2]))
-    shared = f"libpython{version}.so.1.0{'' if machine.libpython else ' not found'}"
-    advice = f"Triton's Python backend needs it: apt install libpython{version}"
-    yield _need("libpython", shared, advice, met=machine.libpython)
     glibc = ".".join(map(str, machine.glibc)) or "none"
     advice = "2.35 or newer is needed, as in Ubuntu 22.04 or Debian 12."
     yield _need("glibc", glibc, advice, met=machine.glibc >= MIN_GLIBC)
@@ -111,13 +107,6 @@ def _resources(machine: Machine) -> Iterator[Check]:
     )
     memory = machine.memory_bytes / GIB
     yield _wish("memory", f"{memory:.1f} GiB", "A cluster takes about 1 GiB; leave room.", met=memory >= 2)
-    shm = machine.shm_bytes / 1024**2
-    yield _need(
-        "shared memory",
-        f"{shm:.0f} MiB",
-        "Triton needs 64 MiB: enlarge /dev/shm (--shm-size in containers).",
-        met=shm >= 63,
-    )
     disk = machine.disk_bytes / GIB
     yield _wish(
         "disk",

@@ -43,7 +43,6 @@ class Machine:
     """What the cgroup lets it use; None: all."""
     memory_bytes: int
     """The lesser of the machine's and the cgroup's."""
-    shm_bytes: int
     disk_bytes: int
     """Free where Triton is installed."""
     missing_packages: tuple[str, ...]
@@ -53,8 +52,6 @@ class Machine:
     taken_ports: tuple[int, ...]
     tools: frozenset[str]
     """`buf`, when it is here."""
-    libpython: bool
-    """Whether the shared library of this Python is installed."""
     own_ports: frozenset[int]
     """Ports of the user's running cluster."""
 
@@ -75,14 +72,12 @@ def inspect_machine(triton: Path, own_ports: frozenset[int] = frozenset()) -> Ma
         cores=len(os.sched_getaffinity(0)),
         quota_cores=parse_quota(_text("/sys/fs/cgroup/cpu.max")),
         memory_bytes=parse_memory(_text("/proc/meminfo"), _text("/sys/fs/cgroup/memory.max")),
-        shm_bytes=shutil.disk_usage("/dev/shm").total if Path("/dev/shm").exists() else 0,  # noqa: S108 (only its size)
         disk_bytes=shutil.disk_usage(_existing(triton)).free,
         missing_packages=missing(CLUSTER_PACKAGES),
         triton_installed=any(triton.glob("*/backends-*")),
         gpu=_gpu(),
         taken_ports=tuple(port for port in PORTS if _taken(port)),
         tools=frozenset(tool for tool in ("buf",) if shutil.which(tool)),
-        libpython=_libpython(),
         own_ports=own_ports,
     )
 
@@ -123,15 +118,6 @@ def _gpu() -> str:
     with suppress(subprocess.SubprocessError, OSError):
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.split("\n")[0]  # noqa: S603
     return ""
-
-
-def _libpython() -> bool:
-    from localcluster.triton_runtime import TritonInstallError, libpython_folder
-
-    try:
-        return libpython_folder().is_dir()
-    except TritonInstallError:
-        return False
 
 
 def _taken(port: int) -> bool:

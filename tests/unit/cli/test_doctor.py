@@ -18,14 +18,12 @@ GOOD = Machine(
     cores=8,
     quota_cores=None,
     memory_bytes=16 * GIB,
-    shm_bytes=GIB,
     disk_bytes=100 * GIB,
     missing_packages=(),
     triton_installed=True,
     gpu="NVIDIA L4, 580.1",
     taken_ports=(),
     tools=frozenset({"buf"}),
-    libpython=True,
     own_ports=frozenset(),
 )
 
@@ -50,14 +48,12 @@ def test_a_good_machine_has_no_complaints() -> None:
         ({"cpu_flags": frozenset({"avx2"})}, "cpu", Verdict.WARN),
         ({"quota_cores": 1.0}, "cores", Verdict.WARN),
         ({"memory_bytes": GIB}, "memory", Verdict.WARN),
-        ({"shm_bytes": 32 * 1024**2}, "shared memory", Verdict.MISSING),
         ({"disk_bytes": GIB, "triton_installed": False}, "disk", Verdict.WARN),
         ({"missing_packages": ("uvloop",)}, "services", Verdict.MISSING),
         ({"triton_installed": False}, "triton", Verdict.WARN),
         ({"gpu": ""}, "gpu", Verdict.WARN),
         ({"taken_ports": (8080,)}, "ports", Verdict.WARN),
         ({"tools": frozenset()}, "buf", Verdict.WARN),
-        ({"libpython": False}, "libpython", Verdict.MISSING),
     ],
 )
 def test_each_lack_is_told(change: dict[str, Any], name: str, verdict: Verdict) -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from localcluster.triton_command import TritonEndpoints, remove_shared_memory, triton_command
+from localcluster.triton_command import TritonEndpoints, triton_command
 from localcluster.triton_runtime import TritonRuntime
 
 pytestmark = pytest.mark.unit
 
-RUNTIME = TritonRuntime(home=Path("/opt/triton"), backends=Path("/opt/triton/backends"), libpython=Path("/opt/python"))
+RUNTIME = TritonRuntime(home=Path("/opt/triton"), backends=Path("/opt/triton/backends"))
 ENDPOINTS = TritonEndpoints(grpc_port=9001, metrics_port=9002)
 
 
@@ -76,35 +76,18 @@ def test_nobody_can_make_administrative_calls() -> None:
     assert header != header.lower()
 
 
-def test_what_a_killed_triton_left_is_removed(tmp_path: Path) -> None:
-    """Its own shared memory goes, that of others stays: a port that begins alike is another Triton's."""
-    names = ["triptych-9001-a", "triptych-9001-b", "triptych-90011-a", "triptych-9003-a", "other"]
-    for name in names:
-        (tmp_path / name).touch()
-    remove_shared_memory(ENDPOINTS, tmp_path)
-    assert {"triptych-90011-a", "triptych-9003-a", "other"} == {path.name for path in tmp_path.iterdir()}
-
-
-def test_two_tritons_share_no_memory() -> None:
-    """The names of shared-memory regions differ between two Tritons of one machine."""
-    other = TritonEndpoints(grpc_port=9003, metrics_port=9004)
-    assert "--backend-config=python,shm-region-prefix-name=triptych-9001-" in _flags()
-    assert "--backend-config=python,shm-region-prefix-name=triptych-9003-" in _flags(endpoints=other)
-
-
 def test_leaves_in_time() -> None:
     """Requests in flight get ten seconds after SIGTERM."""
     assert "--exit-timeout-secs=10" in _flags()
 
 
 def test_inherits_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Triton and its models see four variables, whatever the caller's environment holds."""
+    """Triton and its models see three variables, whatever the caller's environment holds."""
     monkeypatch.setenv("DATABASE_PASSWORD", "hunter2")
     _, env = triton_command(RUNTIME, Path("/models"), ENDPOINTS, ["cats"])
     expected = {
-        "PATH": "/opt/triton/bin:/usr/bin:/bin",
+        "PATH": "/usr/bin:/bin",
         "LC_ALL": "C.UTF-8",
-        "LD_LIBRARY_PATH": "/opt/python",
         "OPENVINO_CACHE": "/opt/triton/compiled-models",
     }
     assert expected == env
@@ -113,7 +96,7 @@ def test_inherits_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_engine_is_told_its_threads() -> None:
     """What was chosen for the engine reaches Triton, and so its backend, as one variable more."""
     _, env = triton_command(RUNTIME, Path("/models"), ENDPOINTS, ["cats"], "3")
-    assert {"PATH", "LC_ALL", "LD_LIBRARY_PATH", "OPENVINO_CACHE", "OPENVINO_THREADS"} == env.keys()
+    assert {"PATH", "LC_ALL", "OPENVINO_CACHE", "OPENVINO_THREADS"} == env.keys()
     assert "3" == env["OPENVINO_THREADS"]
 
 

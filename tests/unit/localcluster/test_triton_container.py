@@ -10,7 +10,7 @@ from localcluster.triton_runtime import TritonRuntime
 
 pytestmark = pytest.mark.unit
 
-RUNTIME = TritonRuntime(home=Path("/opt/triton"), backends=Path("/opt/triton/backends"), libpython=Path("/opt/python"))
+RUNTIME = TritonRuntime(home=Path("/opt/triton"), backends=Path("/opt/triton/backends"))
 
 
 def test_the_flags_are_those_of_the_local_cluster() -> None:
@@ -37,7 +37,7 @@ def test_what_is_given_reaches_triton_last() -> None:
 def test_nothing_is_written_beside_the_program() -> None:
     """No cache of compiled models is asked for: the root of the container is read-only."""
     _, variables = command(RUNTIME, [])
-    assert {"PATH", "LC_ALL", "LD_LIBRARY_PATH"} == variables.keys()
+    assert {"PATH", "LC_ALL"} == variables.keys()
 
 
 def test_traces_go_where_those_of_the_services_go() -> None:
