@@ -3,6 +3,7 @@
 - A Deployment becomes one pod of its template.
 - A Service becomes names under which its pods are known on the network, as a headless Service makes them known.
 - Every emptyDir becomes a folder of this machine that all may write to: podman knows no `fsGroup`.
+- What would always be restarted is so after a failure only: podman 4 begins init containers that ended well anew, too.
 - Probes are left out, since podman 4 knows neither gRPC nor startup probes. Who plays the pods asks what they ask.
 - Ports are left out: podman 4 would take the same ones of this machine, for every pod. Nothing else depends on them.
 - All other kinds are for a cluster only; ConfigMaps that a pod mounts go with it.
@@ -37,6 +38,8 @@ def played(rendering: Rendering, workload: Workload, scratch: Path) -> PlayedPod
     """Returns a workload's pod as podman runs it."""
     spec = dict(workload.pod)
     spec["volumes"] = [_volume(volume, scratch / workload.name) for volume in spec.get("volumes") or ()]
+    if spec.get("restartPolicy", "Always") == "Always":
+        spec["restartPolicy"] = "OnFailure"
     for key in ("initContainers", "containers"):
         spec[key] = [_container(container) for container in spec.get(key) or ()]
     metadata = {"name": workload.name, "labels": dict(workload.labels), "annotations": KEPT}

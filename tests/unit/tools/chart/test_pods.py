@@ -41,6 +41,11 @@ def test_scratch_space_can_be_written(tmp_path: Path) -> None:
     assert 0o777 == Path(volume["hostPath"]["path"]).stat().st_mode & 0o777
 
 
+def test_what_ended_well_is_not_restarted(tmp_path: Path) -> None:
+    """Init containers run once, although podman has them obey the pod's restart policy."""
+    assert "OnFailure" == _played(tmp_path).documents[-1]["spec"]["restartPolicy"]
+
+
 def test_readiness_is_remembered(tmp_path: Path) -> None:
     """What the readiness probes ask is kept for who plays the pods."""
     assert [(8081, "triptych.classification.v1.ClassificationService")] == _played(tmp_path).readiness
