@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -47,14 +48,15 @@ class Pods:
 
     def __init__(self, engine: Engine, scratch: Path, network: str) -> None:
         self._engine, self._scratch, self._network = engine, scratch, network
-        self._files: list[Path] = []
+        self._down = ExitStack()
         engine("network", "create", network)
+        self._down.callback(engine, "network", "rm", "--force", network)
 
     def play(self, pod: PlayedPod) -> None:
         """Starts a pod that is found under its own name and its aliases."""
         file = self._scratch / f"{pod.name}.yaml"
         file.write_text(yaml.safe_dump_all(pod.documents))
-        self._files.append(file)
+        self._down.callback(self._engine, "kube", "down", str(file))
         names = ",".join(f"alias={alias}" for alias in sorted({pod.name, *pod.aliases}))
         self._engine("kube", "play", "--network", f"{self._network}:{names}", str(file), timeout_s=300)
 
@@ -81,10 +83,8 @@ class Pods:
         return self._engine.logs(container, "--tail", "20")
 
     def down(self) -> None:
-        """Removes the pods and their network."""
-        for file in reversed(self._files):
-            self._engine("kube", "down", str(file))
-        self._engine("network", "rm", "--force", self._network)
+        """Removes the pods, the last first, and their network; one that cannot be removed does not keep the others."""
+        self._down.close()
 
 
 def published(pod: PlayedPod, port: int) -> tuple[PlayedPod, int]:
