@@ -6,8 +6,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 # The folder itself on the path, which type checkers understand; setuptools' import hook they do not.
 EDITABLE := --config-settings editable_mode=compat
-need_python = command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: apt install python3.11-venv libpython3.11, or make PYTHON=/path/to/python3.11" >&2; exit 1; }
-SOURCES := triptych servicekit services gateway colocated modelkit localcluster tests tools benchmarks triton_backends
+need_python = command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: apt install python3.11-venv, or make PYTHON=/path/to/python3.11" >&2; exit 1; }
+SOURCES := triptych servicekit services gateway colocated modelkit localcluster tests tools benchmarks
 
 help: ## Show this text
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
@@ -76,6 +76,7 @@ check: setup ## Lint, types, import walls, protos, generated code
 	$(BIN)/python -m tools.dashboards write --check
 	$(BIN)/python tools/check_breaking.py
 	$(BIN)/hadolint --no-color Dockerfile
+	$(BIN)/clang-format --dry-run --Werror triton_backends/openvino/*.[ch]
 
 test: setup ## Run every test but the slow ones; the end-to-end tier starts the real cluster
 	$(BIN)/pytest tests/unit tests/contract tests/integration tests/e2e --cov --cov-report=term $(ARGS)
@@ -121,5 +122,6 @@ bench: setup ## Measure the limit, the cluster and its rivals in turns (half an 
 format: setup ## Format the code
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/clang-format -i triton_backends/openvino/*.[ch]
 
 .PHONY: help setup up down check check-chart check-chart-pods test unit e2e images e2e-containers test-slow gen check-dashboards bench format

@@ -13,7 +13,7 @@ typedef struct {
   uint64_t rows;
   TRITONBACKEND_Input *input[MAX_TENSORS];
   uint32_t buffers[MAX_TENSORS];
-  shape_t shape[MAX_TENSORS]; /* of the inputs, rows included */
+  shape_t shape[MAX_TENSORS];   /* of the inputs, rows included */
   uint8_t *output[MAX_TENSORS]; /* NULL where it is not wanted */
 } call_t;
 
@@ -59,8 +59,7 @@ static void open_call(const engine_t *engine, call_t *call) {
     uint32_t rank;
     uint64_t size;
     if ((call->error = TRITONBACKEND_RequestInput(call->request, config->input[i].name, &call->input[i]))) return;
-    call->error =
-        TRITONBACKEND_InputProperties(call->input[i], &name, &type, &dims, &rank, &size, &call->buffers[i]);
+    call->error = TRITONBACKEND_InputProperties(call->input[i], &name, &type, &dims, &rank, &size, &call->buffers[i]);
     if (call->error) return;
     if (rank > MAX_RANK) {
       failed(&reason, "input '%s' has %u dimensions, at most %d are possible", name, rank, MAX_RANK);
@@ -149,8 +148,8 @@ static void open_outputs(const config_t *config, call_t *call, const shape_t *sh
     shape_t shape = shapes[i];
     if (config->batched) shape.dims[0] = (int64_t)call->rows;
     TRITONBACKEND_Output *output;
-    call->error = TRITONBACKEND_ResponseOutput(
-        call->response, &output, name, config->output[i].type, shape.dims, shape.rank);
+    call->error =
+        TRITONBACKEND_ResponseOutput(call->response, &output, name, config->output[i].type, shape.dims, shape.rank);
     if (call->error) return;
     triton_memory_t memory = TRITON_MEMORY_CPU;
     int64_t memory_id = 0;
@@ -242,8 +241,8 @@ static void close_call(call_t *call, TRITONBACKEND_ModelInstance *instance, cons
   bool good = !call->error;
   if (call->response) drop(TRITONBACKEND_ResponseSend(call->response, TRITON_RESPONSE_FINAL, call->error));
   drop(call->error);
-  drop(TRITONBACKEND_ModelInstanceReportStatistics(
-      instance, call->request, good, times->begin_ns, times->compute_begin_ns, times->compute_end_ns, now_ns()));
+  drop(TRITONBACKEND_ModelInstanceReportStatistics(instance, call->request, good, times->begin_ns,
+                                                   times->compute_begin_ns, times->compute_end_ns, now_ns()));
   drop(TRITONBACKEND_RequestRelease(call->request, TRITON_RELEASE_ALL));
 }
 
@@ -276,8 +275,8 @@ void batch_execute(worker_t *worker, TRITONBACKEND_ModelInstance *instance, TRIT
   times.compute_end_ns = now_ns();
   for (uint32_t i = 0; i < count; i++) close_call(&calls[i], instance, &times);
   if (rows) {
-    drop(TRITONBACKEND_ModelInstanceReportBatchStatistics(
-        instance, rows, times.begin_ns, times.compute_begin_ns, times.compute_end_ns, now_ns()));
+    drop(TRITONBACKEND_ModelInstanceReportBatchStatistics(instance, rows, times.begin_ns, times.compute_begin_ns,
+                                                          times.compute_end_ns, now_ns()));
   }
   free(calls);
 }

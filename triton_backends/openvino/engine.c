@@ -227,8 +227,7 @@ bool job_input(const engine_t *engine, job_t *job, int input, const shape_t *sha
     job->input[input] = NULL;
     int64_t dims[MAX_RANK];
     memcpy(dims, shape->dims, sizeof dims);
-    ov_status_e status =
-        ov_tensor_create(ELEMENTS[tensor->type], (ov_shape_t){shape->rank, dims}, &job->input[input]);
+    ov_status_e status = ov_tensor_create(ELEMENTS[tensor->type], (ov_shape_t){shape->rank, dims}, &job->input[input]);
     if (!well(status, "make a tensor", reason)) return false;
     status = ov_infer_request_set_tensor(job->request, tensor->name, job->input[input]);
     if (!well(status, "take a tensor", reason)) return false;

@@ -67,40 +67,44 @@ TRITONSERVER_Error *TRITONBACKEND_ApiVersion(uint32_t *major, uint32_t *minor);
 
 TRITONSERVER_Error *TRITONBACKEND_ModelName(TRITONBACKEND_Model *model, const char **name);
 TRITONSERVER_Error *TRITONBACKEND_ModelVersion(TRITONBACKEND_Model *model, uint64_t *version);
-TRITONSERVER_Error *TRITONBACKEND_ModelRepository(TRITONBACKEND_Model *model, triton_artifact_t *type, const char **path);
-TRITONSERVER_Error *TRITONBACKEND_ModelConfig(TRITONBACKEND_Model *model, uint32_t version, TRITONSERVER_Message **config);
+TRITONSERVER_Error *TRITONBACKEND_ModelRepository(TRITONBACKEND_Model *model, triton_artifact_t *type,
+                                                  const char **path);
+TRITONSERVER_Error *TRITONBACKEND_ModelConfig(TRITONBACKEND_Model *model, uint32_t version,
+                                              TRITONSERVER_Message **config);
 TRITONSERVER_Error *TRITONBACKEND_ModelState(TRITONBACKEND_Model *model, void **state);
 TRITONSERVER_Error *TRITONBACKEND_ModelSetState(TRITONBACKEND_Model *model, void *state);
 
-TRITONSERVER_Error *TRITONBACKEND_ModelInstanceModel(TRITONBACKEND_ModelInstance *instance, TRITONBACKEND_Model **model);
+TRITONSERVER_Error *TRITONBACKEND_ModelInstanceModel(TRITONBACKEND_ModelInstance *instance,
+                                                     TRITONBACKEND_Model **model);
 TRITONSERVER_Error *TRITONBACKEND_ModelInstanceState(TRITONBACKEND_ModelInstance *instance, void **state);
 TRITONSERVER_Error *TRITONBACKEND_ModelInstanceSetState(TRITONBACKEND_ModelInstance *instance, void *state);
-TRITONSERVER_Error *TRITONBACKEND_ModelInstanceReportStatistics(
-    TRITONBACKEND_ModelInstance *instance, TRITONBACKEND_Request *request, bool success, uint64_t begin_ns,
-    uint64_t compute_begin_ns, uint64_t compute_end_ns, uint64_t end_ns);
-TRITONSERVER_Error *TRITONBACKEND_ModelInstanceReportBatchStatistics(
-    TRITONBACKEND_ModelInstance *instance, uint64_t rows, uint64_t begin_ns, uint64_t compute_begin_ns,
-    uint64_t compute_end_ns, uint64_t end_ns);
+TRITONSERVER_Error *TRITONBACKEND_ModelInstanceReportStatistics(TRITONBACKEND_ModelInstance *instance,
+                                                                TRITONBACKEND_Request *request, bool success,
+                                                                uint64_t begin_ns, uint64_t compute_begin_ns,
+                                                                uint64_t compute_end_ns, uint64_t end_ns);
+TRITONSERVER_Error *TRITONBACKEND_ModelInstanceReportBatchStatistics(TRITONBACKEND_ModelInstance *instance,
+                                                                     uint64_t rows, uint64_t begin_ns,
+                                                                     uint64_t compute_begin_ns, uint64_t compute_end_ns,
+                                                                     uint64_t end_ns);
 
-TRITONSERVER_Error *TRITONBACKEND_RequestInput(
-    TRITONBACKEND_Request *request, const char *name, TRITONBACKEND_Input **input);
+TRITONSERVER_Error *TRITONBACKEND_RequestInput(TRITONBACKEND_Request *request, const char *name,
+                                               TRITONBACKEND_Input **input);
 TRITONSERVER_Error *TRITONBACKEND_RequestOutputCount(TRITONBACKEND_Request *request, uint32_t *count);
 TRITONSERVER_Error *TRITONBACKEND_RequestOutputName(TRITONBACKEND_Request *request, uint32_t index, const char **name);
 TRITONSERVER_Error *TRITONBACKEND_RequestRelease(TRITONBACKEND_Request *request, uint32_t flags);
-TRITONSERVER_Error *TRITONBACKEND_InputProperties(
-    TRITONBACKEND_Input *input, const char **name, triton_type_t *type, const int64_t **shape, uint32_t *rank,
-    uint64_t *size, uint32_t *buffers);
-TRITONSERVER_Error *TRITONBACKEND_InputBuffer(
-    TRITONBACKEND_Input *input, uint32_t index, const void **buffer, uint64_t *size, triton_memory_t *memory,
-    int64_t *memory_id);
+TRITONSERVER_Error *TRITONBACKEND_InputProperties(TRITONBACKEND_Input *input, const char **name, triton_type_t *type,
+                                                  const int64_t **shape, uint32_t *rank, uint64_t *size,
+                                                  uint32_t *buffers);
+TRITONSERVER_Error *TRITONBACKEND_InputBuffer(TRITONBACKEND_Input *input, uint32_t index, const void **buffer,
+                                              uint64_t *size, triton_memory_t *memory, int64_t *memory_id);
 
 TRITONSERVER_Error *TRITONBACKEND_ResponseNew(TRITONBACKEND_Response **response, TRITONBACKEND_Request *request);
-TRITONSERVER_Error *TRITONBACKEND_ResponseOutput(
-    TRITONBACKEND_Response *response, TRITONBACKEND_Output **output, const char *name, triton_type_t type,
-    const int64_t *shape, uint32_t rank);
-TRITONSERVER_Error *TRITONBACKEND_OutputBuffer(
-    TRITONBACKEND_Output *output, void **buffer, uint64_t size, triton_memory_t *memory, int64_t *memory_id);
-TRITONSERVER_Error *TRITONBACKEND_ResponseSend(
-    TRITONBACKEND_Response *response, uint32_t flags, TRITONSERVER_Error *error);
+TRITONSERVER_Error *TRITONBACKEND_ResponseOutput(TRITONBACKEND_Response *response, TRITONBACKEND_Output **output,
+                                                 const char *name, triton_type_t type, const int64_t *shape,
+                                                 uint32_t rank);
+TRITONSERVER_Error *TRITONBACKEND_OutputBuffer(TRITONBACKEND_Output *output, void **buffer, uint64_t size,
+                                               triton_memory_t *memory, int64_t *memory_id);
+TRITONSERVER_Error *TRITONBACKEND_ResponseSend(TRITONBACKEND_Response *response, uint32_t flags,
+                                               TRITONSERVER_Error *error);
 
 #endif

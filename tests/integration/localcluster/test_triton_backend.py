@@ -3,6 +3,7 @@
 import ctypes
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,15 @@ def test_a_wheel_compiles_where_nothing_else_does(
     compile_backend(OPENVINO_BACKEND, engine, tmp_path / "openvino")
     assert CALLS == _entries(engine, tmp_path / "openvino")
     assert [COMPILER] == wheel
+
+
+def test_the_compiler_has_no_complaints(engine: Path) -> None:
+    """The source is clean C11 for the machine's compiler, with its warnings on."""
+    flags = ["-std=c11", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wno-sign-conversion", "-fsyntax-only"]
+    sources = [str(each) for each in sorted(OPENVINO_BACKEND.glob("*.c"))]
+    command = ["cc", *flags, "-I", str(engine / "include"), *sources]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "" == done.stderr
 
 
 def test_source_that_does_not_compile_is_told(engine: Path, tmp_path: Path, wheel: list[Path]) -> None:
