@@ -24,7 +24,7 @@ from benchmarks.load.grpc import Grpc
 from benchmarks.workload import pictures
 
 SIZES = (1, 4, 8)
-_METHOD = "/inference.GRPCInferenceService/ModelInfer"
+METHOD = "/inference.GRPCInferenceService/ModelInfer"
 _WARM_UP_S = 1.0
 
 
@@ -61,9 +61,9 @@ def served(cluster: Cluster, size: int, clients: int, seconds: float, version: s
     bare = Bare(version=version, batches=(size,))
     batch = _batch(bare, size)
     expected = int(bare.infer(batch)[0].argmax())
-    message = _request(batch, version)
+    message = request(MODEL.name, batch, version)
     address = ("127.0.0.1", cluster.triton_port)
-    workload = Workload(address, lambda: Grpc(_METHOD, [message]), _top1, (expected,))
+    workload = Workload(address, lambda: Grpc(METHOD, [message]), top1, (expected,))
     engine = Engine(workload, clients, {"triton": cluster.processes["triton"]})
     try:
         return engine.closed(_WARM_UP_S, seconds)
@@ -76,16 +76,18 @@ def _batch(bare: Bare, size: int) -> Pixels:
     return np.stack([bare.decode(contents[index % len(contents)]) for index in range(size)])
 
 
-def _request(batch: Pixels, version: str) -> bytes:
+def request(model: str, batch: Pixels, version: str) -> bytes:
+    """Returns the message that has Triton infer a batch."""
     tensor = service_pb2.ModelInferRequest.InferInputTensor(name="image", datatype="UINT8", shape=batch.shape)
-    request = service_pb2.ModelInferRequest(
-        model_name=MODEL.name, model_version=version, inputs=[tensor], raw_input_contents=[batch.tobytes()]
+    message = service_pb2.ModelInferRequest(
+        model_name=model, model_version=version, inputs=[tensor], raw_input_contents=[batch.tobytes()]
     )
-    serialized: bytes = request.SerializeToString()
+    serialized: bytes = message.SerializeToString()
     return serialized
 
 
-def _top1(body: bytes) -> int:
+def top1(body: bytes) -> int:
+    """Reads the best class of a batch's first image from Triton's answer."""
     logits = service_pb2.ModelInferResponse.FromString(body).raw_output_contents[0]
     row = struct.unpack(f"<{len(logits) // 4}f", logits)[:1000]
     return max(range(len(row)), key=row.__getitem__)
