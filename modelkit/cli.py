@@ -9,6 +9,7 @@ from modelkit.catalog import IMPORTS, Importable, ModelkitMissingError
 from modelkit.compress.cli import add_commands as add_compression
 from modelkit.compress.cli import is_run, quantise_folder
 from modelkit.data.cli import app as data_app
+from modelkit.data.cli_label import add_label
 from modelkit.gate import GateError
 from modelkit.publish import PublishError, set_default
 from modelkit.release.cli import add_commands as add_release
@@ -21,6 +22,7 @@ Repository = Annotated[Path, typer.Option(help="Folder of the model repository."
 REPOSITORY = Path("triton_models")
 
 app = typer.Typer(help="Train, publish and keep models in a Triton model repository.", no_args_is_help=True)
+add_label(data_app)
 app.add_typer(data_app, name="data")
 
 
