@@ -78,6 +78,11 @@ def choose_version(manifest: Manifest, version: str, loaded: LoadedVersions) -> 
     raise Unavailable(f"{what} {manifest.name!r} is not ready.", reason=Reason.MODEL_NOT_READY, retry_after_s=1.0)
 
 
+def preferred(manifest: Manifest) -> str:
+    """Returns the version that answers who names none, as long as it can."""
+    return _unasked(manifest)[0]
+
+
 def _unasked(manifest: Manifest) -> list[str]:
     """Lists the versions that may answer who names none, the best first."""
     newest_first = ascending(manifest.versions)[::-1]

@@ -11,7 +11,7 @@ from servicekit.errors import Reason, Unavailable
 from servicekit.health import Prober, Readiness
 from servicekit.manifest import Manifest
 from servicekit.parcel import Piece
-from services.inference.catalog import Loaded, merge
+from services.inference.catalog import Loaded, merge, preferred
 from services.inference.servers import TritonServers
 from services.inference.triton import Logits, Triton
 
@@ -53,7 +53,8 @@ class TritonPool:
         """Asks every server what it has loaded.
 
         Raises:
-            Unavailable: no server has any version of any model ready.
+            Unavailable: no server has any version of any model ready, or that is not known yet of those that answer
+                who names none.
         """
         await self._servers.let_go()
         manifests = dict(self._manifests)  # one state of the repository for all of this round
@@ -63,6 +64,18 @@ class TritonPool:
             raise Unavailable("No Triton server answers with a loaded model.")
         if all(problems.values()):
             raise Unavailable(f"No model is usable: {next(iter(problems.values()))}")
+        if CONDITION in self._readiness.failing():
+            self._await_preferred(manifests)
+
+    def _await_preferred(self, manifests: Mapping[str, Manifest]) -> None:
+        """Keeps a process that has just started from saying that it is ready on the strength of a lesser version.
+
+        Its callers would believe that the default version is away, and refuse requests that its twins answer.
+        """
+        for name, manifest in manifests.items():
+            version = preferred(manifest)
+            if any(server.examines(name, version) for server in self._servers):
+                raise Unavailable(f"Version {version} of the model {name!r} is still being tried.")
 
     async def _ask(self, server: Triton, manifests: Mapping[str, Manifest]) -> None:
         try:

@@ -220,6 +220,10 @@ class Triton:
             return False  # a version that it does not know
         return bool(response.ready)
 
+    def examines(self, model: str, version: str) -> bool:
+        """Says whether a version is being examined."""
+        return (model, version) in self._examinations
+
     def forget(self, model: str, version: str) -> None:
         """Takes a version out of use until an examination that begins after now has passed."""
         self.versions.pop((model, version), None)

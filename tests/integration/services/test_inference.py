@@ -549,6 +549,20 @@ async def test_a_slow_model_becomes_ready() -> None:
         await service.becomes(ready=True, within_s=5)
 
 
+async def test_nobody_is_ready_before_the_default_version_is_tried() -> None:
+    """A service that has just started answers with the version that its twins answer with, not with a lesser one."""
+    triton = FakeTriton(TINY)
+    late = slow(0.7)
+
+    async def answer(request: Any, response: Any, context: Any) -> Any:
+        return await (late if request.model_version == "2" else honest)(request, response, context)
+
+    triton.answer = answer
+    async with triton.running(), _serving(triton, ready=False) as service:
+        await service.becomes(ready=True, within_s=5)
+        assert {("tiny", "1"), ("tiny", "2")} == service.pool.loaded().keys()
+
+
 async def test_an_examination_of_what_was_lost_does_not_count(triton: FakeTriton) -> None:
     """What began before the loss proves nothing after it."""
     triton.answer = slow(0.2)
