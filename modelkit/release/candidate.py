@@ -87,7 +87,7 @@ def read_candidate(source: Path) -> Candidate:
         dataset_version=dataset.version,
         lineage=lineage,
         offline_top1=offline,
-        evaluation=_json(folder / EVALUATION_FILE) if (folder / EVALUATION_FILE).exists() else {},
+        evaluation=_evaluation(folder),
     )
 
 
@@ -103,6 +103,24 @@ def check_file(candidate: Candidate) -> None:
             f"the file gate refuses the model: its sha256 begins with {candidate.sha256[:12]}, but {EXPORT_FILE} says "
             f"that {exported} was exported and checked; export it again"
         )
+
+
+def check_evaluation(candidate: Candidate) -> None:
+    """Lets a run pass that was not evaluated, or whose evaluation is of this very file.
+
+    Raises:
+        GateError: another file was evaluated: its temperature and its figures are not this one's.
+    """
+    evaluated = candidate.evaluation.get("model_sha256", candidate.sha256)
+    if evaluated != candidate.sha256:
+        raise GateError(
+            f"the file gate refuses {EVALUATION_FILE}: it is of a file whose sha256 begins with {evaluated[:12]}, the "
+            f"model's begins with {candidate.sha256[:12]}; `triptych model evaluate` makes it anew"
+        )
+
+
+def _evaluation(folder: Path) -> dict[str, Any]:
+    return _json(folder / EVALUATION_FILE) if (folder / EVALUATION_FILE).exists() else {}
 
 
 def _json(path: Path) -> dict[str, Any]:

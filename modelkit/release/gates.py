@@ -22,7 +22,7 @@ class Limits:
     min_agreement: float = 0.8
     """Share of the test split with the parent's first class."""
     max_robustness_drop: float = 0.05
-    """Of the mean top-1 on corrupted pictures, below the version that is live; checked where both were evaluated."""
+    """Of the mean top-1 on corrupted pictures, below the version that is live; where both were evaluated alike."""
     max_latency_ms: float | None = None
     """Median for one picture on one thread."""
 
@@ -132,3 +132,8 @@ def mean_robustness(evaluation: Mapping[str, Any]) -> float | None:
     """Returns the mean top-1 on corrupted pictures of a run's evaluation; None where it has none."""
     value = evaluation.get("robustness", {}).get("mean_top1")
     return None if value is None else float(value)
+
+
+def robustness_protocol(evaluation: Mapping[str, Any]) -> str:
+    """Names the corruptions, pictures and seed of a run's evaluation; empty where it does not say."""
+    return str(evaluation.get("robustness", {}).get("protocol", ""))

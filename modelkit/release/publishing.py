@@ -11,7 +11,7 @@ from modelkit.data.store import Dataset, open_dataset
 from modelkit.engine import float_precision
 from modelkit.gate import GateError, Passed
 from modelkit.publish import Card, PublishError, Release, live_version, model_card, publish
-from modelkit.release.candidate import LINEAGE_FILE, Candidate, check_file, read_candidate
+from modelkit.release.candidate import LINEAGE_FILE, Candidate, check_evaluation, check_file, read_candidate
 from modelkit.release.gates import (
     CANDIDATE,
     LIVE,
@@ -23,12 +23,13 @@ from modelkit.release.gates import (
     checks,
     judge,
     mean_robustness,
+    robustness_protocol,
 )
 from modelkit.release.golden import GOLDEN_FILE, choose, render
 from modelkit.release.structure import Precision, check_structure
 from modelkit.release.trial import SPLIT, Tried, labelled, latency_ms, try_models
 from modelkit.release.versions import model_bytes, next_version
-from servicekit.manifest import MANIFEST_FILE, Manifest, Output, read_manifest
+from servicekit.manifest import MANIFEST_FILE, Manifest, Output, Version, read_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ def publish_run(repository: Path, datasets: Path, plan: Plan) -> Published:
     """
     candidate = read_candidate(plan.source)
     check_file(candidate)
+    check_evaluation(candidate)
     output = Output(classes=len(candidate.labels))
     precision = check_structure(candidate.onnx, candidate.recipe, output)
     dataset = open_dataset(datasets, candidate.dataset, candidate.dataset_version)
@@ -111,7 +113,7 @@ def _measure(folder: Path, plan: Plan, candidate: Candidate, dataset: Dataset) -
     if (folder / MANIFEST_FILE).exists():
         manifest = read_manifest(folder)
         models[LIVE] = model_bytes(folder, manifest, live_version(manifest))
-        live_robustness = manifest.versions[live_version(manifest)].accuracy.get("robustness_mean_top1")
+        live_robustness = _alike(manifest.versions[live_version(manifest)], candidate)
     if plan.parent is not None:
         models[PARENT] = read_candidate(plan.parent).onnx
     tried = try_models(dataset, candidate.recipe, models)
@@ -124,6 +126,12 @@ def _measure(folder: Path, plan: Plan, candidate: Candidate, dataset: Dataset) -
         robustness=mean_robustness(candidate.evaluation),
         live_robustness=live_robustness,
     )
+
+
+def _alike(live: Version, candidate: Candidate) -> Any:
+    """Returns the live version's mean top-1 on the pictures, corrupted alike, that the candidate was evaluated on."""
+    same = live.accuracy.get("robustness_protocol", "") == robustness_protocol(candidate.evaluation)
+    return live.accuracy.get("robustness_mean_top1") if same else None
 
 
 def _golden(dataset: Dataset, tried: Tried) -> bytes:
@@ -147,6 +155,7 @@ def _release(
         figures["parent_same_top1"] = round(measured.agreement, 5)
     if measured.robustness is not None:
         figures["robustness_mean_top1"] = round(measured.robustness, 5)
+        figures["robustness_protocol"] = robustness_protocol(candidate.evaluation)
     return Release(
         version,
         candidate.onnx,
