@@ -10,6 +10,7 @@ from modelkit.compress.cli import add_commands as add_compression
 from modelkit.compress.cli import is_run, quantise_folder
 from modelkit.data.cli import app as data_app
 from modelkit.data.cli_label import add_label
+from modelkit.evaluate.cli import add_commands as add_evaluation
 from modelkit.gate import GateError
 from modelkit.publish import PublishError, set_default
 from modelkit.release.cli import add_commands as add_release
@@ -33,6 +34,7 @@ def model() -> None:
 
 add_training(app)
 add_compression(app)
+add_evaluation(app)
 add_release(app)
 
 
