@@ -1,8 +1,9 @@
 """Lets a network compute as INT8 will, so that it learns to live with the rounding.
 
-The grid is that of `modelkit.compress.qdq`: symmetric, one scale for each output channel of a weight, one for all that
-a layer reads. A batch norm scales whole output channels, so folding it into the weights later changes nothing. Scales
-come from the tensor at hand; there is no state to save, and the weights stay what they are.
+The grids are those of `modelkit.compress.qdq`: symmetric, one scale for each output channel of a weight, one for all
+that a layer reads; weights use seven of the eight bits. A batch norm scales whole output channels, so folding it into
+the weights later changes nothing. Scales come from the tensor at hand; there is no state to save, and the weights stay
+what they are.
 """
 
 from functools import partial
@@ -14,19 +15,21 @@ from torch.nn import functional
 
 from modelkit.train.recipe import RecipeError
 
-_LARGEST = 127
+LARGEST_READ = 127
+LARGEST_WEIGHT = 64
 
 
-def on_grid(tensor: Tensor, dims: tuple[int, ...]) -> Tensor:
-    """Rounds to 255 steps around 0; gradients pass as if nothing was.
+def on_grid(tensor: Tensor, dims: tuple[int, ...], largest: int) -> Tensor:
+    """Rounds to as many steps on either side of 0; gradients pass as if nothing was.
 
     Args:
         tensor: floats.
         dims: over which one scale is shared.
+        largest: integer that the largest value becomes.
     """
     with torch.no_grad():
-        scale = (tensor.abs().amax(dims, keepdim=True) / _LARGEST).clamp_min(torch.finfo(torch.float32).tiny)
-        rounded = torch.round(tensor / scale).clamp(-_LARGEST, _LARGEST) * scale
+        scale = (tensor.abs().amax(dims, keepdim=True) / largest).clamp_min(torch.finfo(torch.float32).tiny)
+        rounded = torch.round(tensor / scale).clamp(-largest, largest) * scale
     return tensor + (rounded - tensor).detach()
 
 
@@ -62,4 +65,7 @@ _IMITATIONS = {nn.Conv2d: _convolve, nn.Linear: _multiply}
 
 
 def _both(layer: Any, read: Tensor) -> tuple[Tensor, Tensor]:
-    return on_grid(read, tuple(range(read.ndim))), on_grid(layer.weight, tuple(range(1, layer.weight.ndim)))
+    return (
+        on_grid(read, tuple(range(read.ndim)), LARGEST_READ),
+        on_grid(layer.weight, tuple(range(1, layer.weight.ndim)), LARGEST_WEIGHT),
+    )

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
+from int8_weights import pairs_fit
 from slow.toy_training import toy_pictures, toy_recipe, toy_train
 
 from modelkit.compress.qdq import quantised
 from modelkit.compress.quantise import Quantising, accuracy, quantise_run
+from modelkit.engine import logits
 from modelkit.export_run import export_run
 from modelkit.release.candidate import check_file, read_candidate
 from modelkit.release.structure import check_structure
@@ -60,6 +63,7 @@ def test_an_int8_run_is_a_candidate(run: Path, tmp_path: Path) -> None:
     zero_points = {node.input[2] for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")}
     weights = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
     assert all(not weights[each].any() and weights[each].dtype == np.int8 for each in zero_points)
+    assert pairs_fit(candidate.onnx)
     assert folder == quantise_run(plan, Places(runs=tmp_path), read=_pictures)
 
 
@@ -69,6 +73,17 @@ def test_the_engine_answers_as_well_as_before(run: Path) -> None:
     splits = _pictures().splits
     small = quantised(data, splits["train"].pixels, tensor="image", method="minmax")
     assert accuracy(data, splits["val"]).top1 == pytest.approx(accuracy(small, splits["val"]).top1, abs=1.5 / 32)
+
+
+def test_the_engine_computes_what_the_file_says(run: Path) -> None:
+    """Logits through OpenVINO are those of exact sums: none saturates, on whatever CPU."""
+    splits = _pictures().splits
+    small = quantised(export_run(run).model.read_bytes(), splits["train"].pixels, tensor="image", method="minmax")
+    plain = onnxruntime.SessionOptions()
+    plain.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # Q/DQ computed as floats
+    exact = onnxruntime.InferenceSession(small, plain, providers=["CPUExecutionProvider"])
+    (expected,) = exact.run(None, {"image": splits["val"].pixels})
+    np.testing.assert_allclose(logits(small, splits["val"].pixels, precision="f32"), expected, atol=0.1)
 
 
 def test_another_plan_wants_another_name(run: Path, tmp_path: Path) -> None:

@@ -1,0 +1,19 @@
+"""Looks at the integers of a quantised model's weights."""
+
+import onnx
+from onnx import numpy_helper
+
+
+def widest_weight(model: bytes) -> int:
+    """Returns the largest magnitude of the integers that convolutions and matrix products compute with."""
+    graph = onnx.load_from_string(model).graph
+    integers = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    layers = [node for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul")]
+    used = {integers[node.input[1]] for node in layers if node.input[1] in integers}
+    weights = [numpy_helper.to_array(each).astype(int) for each in graph.initializer if each.name in used]
+    return max(int(abs(each).max()) for each in weights)
+
+
+def pairs_fit(model: bytes) -> bool:
+    """Tells whether two products always fit into the 16 bits where a CPU without VNNI adds them."""
+    return 2 * 255 * widest_weight(model) <= 2**15 - 1

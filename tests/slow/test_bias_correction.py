@@ -1,0 +1,62 @@
+"""Correcting the biases of a quantised network. Needs the extra `modelkit`."""
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from modelkit.bias_correction import corrected
+
+WEIGHTS = np.array([[0.4, 0.3, 0.2], [-0.6, 1.2, 0.0]], np.float32).reshape(2, 3, 1, 1)
+INTEGERS = np.array([[0, 0, 0], [-1, 1, 0]], np.int8).reshape(2, 3, 1, 1)
+BIAS_SCALE = np.array([0.5, 0.25], np.float32)
+PICTURES = np.stack([np.full((2, 2, 3), value, np.uint8) for value in (10, 30)])
+
+Arrays = dict[str, npt.NDArray[np.generic]]
+
+
+def _model(constants: Arrays, *nodes: onnx.NodeProto) -> bytes:
+    read = [
+        helper.make_node("Cast", ["image"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["floats"], ["read"], perm=[0, 3, 1, 2]),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, [None, 2, 2, 3])
+    answer = helper.make_tensor_value_info("answer", TensorProto.FLOAT, [None, 2, 2, 2])
+    tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph([*read, *nodes], "g", [image], [answer], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def _convolution(weights: str, *bias: str) -> onnx.NodeProto:
+    return helper.make_node("Conv", ["read", weights, *bias], ["answer"], "layer")
+
+
+def _original() -> bytes:
+    return _model({"w": WEIGHTS, "b": np.zeros(2, np.float32)}, _convolution("w", "b"))
+
+
+def _quantised(bias: tuple[int, int]) -> bytes:
+    constants: Arrays = {"wq": INTEGERS, "ws": np.ones(2, np.float32), "bq": np.array(bias, np.int32), "bs": BIAS_SCALE}
+    weights = helper.make_node("DequantizeLinear", ["wq", "ws"], ["w"], axis=0)
+    biases = helper.make_node("DequantizeLinear", ["bq", "bs"], ["b"], axis=0)
+    return _model(constants, weights, biases, _convolution("w", "b"))
+
+
+def test_the_mean_shift_moves_into_the_bias() -> None:
+    """Weights that lost 0.9 and 0.6 shift outputs by -18 and -12, reading 20: 36 and 48 steps of the biases."""
+    model = onnx.load_from_string(corrected(_quantised((1, -2)), _original(), PICTURES, tensor="image"))
+    values = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+    assert [1 + 36, -2 + 48] == values["bq"].tolist()
+    assert np.int32 == values["bq"].dtype
+    assert np.array_equal(INTEGERS, values["wq"])
+
+
+@pytest.mark.parametrize("bias", [("b",), ()])
+def test_floats_stay(bias: tuple[str, ...]) -> None:
+    """What is not quantised, or has no bias, is left as it is."""
+    constants: Arrays = {"w": WEIGHTS, "b": np.zeros(2, np.float32)}
+    plain = _model(constants, _convolution("w", *bias))
+    assert plain == corrected(plain, _original(), PICTURES, tensor="image")
