@@ -1,7 +1,8 @@
 """What an evaluation found, as `evaluation.json` holds it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from modelkit.evaluate.calibration import Bin, bins, expected_error, fit_temperature, mean_nll
 from modelkit.evaluate.cost import Cost
@@ -11,6 +12,8 @@ from modelkit.gate import Logits
 
 PAIRS = 10
 """Confusions that are named."""
+Content = Mapping[str, Any]
+"""What `evaluation.json` holds: a `Findings`, and those of `relatives`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +97,8 @@ def calibration_of(test: tuple[Logits, Labels], val: tuple[Logits, Labels] | Non
         nll=(mean_nll(*test), mean_nll(*test, temperature)),
         bins=found,
     )
+
+
+def models_of(content: Content) -> list[Content]:
+    """Returns the model and those that it is compared with."""
+    return [content, *content["relatives"]]

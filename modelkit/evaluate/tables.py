@@ -1,14 +1,11 @@
 """Shows an evaluation to people."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from rich.table import Table
 
-from modelkit.evaluate.card import models_of
+from modelkit.evaluate.findings import Content, models_of
 from modelkit.evaluate.markdown import percent, size
-
-Content = Mapping[str, Any]
 
 
 def summary_table(content: Content) -> Table:

@@ -9,6 +9,8 @@ from typing import Any
 
 from modelkit.data.store import Dataset, open_dataset
 from modelkit.engine import float_precision
+from modelkit.evaluate.cost import latency_ms
+from modelkit.evaluate.pictures import labelled
 from modelkit.gate import GateError, Passed
 from modelkit.publish import Card, PublishError, Release, live_version, model_card, publish
 from modelkit.release.candidate import LINEAGE_FILE, Candidate, check_evaluation, check_file, read_candidate
@@ -27,7 +29,7 @@ from modelkit.release.gates import (
 )
 from modelkit.release.golden import GOLDEN_FILE, choose, render
 from modelkit.release.structure import Precision, check_structure
-from modelkit.release.trial import SPLIT, Tried, labelled, latency_ms, try_models
+from modelkit.release.trial import SPLIT, Tried, try_models
 from modelkit.release.versions import model_bytes, next_version
 from servicekit.manifest import MANIFEST_FILE, Manifest, Output, Version, read_manifest
 
@@ -122,7 +124,7 @@ def _measure(folder: Path, plan: Plan, candidate: Candidate, dataset: Dataset) -
         top1={name: tried.top1(name) for name in models},
         agreement=tried.agreement(CANDIDATE, parent) if parent else None,
         offline_top1=candidate.offline_top1,
-        latency_ms=latency_ms(candidate.onnx, candidate.recipe),
+        latency_ms=latency_ms(candidate.onnx, candidate.recipe, 1),
         robustness=mean_robustness(candidate.evaluation),
         live_robustness=live_robustness,
     )
@@ -138,7 +140,7 @@ def _golden(dataset: Dataset, tried: Tried) -> bytes:
     answers = tried.answers[CANDIDATE]
     rows = choose(answers)
     wanted = set(rows)
-    last = islice(labelled(dataset), max(rows, default=-1) + 1)
+    last = islice(labelled(dataset, SPLIT), max(rows, default=-1) + 1)
     return render([record for index, record in enumerate(last) if index in wanted], answers[rows])
 
 
