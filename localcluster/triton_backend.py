@@ -12,7 +12,7 @@ from localcluster.wheels import InstallError, install
 
 COMPILER = Path(__file__).with_name("compiler-requirements.txt")
 LIBRARY = "libtriton_openvino.so"
-_FLAGS = ("-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden")
+FLAGS = ("-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden")
 _TARGET = ("-target", "x86_64-linux-gnu.2.28")
 """Of the wheel's compiler, which brings every glibc: what OpenVINO's own wheel asks for."""
 _TIMEOUT_S = 300
@@ -32,7 +32,7 @@ def compile_backend(source: Path, engine: Path, folder: Path) -> None:
     folder.mkdir(parents=True)
     (library,) = (engine / "libs").glob("libopenvino_c.so.*")
     command = [
-        *_FLAGS,
+        *FLAGS,
         *(str(each) for each in sorted(source.glob("*.c"))),
         *("-I", str(engine / "include"), "-o", str(folder / LIBRARY), str(library)),
         "-Wl,-rpath,$ORIGIN/../../openvino/libs",

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from localcluster.triton_backend import compile_backend
+from localcluster.triton_backend import FLAGS, compile_backend
 from localcluster.wheels import InstallError, install
 
 REQUIREMENTS = Path(__file__).with_name("triton-requirements.txt")
@@ -64,7 +64,8 @@ def ensure_runtime(root: Path, backend: Path = OPENVINO_BACKEND) -> TritonRuntim
         )
     home = root / _fingerprint(REQUIREMENTS.read_bytes(), sys.version_info[:2], _KEPT, _UNUSED)
     sources = sorted(backend.glob("*.[ch]"))
-    runtime = TritonRuntime(home, home / f"backends-{_fingerprint(*(each.read_bytes() for each in sources))}")
+    made_of = (FLAGS, *(each.read_bytes() for each in sources))
+    runtime = TritonRuntime(home, home / f"backends-{_fingerprint(*made_of)}")
     if not runtime.backends.is_dir():
         _check_machine()
         root.mkdir(parents=True, exist_ok=True)

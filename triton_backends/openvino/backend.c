@@ -9,7 +9,10 @@
  *   NUM_STREAMS: groups that share the threads of an instance, each inferring a piece of the batch; by default (`AUTO`)
  *     one for every four threads.
  *   CACHE_DIR: folder for compiled models; by default the environment's OPENVINO_CACHE, and without that nothing is
- *     kept. */
+ *     kept.
+ *
+ * Threads follow the number of instances at the time when a version is loaded: where only `instance_group` changes,
+ * Triton loads nothing anew. */
 
 #define _GNU_SOURCE
 #include <stdio.h>

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "batch.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -69,11 +70,13 @@ static void open_call(const engine_t *engine, call_t *call) {
     memcpy(call->shape[i].dims, dims, rank * sizeof *dims);
     if (!engine_takes(engine, i, &call->shape[i], &reason)) return refuse(call, TRITON_ERROR_INVALID_ARG, &reason);
   }
-  call->rows = config->batched && config->inputs ? (uint64_t)call->shape[0].dims[0] : 1;
-  if (call->rows == 0) {
-    failed(&reason, "input '%s' has no rows", config->input[0].name);
-    refuse(call, TRITON_ERROR_INVALID_ARG, &reason);
-  }
+  call->rows = 1;
+  if (!config->max_rows) return;
+  int64_t rows = call->shape[0].dims[0];
+  call->rows = (uint64_t)rows;
+  if (rows >= 1 && rows <= config->max_rows) return;
+  failed(&reason, "input '%s' has %" PRId64 " rows, not 1 to %ld", config->input[0].name, rows, config->max_rows);
+  refuse(call, TRITON_ERROR_INVALID_ARG, &reason);
 }
 
 /* Says whether two calls can be stacked: but for their rows they have the same shapes. */
@@ -146,7 +149,7 @@ static void open_outputs(const config_t *config, call_t *call, const shape_t *sh
     int i = find_output(config, name);
     if (i == config->outputs) continue; /* Triton has checked the names */
     shape_t shape = shapes[i];
-    if (config->batched) shape.dims[0] = (int64_t)call->rows;
+    if (config->max_rows) shape.dims[0] = (int64_t)call->rows;
     TRITONBACKEND_Output *output;
     call->error =
         TRITONBACKEND_ResponseOutput(call->response, &output, name, config->output[i].type, shape.dims, shape.rank);
@@ -175,7 +178,7 @@ static bool answer(const engine_t *engine, group_t *group, job_t *job, uint64_t 
   for (int i = 0; i < config->outputs; i++) {
     if (!job_output(engine, job, i, &shapes[i], &data[i], &sizes[i], reason)) return false;
     bool stacked = shapes[i].rank > 0 && shapes[i].dims[0] == (int64_t)rows;
-    if (config->batched && !stacked) return failed(reason, "output '%s' has no batch", config->output[i].name);
+    if (config->max_rows && !stacked) return failed(reason, "output '%s' has no batch", config->output[i].name);
     if (first) group->row[i] = sizes[i] / rows;
     if (sizes[i] != group->row[i] * rows) {
       return failed(reason, "rows of output '%s' differ in size", config->output[i].name);
@@ -193,7 +196,7 @@ static bool fill(const engine_t *engine, const group_t *group, job_t *job, uint6
   const config_t *config = engine_config(engine);
   for (int i = 0; i < config->inputs; i++) {
     shape_t shape = group->calls->shape[i];
-    if (config->batched) shape.dims[0] = (int64_t)size;
+    if (config->max_rows) shape.dims[0] = (int64_t)size;
     void *data;
     size_t bytes;
     if (!job_input(engine, job, i, &shape, &data, &bytes, reason)) return false;
@@ -228,7 +231,7 @@ static void infer_all(worker_t *worker, call_t *calls, uint32_t count) {
   const config_t *config = engine_config(worker->engine);
   for (uint32_t first = 0, next; first < count; first = next) {
     for (next = first + 1; next < count; next++) {
-      if (!config->batched || !alike(config, &calls[first], &calls[next])) break;
+      if (!config->max_rows || !alike(config, &calls[first], &calls[next])) break;
     }
     group_t group = {.calls = &calls[first], .count = next - first};
     reason_t reason;

@@ -11,6 +11,7 @@
 #include "json.h"
 
 #define THREADS_PER_STREAM 4
+#define MOST_THREADS 4096
 
 static const char *const TYPES[] = {
     [TRITON_BOOL] = "TYPE_BOOL",     [TRITON_UINT8] = "TYPE_UINT8",   [TRITON_UINT16] = "TYPE_UINT16",
@@ -64,7 +65,7 @@ static void read_setting(const char *json, const char *key, const char *variable
 static bool positive(const char *text, long *number) {
   char *end;
   *number = strtol(text, &end, 10);
-  return end != text && !*end && *number > 0;
+  return end != text && !*end && *number > 0 && *number <= MOST_THREADS;
 }
 
 static long count_instances(const char *json) {
@@ -98,7 +99,7 @@ bool config_read(const char *json, config_t *config, reason_t *reason) {
   if (!json_string(json_member(json, "default_model_filename"), config->file, sizeof config->file) || !*config->file) {
     strcpy(config->file, "model.xml");
   }
-  config->batched = json_integer(json_member(json, "max_batch_size"), 0) > 0;
+  config->max_rows = json_integer(json_member(json, "max_batch_size"), 0);
   config->instances = count_instances(json);
   read_setting(json, "CACHE_DIR", "OPENVINO_CACHE", config->cache, sizeof config->cache);
   return read_tensors(json_member(json, "input"), config->input, &config->inputs, reason) &&

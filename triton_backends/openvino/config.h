@@ -16,7 +16,7 @@ typedef struct {
 
 typedef struct {
   char file[MAX_NAME]; /* of the model, in the folder of its version */
-  bool batched;        /* its tensors begin with a dimension for the batch */
+  long max_rows;       /* of a request whose tensors begin with a dimension for the batch; 0 where they do not */
   int inputs, outputs;
   tensor_t input[MAX_TENSORS], output[MAX_TENSORS];
   long instances;

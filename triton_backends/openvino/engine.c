@@ -1,9 +1,15 @@
+#define _GNU_SOURCE
 #include "engine.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const uint64_t PIECES[SIZES] = {8, 4, 2, 1}; /* 4 images cost as much as 8, each */
 
@@ -54,7 +60,7 @@ static bool check_inputs(engine_t *engine, const ov_model_t *model, reason_t *re
                 well(ov_port_get_partial_shape(port, &engine->shapes[i]), "tell a shape", reason);
     ov_output_const_port_free(port);
     if (!fits) return false;
-    if (!config->batched) continue;
+    if (!config->max_rows) continue;
     if (engine->shapes[i].rank.max < 1) return failed(reason, "input '%s' has no batch", config->input[i].name);
     engine->shapes[i].dims[0] = (ov_dimension_t){-1, -1};
   }
@@ -88,7 +94,40 @@ static bool set_rows(const engine_t *engine, const ov_model_t *model, int64_t ro
   return well(status, "give the model a batch", reason);
 }
 
-static bool compile(engine_t *engine, const ov_model_t *model, int size, reason_t *reason) {
+/* Says whether every output has as many rows as the inputs: the rows of different requests must not mix. */
+static bool check_rows(const config_t *config, const ov_model_t *model, int64_t rows, reason_t *reason) {
+  for (int i = 0; i < config->outputs; i++) {
+    ov_output_const_port_t *port = NULL;
+    ov_partial_shape_t shape = {0};
+    const char *name = config->output[i].name;
+    bool told = well(ov_model_const_output_by_name(model, name, &port), "find an output", reason) &&
+                well(ov_port_get_partial_shape(port, &shape), "tell a shape", reason);
+    bool fits =
+        told && (shape.rank.max < 0 || (shape.rank.max > 0 && (shape.dims[0].max < 0 || shape.dims[0].max == rows)));
+    if (shape.dims) ov_partial_shape_free(&shape);
+    if (port) ov_output_const_port_free(port);
+    if (!told) return false;
+    if (!fits) return failed(reason, "output '%s' has not one row for each row of the inputs", name);
+  }
+  return true;
+}
+
+/* Locks a folder of compiled models, which OpenVINO writes and reads in place, against every other thread and process.
+ * Returns what unlocks it when it is closed, or -1 where the folder cannot be used. */
+static int lock(const char *cache) {
+  char path[sizeof((config_t *)0)->cache + sizeof "/lock"];
+  if (!*cache || (mkdir(cache, 0755) && errno != EEXIST)) return -1;
+  snprintf(path, sizeof path, "%s/lock", cache);
+  int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (file >= 0 && flock(file, LOCK_EX)) {
+    close(file);
+    return -1;
+  }
+  return file;
+}
+
+static ov_status_e compile_as(const engine_t *engine, const ov_model_t *model, bool cached,
+                              ov_compiled_model_t **compiled) {
   const config_t *config = &engine->config;
   char threads[24], streams[24];
   snprintf(threads, sizeof threads, "%ld", config->threads * config->instances);
@@ -99,10 +138,22 @@ static bool compile(engine_t *engine, const ov_model_t *model, int size, reason_
       {"ENABLE_CPU_PINNING", "NO"}, /* pinned, every such process on a machine computes on core 0 */
       {"CACHE_DIR", config->cache},
   };
-  size_t count = *config->cache ? 4 : 3;
-  if (config->batched && !set_rows(engine, model, (int64_t)PIECES[size], reason)) return false;
-  ov_status_e status =
-      ov_core_compile_model_props(engine->core, model, "CPU", count, properties, &engine->compiled[size]);
+  return ov_core_compile_model_props(engine->core, model, "CPU", cached ? 4 : 3, properties, compiled);
+}
+
+/* Compiles the model for one size. The cache saves time where it can be used, and is done without where it cannot. */
+static bool compile(engine_t *engine, const ov_model_t *model, int size, reason_t *reason) {
+  const config_t *config = &engine->config;
+  int64_t rows = (int64_t)PIECES[size];
+  if (config->max_rows && !set_rows(engine, model, rows, reason)) return false;
+  if (config->max_rows && !check_rows(config, model, rows, reason)) return false;
+  int locked = lock(config->cache);
+  ov_status_e status = GENERAL_ERROR;
+  if (locked >= 0) {
+    status = compile_as(engine, model, true, &engine->compiled[size]);
+    close(locked);
+  }
+  if (status != OK) status = compile_as(engine, model, false, &engine->compiled[size]);
   return well(status, "compile the model", reason);
 }
 
@@ -110,7 +161,7 @@ engine_t *engine_open(const char *path, const config_t *config, reason_t *reason
   engine_t *engine = calloc(1, sizeof *engine);
   if (!engine) return failed(reason, "out of memory"), NULL;
   engine->config = *config;
-  engine->sizes = config->batched ? SIZES : 1;
+  engine->sizes = config->max_rows ? SIZES : 1;
   ov_model_t *model = NULL;
   bool good = well(ov_core_create(&engine->core), "start", reason) &&
               well(ov_core_read_model(engine->core, path, NULL, &model), "read the model", reason) &&
@@ -208,7 +259,7 @@ int worker_plan(const worker_t *worker, uint64_t left, uint64_t *size, job_t **j
   const engine_t *engine = worker->engine;
   *jobs = worker->jobs[0];
   *size = 0;
-  if (!engine->config.batched) return 1;
+  if (!engine->config.max_rows) return 1;
   uint64_t streams = (uint64_t)engine->config.streams;
   uint64_t share = (left + streams - 1) / streams;
   int chosen = 0;
@@ -219,20 +270,28 @@ int worker_plan(const worker_t *worker, uint64_t left, uint64_t *size, job_t **j
   return (int)(pieces < streams ? pieces : streams);
 }
 
+/* Gives a job an input of another shape; without one it is left with none, so that the next one is made anew. */
+static bool renew_input(job_t *job, int input, const tensor_t *tensor, const shape_t *shape, reason_t *reason) {
+  int64_t dims[MAX_RANK];
+  memcpy(dims, shape->dims, sizeof dims);
+  if (job->input[input]) ov_tensor_free(job->input[input]);
+  job->input[input] = NULL;
+  ov_tensor_t *made = NULL;
+  ov_status_e status = ov_tensor_create(ELEMENTS[tensor->type], (ov_shape_t){shape->rank, dims}, &made);
+  if (!well(status, "make a tensor", reason)) return false;
+  if (!well(ov_infer_request_set_tensor(job->request, tensor->name, made), "take a tensor", reason)) {
+    ov_tensor_free(made);
+    return false;
+  }
+  job->input[input] = made;
+  job->shape[input] = *shape;
+  return true;
+}
+
 bool job_input(const engine_t *engine, job_t *job, int input, const shape_t *shape, void **data, size_t *size,
                reason_t *reason) {
-  const tensor_t *tensor = &engine->config.input[input];
-  if (!job->input[input] || memcmp(&job->shape[input], shape, sizeof *shape)) {
-    if (job->input[input]) ov_tensor_free(job->input[input]);
-    job->input[input] = NULL;
-    int64_t dims[MAX_RANK];
-    memcpy(dims, shape->dims, sizeof dims);
-    ov_status_e status = ov_tensor_create(ELEMENTS[tensor->type], (ov_shape_t){shape->rank, dims}, &job->input[input]);
-    if (!well(status, "make a tensor", reason)) return false;
-    status = ov_infer_request_set_tensor(job->request, tensor->name, job->input[input]);
-    if (!well(status, "take a tensor", reason)) return false;
-    job->shape[input] = *shape;
-  }
+  bool same = job->input[input] && !memcmp(&job->shape[input], shape, sizeof *shape);
+  if (!same && !renew_input(job, input, &engine->config.input[input], shape, reason)) return false;
   return well(ov_tensor_data(job->input[input], data), "lend a tensor's memory", reason) &&
          well(ov_tensor_get_byte_size(job->input[input], size), "measure a tensor", reason);
 }

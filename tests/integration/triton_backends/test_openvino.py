@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import openvino as ov
 import pytest
 import tritonclient.grpc as client
 from openvino import opset13 as ops
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from localcluster.environment import triton_directory
@@ -55,6 +57,14 @@ def _mean() -> ov.Model:
     return ov.Model([mean], [picture], "mean")
 
 
+def _mixed() -> ov.Model:
+    x = ops.parameter([-1, 3], np.float32, name="x")
+    y = ops.reduce_mean(x, ops.constant([0]), keep_dims=True)
+    x.output(0).set_names({"x"})
+    y.output(0).set_names({"y"})
+    return ov.Model([y], [x], "mixed")
+
+
 PAIR = """
 input [ { name: "b" data_type: TYPE_UINT8 dims: [ 3 ] }, { name: "a" data_type: TYPE_FP32 dims: [ 2 ] } ]
 output [ { name: "copy" data_type: TYPE_INT32 dims: [ 3 ] }, { name: "total" data_type: TYPE_FP32 dims: [ 1 ] } ]
@@ -72,6 +82,10 @@ SERVED = {
     "mean": (_mean(), BATCHED + MEAN),
     "vector": (_double([-1]), BATCHED + ROWS + DOUBLED),
     "loose": (_double([-1, 3]), BATCHED + LOOSE),
+    "uncached": (
+        _double([-1, 3]),
+        BATCHED + ROWS + DOUBLED + PARAMETER.format("CACHE_DIR", "/proc/nothing/can/be/made/here"),
+    ),
     "plain": (_double([-1, 3]), f"max_batch_size: 0 {INSTANCES} {ROWS} {DOUBLED}".replace("[ 3 ]", "[ -1, 3 ]")),
 }
 REFUSED = {
@@ -94,6 +108,12 @@ REFUSED = {
         BATCHED + ROWS + DOUBLED + PARAMETER.format("NUM_STREAMS", 0),
         "NUM_STREAMS is '0', neither AUTO nor a number of streams",
     ),
+    "many": (
+        _double([-1, 3]),
+        BATCHED + ROWS + DOUBLED + PARAMETER.format("NUM_STREAMS", 1000000),
+        "NUM_STREAMS is '1000000', neither AUTO nor a number of streams",
+    ),
+    "mixed": (_mixed(), BATCHED + ROWS + DOUBLED, "output 'y' has not one row for each row of the inputs"),
     "absent": (None, BATCHED + ROWS + DOUBLED, "OpenVINO cannot read the model"),
 }
 
@@ -230,6 +250,23 @@ def test_what_does_not_fit_its_configuration_is_not_loaded(server: Server, model
     """Triton's log says why."""
     (line,) = (each for each in server.log.read_text().splitlines() if f"failed to load '{model}' version 1" in each)
     assert REFUSED[model][2] in line
+
+
+def test_a_request_of_endless_rows_is_refused(server: Server) -> None:
+    """Triton lets -1 rows pass where another dimension is 0: it is refused here, and both instances go on."""
+    empty = service_pb2.ModelInferRequest.InferInputTensor(name="picture", datatype="FP32", shape=[-1, 0, 5, 3])
+    request = service_pb2.ModelInferRequest(model_name="mean", inputs=[empty], raw_input_contents=[b""])
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        triton = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        for _ in range(3):
+            with pytest.raises(grpc.RpcError, match="rows, not 1 to 64"):
+                triton.ModelInfer(request, timeout=10)
+    assert [[1, 1, 1]] == server.infer("mean", {"picture": np.ones((1, 2, 2, 3), np.float32)})["mean"].tolist()
+
+
+def test_a_cache_that_cannot_be_used_costs_time_only(server: Server) -> None:
+    """The model is compiled without it."""
+    assert np.array_equal(2 * _rows(2), server.infer("uncached", {"x": _rows(2)})["y"])
 
 
 def test_a_vector_has_rows_alone(server: Server) -> None:
