@@ -197,7 +197,6 @@ def triton_server(**more: Schema) -> Schema:
         "command": STRINGS,
         "extraArgs": STRINGS,
         "user": ref("user"),
-        "shmSize": QUANTITY,
         **shared(),
         **more,
     }
@@ -237,7 +236,7 @@ def engine() -> Schema:
 def triton() -> Schema:
     """Returns the section of Triton."""
     name = NAME | {"maxLength": 20}
-    more = {"gpu": gpu(), "engine": engine()}
+    more = {"gpu": gpu(), "engine": engine(), "shmSize": QUANTITY}
     pool = section(**triton_server(name=name, backend={"enum": ["cpu", "gpu"]}, **more)) | {
         "required": ["name", "backend"]
     }

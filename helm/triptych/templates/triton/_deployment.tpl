@@ -66,8 +66,8 @@ spec:
             {{- include "triptych.pool.resources" $pool | nindent 12 }}
           volumeMounts:
             - {name: tmp, mountPath: /tmp}
-            - {name: shm, mountPath: /dev/shm}
             {{- if $gpu }}
+            - {name: shm, mountPath: /dev/shm}
             - {name: repository, mountPath: /models, readOnly: true}
             {{- include "triptych.pool.sources" . | nindent 12 }}
             {{- else }}
@@ -83,12 +83,12 @@ spec:
         - name: tmp
           emptyDir:
             sizeLimit: {{ $pool.tmpSizeLimit }}
+        {{- include "triptych.models.volume" $root | nindent 8 }}
+        {{- if $gpu }}
         - name: shm
           emptyDir:
             medium: Memory
             sizeLimit: {{ $pool.shmSize }}
-        {{- include "triptych.models.volume" $root | nindent 8 }}
-        {{- if $gpu }}
         {{- include "triptych.pool.volumes" . | nindent 8 }}
         {{- end }}
         {{- with include "triptych.tls.volumes" $ids | trim }}
