@@ -11,8 +11,9 @@ _WORST = 10
 
 def figures(content: Content) -> str:
     """Returns the models side by side."""
-    headings = ("model", "made by", "top-1", "top-5", "corrupted", "error of confidence", "ms", "size", "MACs")
-    text = f"## Figures\n\nOn the test split.\n\n{table(headings, [_row(each) for each in models_of(content)])}"
+    headings = ("model", "made by", "top-1", "top-5", "corrupted", "calibration error", "ms", "size", "MACs")
+    told = "On the test split; the calibration error is that with the temperature."
+    text = f"## Figures\n\n{told}\n\n{table(headings, [_row(each) for each in models_of(content)])}"
     for name, why in content["left_out"].items():
         text += f"\n\nNot compared with {name}: {why}."
     return text
