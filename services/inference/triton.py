@@ -31,6 +31,10 @@ Key = tuple[str, str]
 """Model and version."""
 
 MIN_QUEUE_TIMEOUT_US = 1_000
+LEFT_TO_END_S = 10.0
+"""How much longer than anybody waits a request may take. Triton 2.51 can crash when a call is cancelled, or its gRPC
+deadline passes, just as it completes. So what is given up is left to end: from its queue Triton drops a request by the
+timeout in it, and what it computes already it would compute all the same."""
 EXAMINATION_TIMEOUT_S = 10.0
 """For a configuration, and for each test inference; Triton tells a dead stub after one second."""
 EXAMINATION_ID = "examination"
@@ -63,6 +67,7 @@ class Triton:
         self.target = target
         self.in_flight = 0
         self._unanswered = 0
+        self._sent: set[asyncio.Task[Any]] = set()
         self._statistics = Statistics()
         self._throttle = Throttle()
         self._examinations: dict[Key, asyncio.Task[Loaded]] = {}
@@ -96,12 +101,8 @@ class Triton:
             TriptychError: Triton refused or failed, or its answer is not what the manifest promises.
         """
         request = Parcel(_request(manifest, version, rows, timeout_s), pieces)
-        self.in_flight += 1
-        try:
-            answer = await self._infer(manifest, version, request, timeout_s)
-            return Logits(answer, await self._times(manifest.name, version))
-        finally:
-            self.in_flight -= 1
+        answer = await self._infer(manifest, version, request, timeout_s)
+        return Logits(answer, await self._times(manifest.name, version))
 
     async def _infer(self, manifest: Manifest, version: str, request: Parcel[Any], timeout_s: float) -> Piece:
         rows = request.message.inputs[0].shape[0]
@@ -120,6 +121,8 @@ class Triton:
     ) -> Parcel[Any]:
         try:
             answer: Parcel[Any] = await self._counted(request, timeout_s, metadata)
+        except TimeoutError:
+            raise classify(Code.DEADLINE_EXCEEDED, "") from None
         except grpc.aio.AioRpcError as error:
             self._log_refusal(manifest.name, version, error)
             raise classify(Code(error.code().value[0]), error.details() or "") from None
@@ -131,15 +134,36 @@ class Triton:
         start = time.perf_counter()
         code = Code.CANCELLED.name
         try:
-            response = await self._model_infer(request, timeout=timeout_s, metadata=metadata)
+            async with asyncio.timeout(timeout_s):
+                response = await asyncio.shield(self._send(request, timeout_s, metadata))
             code = "OK"
             self._metrics.received.inc()
+        except TimeoutError:
+            code = Code.DEADLINE_EXCEEDED.name
+            raise
         except grpc.aio.AioRpcError as error:
             code = error.code().name
             raise
         finally:
             self._metrics.end(code, time.perf_counter() - start)
         return response
+
+    def _send(self, request: Parcel[Any], timeout_s: float, metadata: Any) -> asyncio.Task[Any]:
+        """Sends a request, which is in flight until Triton has answered, whoever still waits."""
+        self.in_flight += 1
+        task = asyncio.create_task(self._ended(request, timeout_s + LEFT_TO_END_S, metadata))
+        self._sent.add(task)
+        task.add_done_callback(self._note_end)
+        return task
+
+    async def _ended(self, request: Parcel[Any], timeout_s: float, metadata: Any) -> Any:
+        return await self._model_infer(request, timeout=timeout_s, metadata=metadata)
+
+    def _note_end(self, task: asyncio.Task[Any]) -> None:
+        self.in_flight -= 1
+        self._sent.discard(task)
+        if not task.cancelled():
+            task.exception()  # asked for, as nobody may wait for it any more
 
     def _log_refusal(self, model: str, version: str, error: grpc.aio.AioRpcError) -> None:
         """Keeps Triton's own words, which callers never see, for whoever has to find the cause."""

@@ -43,7 +43,7 @@ from services.inference.metrics import PoolCollector
 from services.inference.pool import CONDITION, TritonPool
 from services.inference.servers import TritonServers
 from services.inference.servicer import InferenceServicer
-from services.inference.triton import Triton
+from services.inference.triton import LEFT_TO_END_S, Triton
 from triptych.inference.v1 import inference_service_pb2 as pb
 from triptych.inference.v1 import inference_service_pb2_grpc as pb_grpc
 from triptych.inference.v1 import model_pb2
@@ -191,12 +191,12 @@ async def test_only_expired_rows_send_nothing(service: Service, triton: FakeTrit
 
 
 async def test_the_time_left_reaches_triton(service: Service, triton: FakeTriton) -> None:
-    """Triton gets the longest waiting row's time, as gRPC deadline and as its own `timeout` parameter."""
+    """Triton gets the longest waiting row's time as its own `timeout` parameter; gRPC's deadline comes well after."""
     await service.predict(2, time_left_ms=[500, 1500])
     timeout_s = triton.requests[-1].parameters["timeout"].int64_param / 1e6
 
     assert 1.4 < timeout_s <= 1.5
-    assert abs(triton.deadlines_s[-1] - timeout_s) < 0.1
+    assert abs(triton.deadlines_s[-1] - timeout_s - LEFT_TO_END_S) < 0.1
 
 
 async def test_the_rpcs_deadline_bounds_every_row(service: Service, triton: FakeTriton) -> None:
@@ -276,15 +276,19 @@ async def test_a_slow_answer_is_late(service: Service, triton: FakeTriton) -> No
     assert time.perf_counter() - start < 1
 
 
-async def test_a_caller_that_leaves_frees_triton(service: Service, triton: FakeTriton) -> None:
-    """Cancelling the call cancels Triton's."""
-    triton.answer = slow(30)
+async def test_what_is_given_up_is_left_to_end(service: Service, triton: FakeTriton) -> None:
+    """A caller that leaves, or is late, cancels nothing in Triton, which could crash; its work counts until it ends."""
+    triton.answer = slow(1)
+    before = triton.succeeded
+    (server,) = service.pool.servers()
     call = asyncio.ensure_future(service.predict())
     await eventually(lambda: bool(triton.requests))
     call.cancel()
-    await eventually(lambda: bool(triton.cancelled))
+    assert ["DEADLINE_EXCEEDED"] == _reasons(await service.predict(time_left_ms=[100]))
+    assert 2 == server.in_flight
+    await eventually(lambda: server.in_flight == 0)
 
-    assert 1 == triton.cancelled
+    assert (2, 0) == (triton.succeeded - before, triton.cancelled)
 
 
 BAD: Sequence[tuple[str, str, str, dict[str, Any]]] = [
