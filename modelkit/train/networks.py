@@ -17,6 +17,9 @@ from servicekit.manifest import Recipe as Input
 
 ARCHITECTURE_FILE = "architecture.json"
 WEIGHTS_FILE = "model.safetensors"
+ATTENTION = "eager"
+"""How transformers computes attention: spelled out. Its fused kernel exports with operators that guard against rows
+without any attention, which image classifiers do not have and engines do not all read."""
 
 
 class Architecture(BaseModel):
@@ -153,7 +156,7 @@ def _transformers(network: Network, classes: int) -> nn.Module:
         raise RecipeError("network.config needs `model_type`, such as resnet, mobilenet_v2 or vit")
     try:
         config = AutoConfig.for_model(kind, **{**options, "num_labels": classes})
-        net = AutoModelForImageClassification.from_config(config)
+        net = AutoModelForImageClassification.from_config(config, attn_implementation=ATTENTION)
     except (ValueError, TypeError) as error:
         raise RecipeError(f"transformers builds no classifier {kind!r} of this: {error}") from error
     return _with_small_stem(net, network.small_stem)
@@ -176,12 +179,20 @@ def _transformers_pretrained(network: Network, classes: int) -> tuple[dict[str, 
 
     try:
         net = AutoModelForImageClassification.from_pretrained(
-            network.pretrained, num_labels=classes, ignore_mismatched_sizes=True, use_safetensors=True
+            network.pretrained,
+            num_labels=classes,
+            ignore_mismatched_sizes=True,
+            use_safetensors=True,
+            attn_implementation=ATTENTION,
         )
     except (OSError, ValueError) as error:
         raise RecipeError(f"transformers loads no classifier from {network.pretrained!r}: {error}") from error
-    config = {key: value for key, value in net.config.to_diff_dict().items() if key not in _NOT_OF_THE_NETWORK}
-    return config, _with_small_stem(net, network.small_stem)
+    return configuration(net), _with_small_stem(net, network.small_stem)
+
+
+def configuration(net: Any) -> dict[str, Any]:
+    """Returns what a network of transformers is built from: what differs from the defaults, without its labels."""
+    return {key: value for key, value in net.config.to_diff_dict().items() if key not in _NOT_OF_THE_NETWORK}
 
 
 _NOT_OF_THE_NETWORK = {"id2label", "label2id", "transformers_version", "architectures", "dtype", "_name_or_path"}
