@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from modelkit.catalog import IMPORTS, Importable, ModelkitMissingError
+from modelkit.catalog import ModelkitMissingError
 from modelkit.compress.cli import add_commands as add_compression
 from modelkit.compress.cli import is_run, quantise_folder
 from modelkit.data.cli import app as data_app
 from modelkit.data.cli_label import add_label
 from modelkit.evaluate.cli import add_commands as add_evaluation
 from modelkit.gate import GateError
+from modelkit.importing.cli import add_commands as add_importing
 from modelkit.publish import PublishError, set_default
 from modelkit.release.cli import add_commands as add_release
 from modelkit.train.cli import DATASETS, Datasets
@@ -32,24 +33,11 @@ def model() -> None:
     """Trains, publishes and keeps models in a Triton model repository."""
 
 
+add_importing(app)
 add_training(app)
 add_compression(app)
 add_evaluation(app)
 add_release(app)
-
-
-@app.command("import")
-def import_model(
-    name: Annotated[Importable, typer.Argument(help="The model to import.")],
-    repository: Repository = REPOSITORY,
-    version: Annotated[str, typer.Option(help="Version to publish: a positive integer.")] = "1",
-) -> None:
-    """Imports a published model: exports its weights to ONNX and publishes them with labels and manifest."""
-    try:
-        manifest = IMPORTS[name](repository, version)
-    except (ModelkitMissingError, PublishError, ManifestError) as error:
-        raise _failed(error) from error
-    _tell(repository, manifest, version)
 
 
 @app.command("quantise")

@@ -1,5 +1,6 @@
 """Exports a trained run to the ONNX file that serving takes, after it has seen it answer as the network does."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from modelkit.export import OPSET, export_onnx
 from modelkit.gate import Logits
 from modelkit.publish import MODEL_FILE
 from modelkit.train.files import write_atomically, write_json
-from modelkit.train.networks import Classifier, load
+from modelkit.train.networks import load
 from modelkit.train.run import sha256
 from modelkit.variants import Pictures
 from servicekit.manifest import Output
@@ -21,6 +22,8 @@ from servicekit.manifest import Recipe as Input
 EXPORT_FILE = "export.json"
 TOLERANCE = 1e-3
 """Most that a logit of an engine, computed in fp32, may be from torch's, as a share of the largest logit."""
+Network = Callable[[torch.Tensor], torch.Tensor]
+"""From pixels, uint8 `[n, height, width, 3]`, to logits, fp32 `[n, classes]`."""
 _PICTURES = 16
 _SEED = 3
 
@@ -60,11 +63,11 @@ def export_run(folder: Path, *, tolerance: float = TOLERANCE) -> Exported:
     return exported
 
 
-def check_parity(model: Classifier, data: bytes, recipe: Input, *, tolerance: float = TOLERANCE) -> dict[str, float]:
+def check_parity(model: Network, data: bytes, recipe: Input, *, tolerance: float = TOLERANCE) -> dict[str, float]:
     """Compares the engines' logits with torch's, on pictures of noise and shades, alone and in a batch.
 
     Args:
-        model: in evaluation mode.
+        model: what the file must answer as; a module in evaluation mode.
         data: the ONNX file made of it.
         recipe: what the network takes.
         tolerance: as `TOLERANCE`.
