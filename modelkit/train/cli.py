@@ -31,6 +31,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("train")(train_model)
     app.command("distil")(distil_model)
     app.command("find-lr")(find_lr)
+    app.command("sweep")(sweep_model)
     app.command("export")(export_model)
 
 
@@ -93,6 +94,35 @@ def find_lr(
         loaded = load_recipe(recipe, tuple(changes or ()))
         found = search(loaded, Places(datasets, runs), Sweep(low, high, steps))
         typer.echo(f"suggested peak: {found.suggestion:.3g}; the loss is lowest at {found.lowest:.3g}; {found.plot}")
+
+
+def sweep_model(
+    recipe: RecipeFile,
+    rates: Annotated[str, typer.Option("--lr", help="Peak learning rates, with commas.", show_default=False)],
+    batches: Annotated[str, typer.Option("--batch", help="Pictures in one step, with commas.", show_default=False)],
+    epochs: Annotated[int, typer.Option(min=1, help="Of each training.")] = 2,
+    changes: Changes = None,
+    datasets: Datasets = DATASETS,
+    runs: Runs = RUNS,
+) -> None:
+    """Trains briefly with every pair of rates and batches, and reports how they change the result; goes on if cut off.
+
+    \b
+    triptych model sweep my.yaml --lr 0.05,0.1,0.2 --batch 64,128
+    """  # noqa: D301
+    with told():
+        from modelkit.train.grid import best, read_grid  # noqa: PLC0415
+        from modelkit.train.sweep import sweep  # noqa: PLC0415 -- torch
+        from modelkit.train.sweep_report import REPORT_FILE  # noqa: PLC0415
+        from modelkit.train.train import Places  # noqa: PLC0415
+
+        loaded, grid = load_recipe(recipe, tuple(changes or ())), read_grid(rates, batches, epochs)
+        with watching() as watch:
+            done = sweep(loaded, grid, Places(datasets, runs), watch=watch)
+        chosen = best(done.cells)
+        if chosen is not None:
+            typer.echo(f"best: --set optimiser.lr={chosen.rate:g} --set batch={chosen.batch}, top-1 {chosen.top1:.4f}")
+        typer.echo(f"{done.folder / REPORT_FILE}")
 
 
 def export_model(
