@@ -45,15 +45,20 @@ def models_check(directory: ModelDirectory, readiness: Readiness, tier: Tier) ->
         await readiness.set(TRITON, directory.problem())
 
     async def explain(code: grpc.StatusCode) -> None:
-        """Learns what a replica that is not ready knows; when none answers, nothing is known any more."""
+        """Learns what a replica that is not ready knows; when none answers, nothing is known any more.
+
+        Only of a service that counts as lost: one missed answer is no news, of Triton either. It may have been due to a
+        replica that leaves, while one that has just come, and has no Triton yet, knows less than all others.
+        """
+        if tier.name not in readiness.failing():
+            return
         if code is grpc.StatusCode.UNAVAILABLE:
             with suppress(grpc.aio.AioRpcError):
                 await learn(any_replica)
                 return
-        if tier.name in readiness.failing():  # one missed answer is not news, of Triton either
-            directory.lose("The inference service does not answer.")
-            show_models(directory.describe())
-            await readiness.set(TRITON, "Unknown, since the inference service does not answer.")
+        directory.lose("The inference service does not answer.")
+        show_models(directory.describe())
+        await readiness.set(TRITON, "Unknown, since the inference service does not answer.")
 
     async def check() -> None:
         # Replicas can differ in what they see of Triton. Only one that is ready makes the service so, over the very

@@ -39,8 +39,8 @@ class PruneRecipe(_Part):
     steps: int = Field(default=2, ge=1)
     """Each takes away the same share of what is left, and learns before the next one."""
     round_to: int = Field(default=8, ge=8)
-    """Layers keep a multiple of this many channels: engines compute in such blocks. With fewer than 6, oneDNN 3.12 writes
-    beyond its buffers on a CPU with AVX2 only, in the backward pass of a 1x1 convolution with stride 2."""
+    """Layers keep a multiple of this many channels: engines compute in such blocks. With fewer than 6, oneDNN 3.12
+    writes beyond its buffers on a CPU with AVX2 only, in the backward pass of a 1x1 convolution with stride 2."""
     scan: Scan = Scan()
     teacher: Teacher | None = None
     epochs_between: int = Field(default=1, ge=1)

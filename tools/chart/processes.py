@@ -1,7 +1,6 @@
 """Says which processes the chart's images run, and which settings and ports each knows."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from localcluster import triton_container
 from localcluster.triton_runtime import TritonRuntime
