@@ -77,9 +77,12 @@ class Layers(grpc.aio.ServerInterceptor):
         """Takes the layers, the outermost first."""
         self._layers = layers
         self._wrapped: dict[str, Any] = {}
+        self.taken = 0
+        """Calls that gRPC has handed over."""
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         """Returns the wrapped handler of the method, wrapping it the first time."""
+        self.taken += 1
         method = handler_call_details.method
         wrapped = self._wrapped.get(method)
         if wrapped is None:

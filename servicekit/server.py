@@ -38,6 +38,8 @@ log = structlog.get_logger()
 
 S = TypeVar("S", bound=ProcessSettings)
 
+CATCH_UP_PAUSE_S = 0.03
+CATCH_UP_TIMEOUT_S = 1.0
 GARBAGE_THRESHOLD = 20_000
 """Containers made, less those freed, before cycles are looked for. The default of 700 comes with every few requests."""
 
@@ -76,7 +78,7 @@ class GrpcServer:
         self._services = services
         self._health = HealthServicer()
         metrics = metrics or RpcMetrics("server")
-        layers = layers_about(settings, metrics, tracer, edge=edge, probes=probes, parcels=parcels)
+        self._layers = layers = layers_about(settings, metrics, tracer, edge=edge, probes=probes, parcels=parcels)
         options = server_options(settings.max_message_bytes, settings.max_connection_age_s)
         callers = [CallersInterceptor(tls)] if tls is not None and tls.callers else []
         self._server = grpc.aio.server(interceptors=[*callers, layers], options=options)
@@ -138,8 +140,23 @@ class GrpcServer:
         self._draining = True
         await self._set_health(ready=False)
         await asyncio.sleep(self._settings.drain_delay_s)
+        await self._catch_up()
         grace_s = self._settings.drain_timeout_s
         await asyncio.gather(self._server.stop(grace_s), self._link.stop(grace_s))
+
+    async def _catch_up(self) -> None:
+        """Waits until calls that have arrived are taken, one after the other: gRPC cancels those that are not.
+
+        They are when none was taken in a pause that took no longer than it should. A server that is never so idle is
+        stopped after `CATCH_UP_TIMEOUT_S` all the same.
+        """
+        clock = asyncio.get_running_loop().time
+        give_up_at = clock() + CATCH_UP_TIMEOUT_S
+        while (began := clock()) < give_up_at:
+            taken = self._layers.taken
+            await asyncio.sleep(CATCH_UP_PAUSE_S)
+            if self._layers.taken == taken and clock() - began < 2 * CATCH_UP_PAUSE_S:
+                return
 
 
 async def serve(settings: ServiceSettings, service: Service, tracer: Tracer | None = None) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import socket
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -134,6 +135,28 @@ async def test_a_drain_says_so_before_it_refuses() -> None:
         await drain
 
     assert 1 == service.calls
+
+
+async def test_a_drain_answers_what_has_arrived() -> None:
+    """Calls that came while the process had no time for them are answered, though the pause is over when it has."""
+    server = GrpcServer(
+        settings(drain_delay_s=0.1, drain_timeout_s=5),
+        [SERVICE],
+        ScriptedService().register,
+        metrics=RpcMetrics("server", CollectorRegistry()),
+    )
+    await server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:  # its threads go on when the event loop does not
+        await asyncio.to_thread(grpc.channel_ready_future(channel).result, 5)
+        drain = asyncio.ensure_future(server.drain())
+        await asyncio.sleep(0.02)
+        stub = pb_grpc.ClassificationServiceStub(channel)
+        calls = [stub.Classify.future(pb.ClassifyRequest(), timeout=5) for _ in range(8)]
+        time.sleep(0.3)  # noqa: ASYNC251 (that is the point)
+        await drain
+        codes = [await asyncio.to_thread(call.code) for call in calls]
+
+    assert [grpc.StatusCode.OK] * 8 == codes
 
 
 async def test_a_drain_is_bounded() -> None:
