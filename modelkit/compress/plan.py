@@ -22,7 +22,7 @@ class Sensitivity:
 
     channels: int
     ratios: tuple[float, ...]
-    """Shares of the channels that were taken away, rising."""
+    """Shares of the channels that were taken away, rising; none where none can go."""
     top1: tuple[float, ...]
     """Accuracy without them, everything else untouched, before any training."""
 

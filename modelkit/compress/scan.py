@@ -31,11 +31,11 @@ def scan_layers(
         The accuracy of the whole network, and what each layer means to it.
     """
     judged = split.first(recipe.scan.pictures)
-    ratios = tuple(sorted(recipe.scan.ratios))
     base = evaluate(model, judged).top1
     layers = {}
     for number, (path, scored) in enumerate(scores.items(), start=1):
-        keep = [rounded(len(scored), ratio, recipe.round_to) for ratio in ratios]
+        rest = {rounded(len(scored), ratio, recipe.round_to) for ratio in recipe.scan.ratios}
+        keep = sorted(rest - {len(scored)}, reverse=True)  # shares that round to the same channels are one
         top1 = tuple(evaluate(pruned(model, takes, scores, {path: each}), judged).top1 for each in keep)
         layers[path] = Sensitivity(len(scored), tuple(1 - each / len(scored) for each in keep), top1)
         told(number, len(scores), "sensitivity")
