@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 from slow.toy_pruning import toy_prune_recipe
-from slow.toy_training import toy_pictures, toy_recipe, toy_train
+from slow.toy_training import toy_pictures, toy_recipe
 
 from modelkit.compress.ladder import Wanted
 from modelkit.compress.search import Search, compress
 from modelkit.release.candidate import check_file, read_candidate
 from modelkit.train.run import sha256
-from modelkit.train.train import Pictures, Places
+from modelkit.train.train import Pictures, Places, train
 
 pytestmark = [
     pytest.mark.timeout(600),
@@ -32,8 +32,9 @@ def test_a_search_measures_each_candidate_once(tmp_path: Path) -> None:
 
     A search that was cut off makes only what is missing, and other bounds make nothing.
     """
-    run = toy_train(tmp_path, "epochs=12", "augment={}", "ema=null")
-    search, places = Search(run, toy_prune_recipe(run), (0.4,)), Places(runs=tmp_path)
+    places = Places(runs=tmp_path)
+    run = train(toy_recipe(tmp_path, "epochs=12", "augment={}", "ema=null"), places, load=_pictures)
+    search = Search(run, toy_prune_recipe(run), (0.4,))
     found = compress(search, Wanted(max_drop=100), places, read=_pictures)
     assert ["toy", "toy-int8", "toy-without-40", "toy-without-40-int8"] == [each.name for each in found.candidates]
     given, _, pruned, _ = found.candidates
