@@ -10,19 +10,18 @@ comes back through the biases.
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+from onnxruntime.quantization import QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from modelkit import measure as measuring
 from modelkit.bias_correction import corrected
+from modelkit.compress.qdq import Reader
 from modelkit.engine import float_precision
 from modelkit.gate import judge
 from modelkit.publish import PublishError, Release, model_card, publish
@@ -50,17 +49,6 @@ class Plan:
     channels, add most of the noise when they are quantised."""
 
 
-class _Reader(CalibrationDataReader):  # type: ignore[misc,unused-ignore] # onnxruntime ships no types
-    """Hands pictures over one by one."""
-
-    def __init__(self, tensor: str, pictures: Pictures) -> None:
-        self._feeds: Iterator[dict[str, npt.NDArray[np.uint8]]] = iter({tensor: row[np.newaxis]} for row in pictures)
-
-    def get_next(self) -> dict[str, npt.NDArray[np.uint8]] | None:
-        """Returns the next picture as a batch of one, None after the last."""
-        return next(self._feeds, None)
-
-
 def quantise(model: bytes, pictures: Pictures, *, tensor: str, float_convolutions: int) -> bytes:
     """Quantises an ONNX file.
 
@@ -77,7 +65,7 @@ def quantise(model: bytes, pictures: Pictures, *, tensor: str, float_convolution
         quantize_static(
             prepared,
             quantised,
-            _Reader(tensor, pictures),
+            Reader(tensor, pictures),
             per_channel=True,
             reduce_range=True,
             activation_type=QuantType.QUInt8,
