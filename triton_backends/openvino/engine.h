@@ -1,5 +1,6 @@
 /* Runs one model file on OpenVINO. Compiled for a fixed batch, a model takes less time than compiled for any, 0.83 to
- * 0.93 of it (benchmarks/openvino_batches.py), so it is compiled for several sizes, and a batch of 13 runs as 8 + 4 + 1. */
+ * 0.93 of it (benchmarks/openvino_batches.py), so it is compiled for several sizes, and a batch of 13 runs as 8 + 4
+ * + 1. */
 
 #ifndef ENGINE_H
 #define ENGINE_H
