@@ -1,4 +1,4 @@
-"""One Triton server, over one asyncio channel, in the Open Inference Protocol. The only module that speaks it."""
+"""One Triton server, over one asyncio channel. With `triton_messages`, all that speaks its protocol."""
 
 import asyncio
 import time
@@ -8,29 +8,28 @@ from typing import Any
 
 import grpc
 import structlog
-from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from servicekit import context, tracing
 from servicekit.channel import open_channel
-from servicekit.errors import Code, Internal, ResourceExhausted, TriptychError
+from servicekit.errors import Code, ResourceExhausted, TriptychError
 from servicekit.manifest import Manifest
 from servicekit.metrics import client_metrics, method_labels
-from servicekit.parcel import Parcel, ParcelCodec, Piece
+from servicekit.parcel import Parcel, Piece
 from servicekit.spans import Kind
-from servicekit.tensors import whole
 from servicekit.tls import Tls
 from servicekit.tracing import rpc_attributes
 from services.inference.catalog import READY, Loaded
 from services.inference.failures import Throttle
 from services.inference.statistics import Statistics, Times, Totals
 from services.inference.triton_errors import classify
+from services.inference.triton_messages import INPUTS, OUTPUTS, checked_logits, contradiction, inference_request
 
 log = structlog.get_logger()
 
 Key = tuple[str, str]
 """Model and version."""
 
-MIN_QUEUE_TIMEOUT_US = 1_000
 LEFT_TO_END_S = 10.0
 """How much longer than anybody waits a request may take. Triton 2.51 can crash when a call is cancelled, or its gRPC
 deadline passes, just as it completes. So what is given up is left to end: from its queue Triton drops a request by the
@@ -40,10 +39,6 @@ EXAMINATION_TIMEOUT_S = 10.0
 EXAMINATION_ID = "examination"
 """Tells test inferences apart in Triton's log."""
 _MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
-_INPUTS = ParcelCodec(service_pb2.ModelInferRequest, (service_pb2.ModelInferRequest.RAW_INPUT_CONTENTS_FIELD_NUMBER,))
-_OUTPUTS = ParcelCodec(
-    service_pb2.ModelInferResponse, (service_pb2.ModelInferResponse.RAW_OUTPUT_CONTENTS_FIELD_NUMBER,)
-)
 STATISTICS_TIMEOUT_S = 0.05  # an answer never waits longer for a figure about it
 
 
@@ -76,7 +71,7 @@ class Triton:
         self._attributes = rpc_attributes(_MODEL_INFER, None) | {"server.address": target}
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._model_infer: Any = self._channel.unary_unary(
-            _MODEL_INFER, request_serializer=_INPUTS.encode, response_deserializer=_OUTPUTS.decode
+            _MODEL_INFER, request_serializer=INPUTS.encode, response_deserializer=OUTPUTS.decode
         )
         self._metrics = client_metrics().method(method_labels(_MODEL_INFER))
 
@@ -100,7 +95,7 @@ class Triton:
         Raises:
             TriptychError: Triton refused or failed, or its answer is not what the manifest promises.
         """
-        request = Parcel(_request(manifest, version, rows, timeout_s), pieces)
+        request = Parcel(inference_request(manifest, version, rows, timeout_s), pieces)
         answer = await self._infer(manifest, version, request, timeout_s)
         return Logits(answer, await self._times(manifest.name, version))
 
@@ -114,7 +109,7 @@ class Triton:
                 # Only now: Triton traces every request that comes with a trace, whatever its flag says.
                 metadata = ((context.TRACEPARENT, span.traceparent),)
             response = await self._asked(manifest, version, request, timeout_s, metadata)
-            return _checked_logits(response, manifest, version, rows)
+            return checked_logits(response, manifest, version, rows)
 
     async def _asked(
         self, manifest: Manifest, version: str, request: Parcel[Any], timeout_s: float, metadata: Any
@@ -282,13 +277,13 @@ class Triton:
         config = answer.config
         instances = max(1, sum(group.count for group in config.instance_group))
         # Idle instances take turns, so that twice as many inferences in a row meet each of them.
-        problem = _contradiction(manifest, config) or await self._try(manifest, version, 2 * instances)
+        problem = contradiction(manifest, config) or await self._try(manifest, version, 2 * instances)
         return Loaded(config.backend or config.platform, config.max_batch_size, instances, problem)
 
     async def _try(self, manifest: Manifest, version: str, times: int) -> str:
         """Has a version infer an empty picture, and says what is wrong: Triton calls one ready whose stub has died."""
         empty = bytes(manifest.input.height * manifest.input.width * 3)
-        request = Parcel(_request(manifest, version, 1, EXAMINATION_TIMEOUT_S), [empty])
+        request = Parcel(inference_request(manifest, version, 1, EXAMINATION_TIMEOUT_S), [empty])
         request.message.id = EXAMINATION_ID
         try:
             for _ in range(times):
@@ -298,50 +293,3 @@ class Triton:
         except TriptychError as error:
             return f"It failed a test inference: {error.message}"
         return READY
-
-
-def _request(manifest: Manifest, version: str, rows: int, timeout_s: float) -> Any:
-    recipe = manifest.input
-    tensor = service_pb2.ModelInferRequest.InferInputTensor(
-        name=recipe.tensor, datatype="UINT8", shape=[rows, recipe.height, recipe.width, 3]
-    )
-    request = service_pb2.ModelInferRequest(
-        model_name=manifest.name,
-        model_version=version,
-        inputs=[tensor],
-        outputs=[service_pb2.ModelInferRequest.InferRequestedOutputTensor(name=manifest.output.tensor)],
-    )
-    request.parameters["timeout"].int64_param = max(MIN_QUEUE_TIMEOUT_US, round(timeout_s * 1e6))
-    return request
-
-
-def _checked_logits(answer: Parcel[Any], manifest: Manifest, version: str, rows: int) -> Piece:
-    expected = [rows, manifest.output.classes]
-    response = answer.message
-    data = whole(answer.pieces)
-    outputs = response.outputs
-    if (
-        len(outputs) != 1
-        or len(answer.pieces) != 1
-        or outputs[0].datatype != "FP32"
-        or list(outputs[0].shape) != expected
-        or len(data) != 4 * rows * expected[1]
-    ):
-        raise Internal("The model server answered with another tensor than the model's manifest promises.")
-    if response.model_name != manifest.name or response.model_version != version:
-        raise Internal("The model server answered with another model than it was asked for.")
-    return data
-
-
-def _contradiction(manifest: Manifest, config: Any) -> str:
-    """Says where a model's configuration breaks its manifest; a tensor of the wrong shape must never become a label."""
-    recipe, output = manifest.input, manifest.output
-    inputs = [(tensor.name, tensor.data_type, list(tensor.dims)) for tensor in config.input]
-    outputs = [(tensor.name, tensor.data_type, list(tensor.dims)) for tensor in config.output]
-    if inputs != [(recipe.tensor, model_config_pb2.TYPE_UINT8, [recipe.height, recipe.width, 3])]:
-        return "Its configuration has another input than its manifest."
-    if outputs != [(output.tensor, model_config_pb2.TYPE_FP32, [output.classes])]:
-        return "Its configuration has another output than its manifest."
-    if config.max_batch_size < 1:
-        return "Its configuration takes no batches."
-    return ""
