@@ -1,0 +1,187 @@
+"""What the facts of an experiment say of a candidate, in numbers and in one sentence. Pure.
+
+Every metric gets a part of the allowed error (alpha), so that all of them together are wrong no oftener than promised,
+whenever one looks. A mismatch between how requests fell on the arms and how they should have blocks every other word:
+then the arms cannot be compared.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from services.experiments.evalues import (
+    Interval,
+    Pairs,
+    Rate,
+    difference_interval,
+    mcnemar_log_e,
+    mismatch_log_e,
+    paired_interval,
+    rate_interval,
+)
+
+MISMATCH_ALPHA = 1e-3
+"""Of the check that requests fall on arms as they should: it is looked at all the time, and must not cry wolf."""
+
+
+_NONE, _NO_PAIRS, _METRICS = Rate(0, 0), Pairs(0, 0, 0), 5
+
+
+class Advice(StrEnum):
+    """Says what to do."""
+
+    GO_ON = "go on"
+    ROLL_BACK = "roll back"
+    PROMOTE = "promote"
+    REPAIR = "repair"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Counts what happened with control and candidate."""
+
+    assigned: tuple[int, int] = (0, 0)
+    """Requests that control and candidate answered."""
+    correct: tuple[Rate, Rate] = (_NONE, _NONE)
+    """Right answers among those with a label."""
+    pairs: Pairs = _NO_PAIRS
+    """Labelled pictures that both saw: only the candidate was right, only control, both or neither."""
+    disagreement: Rate = _NONE
+    """Pictures that both saw, to which their first classes differ."""
+    slow: tuple[Rate, Rate] = (_NONE, _NONE)
+    """Answers later than the service level allows."""
+    failed: tuple[Rate, Rate] = (_NONE, _NONE)
+    """Requests that the server failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Says what is asked of a candidate; margins are differences of shares, 0 to 1."""
+
+    weights: tuple[float, float] = (1.0, 1.0)
+    """By which requests fall on control and candidate."""
+    alpha: float = 0.05
+    """Largest probability that any metric's verdict is ever wrong."""
+    candidates: int = 1
+    """That are compared with the control in this experiment: each gets its part of alpha."""
+    accuracy_margin: float = 0.01
+    """Accuracy may be lower by this much for the candidate to count as no worse."""
+    slow_margin: float = 0.02
+    failed_margin: float = 0.002
+    """By which a guardrail may be exceeded."""
+    promote: frozenset[str] = field(default_factory=lambda: frozenset({"better"}))
+    """Which words about accuracy are enough to promote: `better`, or `no worse` as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Is what one metric says: the candidate's share less the control's."""
+
+    metric: str
+    estimate: float
+    interval: Interval
+    events: int
+    word: str
+    """`better`, `worse`, `no worse`, `too bad`, `within bounds`, or `open`."""
+
+    def sentence(self) -> str:
+        """Says it in words, in points."""
+        low, high = (f"{100 * bound:+.2f}" for bound in self.interval)
+        return (
+            f"{self.metric}: {self.word}, {100 * self.estimate:+.2f} points ({low} to {high}, {self.events:,} events)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Is what to do, why, and what every metric says."""
+
+    advice: Advice
+    sentence: str
+    findings: tuple[Finding, ...] = ()
+
+
+def judge(facts: Facts, rules: Rules) -> Verdict:
+    """Returns what the facts say."""
+    if mismatch_log_e(facts.assigned, rules.weights) >= math.log(1 / MISMATCH_ALPHA):
+        return Verdict(Advice.REPAIR, _mismatch(facts, rules))
+    found = tuple(findings(facts, rules))
+    bad = [each for each in found if each.word in ("too bad", "worse")]
+    if bad:
+        return Verdict(Advice.ROLL_BACK, f"roll back: {'; '.join(each.sentence() for each in bad)}", found)
+    good = [each for each in found if each.word in rules.promote]
+    guarded = all(each.word != "open" for each in found if each.metric in ("late answers", "failures"))
+    if good and guarded:
+        return Verdict(Advice.PROMOTE, f"promote: {'; '.join(each.sentence() for each in good)}", found)
+    return Verdict(Advice.GO_ON, _open(found, good=bool(good)), found)
+
+
+def findings(facts: Facts, rules: Rules) -> Iterator[Finding]:
+    """Returns what each metric says; those without events say `open`."""
+    alpha = rules.alpha / (_METRICS * rules.candidates)
+    yield _guardrail("late answers", facts.slow, rules.slow_margin, alpha)
+    yield _guardrail("failures", facts.failed, rules.failed_margin, alpha)
+    yield _accuracy_apart(facts.correct, rules, alpha)
+    yield _accuracy_paired(facts.pairs, rules, alpha)
+    yield _disagreement(facts.disagreement, rules, alpha)
+
+
+def _guardrail(metric: str, rates: tuple[Rate, Rate], margin: float, alpha: float) -> Finding:
+    before, after = rates
+    interval = difference_interval(before, after, alpha)
+    word = "too bad" if interval.low > margin else "within bounds" if interval.high <= margin else "open"
+    return Finding(metric, after.share - before.share, interval, before.total + after.total, word)
+
+
+def _accuracy_apart(rates: tuple[Rate, Rate], rules: Rules, alpha: float) -> Finding:
+    before, after = rates
+    interval = difference_interval(before, after, alpha)
+    word = _word(interval, rules.accuracy_margin)
+    return Finding("accuracy", after.share - before.share, interval, before.total + after.total, word)
+
+
+def _accuracy_paired(pairs: Pairs, rules: Rules, alpha: float) -> Finding:
+    """Judges better and worse by McNemar, which needs the fewest pairs, and no worse by the interval."""
+    interval = paired_interval(pairs, alpha)
+    word = _word(interval, rules.accuracy_margin)
+    if word in ("open", "no worse") and mcnemar_log_e(pairs) >= math.log(1 / alpha):
+        word = "better" if pairs.wins > pairs.losses else _harm(interval, rules.accuracy_margin)
+    return Finding("accuracy on the same pictures", pairs.difference, interval, pairs.total, word)
+
+
+def _harm(interval: Interval, margin: float) -> str:
+    """Returns what a loss of accuracy is that is real: one that surely stays within the margin was allowed."""
+    return "no worse" if interval.low >= -margin else "worse"
+
+
+def _word(interval: Interval, margin: float) -> str:
+    if interval.low > 0:
+        return "better"
+    if interval.low >= -margin:
+        return "no worse"
+    return "worse" if interval.high < 0 else "open"
+
+
+def _disagreement(rate: Rate, rules: Rules, alpha: float) -> Finding:
+    """Bounds the change of accuracy with no label: it is at most the share of pictures with another first class."""
+    share = rate_interval(rate, alpha)
+    word = "no worse" if share.high <= rules.accuracy_margin else "open"
+    return Finding("disagreement", rate.share, share, rate.total, word)
+
+
+def _mismatch(facts: Facts, rules: Rules) -> str:
+    control, candidate = facts.assigned
+    wanted = (control + candidate) * rules.weights[1] / sum(rules.weights)
+    return (
+        f"repair: the candidate answered {candidate:,} of {control + candidate:,} requests, where its part is "
+        f"{wanted:,.0f}; until that is explained the arms cannot be compared"
+    )
+
+
+def _open(found: Sequence[Finding], *, good: bool) -> str:
+    waiting = [each for each in found if each.word == "open" and each.events]
+    if not any(each.events for each in found):
+        return "go on: nothing is known yet"
+    why = "the guardrails are not certain yet" if good else "nothing is certain yet"
+    return f"go on: {why}; {'; '.join(each.sentence() for each in waiting or found)}"
