@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from modelkit.compress.recipe import PruneRecipe
-from modelkit.train.cli import DATASETS, RUNS, Changes, Datasets, Resume, Runs, told, watching
+from modelkit.train.cli import DATASETS, RUNS, SERVER, Changes, Datasets, Resume, Runs, Server, told, watching
 from modelkit.train.recipe import RecipeError, load_yaml, parse
 from modelkit.train.run import RESULT_FILE
 
@@ -36,6 +36,7 @@ def prune_model(
     resume: Resume = False,  # noqa: FBT002 -- Typer's way to say a flag
     datasets: Datasets = DATASETS,
     runs: Runs = RUNS,
+    server: Server = SERVER,
 ) -> None:
     """Takes channels away from a finished run and lets the rest learn again; the result is a run folder.
 
@@ -49,7 +50,7 @@ def prune_model(
 
         loaded = parse(PruneRecipe, load_yaml(recipe, tuple(changes or ())), str(recipe))
         with watching() as watch:
-            folder = prune(loaded, Places(datasets, runs), resume=resume, watch=watch)
+            folder = prune(loaded, Places(datasets, runs, gateway=server), resume=resume, watch=watch)
         _show(*read_sensitivity(folder))
         typer.echo(f"{folder}  {json.dumps(json.loads((folder / RESULT_FILE).read_text(encoding='utf-8')))}")
 

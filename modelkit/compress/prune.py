@@ -7,7 +7,7 @@ done comes last, so that a pruning which was cut off goes on where it was, to th
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from modelkit.train.files import write_json
 from modelkit.train.loop import Watch
 from modelkit.train.measure import size_of
 from modelkit.train.networks import WEIGHTS_FILE, Classifier, load, save
-from modelkit.train.recipe import Recipe, RecipeError
+from modelkit.train.recipe import Recipe, RecipeError, Served
 from modelkit.train.run import RESULT_FILE, finished, start, write_environment, write_lineage
 from modelkit.train.train import Pictures, Places, load_pictures, torch_settings, train
 from servicekit.manifest import Recipe as Input
@@ -37,6 +37,7 @@ class _Pruning:
 
     recipe: PruneRecipe
     folder: Path
+    places: Places
     takes: Input
     pictures: Pictures
     watch: Watch
@@ -73,7 +74,7 @@ def prune(
     pictures = read(recipe.tuning(1, recipe.parent, known.input), places)
     if known.labels != pictures.labels:
         raise RecipeError(f"{recipe.parent} was trained for other classes than {pictures.dataset['name']} has")
-    pruning = _Pruning(recipe, folder, known.input, pictures, watch or (lambda _done, _all, _words: None))
+    pruning = _Pruning(recipe, folder, places, known.input, pictures, watch or (lambda _done, _all, _words: None))
     last = recipe.parent
     for step in range(1, recipe.steps + 1):
         with torch_settings(recipe.tuning(step, last, known.input)):
@@ -132,7 +133,7 @@ def _learn(pruning: _Pruning, step: int) -> Path:
     steps = pruning.folder / STEPS
     return train(
         pruning.recipe.tuning(step, steps / f"{step}-pruned", pruning.takes),
-        Places(runs=steps),
+        replace(pruning.places, runs=steps),
         resume=True,
         watch=lambda done, every, words: pruning.watch(done, every, f"step {step}, {words}"),
         load=lambda _recipe, _places: pruning.pictures,
@@ -142,9 +143,9 @@ def _learn(pruning: _Pruning, step: int) -> Path:
 def _finish(pruning: _Pruning, last: Path) -> None:
     recipe, folder = pruning.recipe, pruning.folder
     save(folder, *load(last))
-    parents = {"weights": recipe.parent}
+    parents: dict[str, Path | Served] = {"weights": recipe.parent}
     if recipe.teacher:
-        parents["teacher"] = recipe.teacher.run
+        parents["teacher"] = recipe.teacher.source
     write_lineage(folder, "prune", pruning.pictures.dataset, parents, folder / WEIGHTS_FILE)
     result, before = _result(last), _result(recipe.parent)
     size = asdict(size_of(load(recipe.parent)[1], pruning.takes))

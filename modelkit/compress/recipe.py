@@ -1,9 +1,9 @@
 """What a pruning recipe can say."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from modelkit.train.recipe import Augment, Data, Network, Optimiser, Recipe, Schedule, Teacher
 from servicekit.manifest import Recipe as Input
@@ -53,13 +53,19 @@ class PruneRecipe(_Part):
     schedule: Schedule = Schedule()
     augment: Augment = Augment()
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Of the arithmetic while it learns."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
+    """Of the arithmetic while it learns, as in training."""
     checkpoint_steps: int | None = Field(default=None, ge=1)
     log_steps: int = Field(default=20, ge=1)
     seed: int = Field(default=0, ge=0)
     threads: int | None = Field(default=None, ge=1)
     device: Literal["cpu", "cuda"] = "cpu"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.teacher is not None:
+            self.teacher.check(self.augment)
+        return self
 
     def kept(self, step: int) -> float:
         """Returns the share of the parent's multiply-accumulates that is left after a step, counted from 1."""

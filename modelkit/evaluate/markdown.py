@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from modelkit.release.candidate import parent_name
+
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Returns a table; what is in a cell cannot end it."""
@@ -31,7 +33,7 @@ def lineage_lines(lineage: Mapping[str, Any], depth: int = 0) -> list[str]:
         if key not in ("parents", "lineage") and value is not None
     ]
     for role, parent in lineage.get("parents", {}).items():
-        lines.append(f"{'  ' * depth}- {role}: run {parent.get('run')}")
+        lines.append(f"{'  ' * depth}- {role}: {parent_name(parent)}")
         lines += lineage_lines({**(parent.get("lineage") or {}), "run": None}, depth + 1)
     return lines
 

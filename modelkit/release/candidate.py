@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,3 +139,8 @@ def _bytes(path: Path, hint: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise GateError(f"the file gate finds no {path} ({hint})") from error
+
+
+def parent_name(parent: Mapping[str, Any]) -> str:
+    """Returns what a lineage calls a parent: the run, or the served version."""
+    return f"served {parent['served']}" if "served" in parent else f"run {parent.get('run')}"

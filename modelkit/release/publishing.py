@@ -13,7 +13,14 @@ from modelkit.evaluate.cost import latency_ms
 from modelkit.evaluate.pictures import labelled
 from modelkit.gate import GateError, Passed
 from modelkit.publish import Card, PublishError, Release, live_version, model_card, publish
-from modelkit.release.candidate import LINEAGE_FILE, Candidate, check_evaluation, check_file, read_candidate
+from modelkit.release.candidate import (
+    LINEAGE_FILE,
+    Candidate,
+    check_evaluation,
+    check_file,
+    parent_name,
+    read_candidate,
+)
 from modelkit.release.gates import (
     CANDIDATE,
     LIVE,
@@ -172,7 +179,7 @@ def _release(
 
 def _lineage(candidate: Candidate) -> dict[str, str]:
     known = candidate.lineage
-    parents = {role: f"run {parent.get('run')}" for role, parent in known.get("parents", {}).items()}
+    parents = {role: parent_name(parent) for role, parent in known.get("parents", {}).items()}
     steps = {key: str(known[key]) for key in ("step", "run", "recipe_sha256", "model_sha256") if key in known}
     dataset = f"{candidate.dataset} {candidate.dataset_version}"
     return {"command": "triptych model publish", **steps, "dataset": dataset, **parents}

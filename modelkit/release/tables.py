@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.tree import Tree
 
-from modelkit.release.candidate import LINEAGE_FILE
+from modelkit.release.candidate import LINEAGE_FILE, parent_name
 from modelkit.release.gates import Check
 from modelkit.release.versions import Row
 from servicekit.manifest import Version
@@ -69,7 +69,8 @@ def lineage_tree(folder: Path, title: str, number: str, version: Version) -> Tre
 
 def _add_parents(tree: Tree, lineage: dict[str, Any]) -> None:
     for role, parent in lineage.get("parents", {}).items():
-        branch = tree.add(f"{role}: run {parent.get('run')}, weights {str(parent.get('model_sha256'))[:12]}")
+        weights = f", weights {parent['model_sha256'][:12]}" if "model_sha256" in parent else ""
+        branch = tree.add(f"{role}: {parent_name(parent)}{weights}")
         own = parent.get("lineage") or {}
         if "dataset" in own:
             branch.add(f"dataset: {own['dataset'].get('name')} {own['dataset'].get('version')}")

@@ -24,11 +24,14 @@ class Batch:
     """uint8 `[n, height, width, 3]`."""
     targets: Tensor
     """fp32 `[n, classes]`, each row a distribution."""
+    answers: Tensor | None = None
+    """fp32 `[n, classes]`: a served teacher's logits, but for a constant of each row."""
 
     def parts(self, count: int) -> list["Batch"]:
         """Splits the batch evenly; neighbours stay together."""
-        pairs = zip(self.images.chunk(count), self.targets.chunk(count), strict=True)
-        return [Batch(images, targets) for images, targets in pairs]
+        answers = [None] * count if self.answers is None else self.answers.chunk(count)
+        parts = zip(self.images.chunk(count), self.targets.chunk(count), answers, strict=True)
+        return [Batch(*part) for part in parts]
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,11 @@ class Draw:
     """Puts a patch in instead of blending."""
     patch: Tensor
     """`[2]`: where the patch stands."""
+
+    @property
+    def mirrored(self) -> Tensor:
+        """Says which pictures are mirrored, where the recipe mirrors any: bool `[batch]`."""
+        return self.flip < 0.5
 
     def rows(self, rows: slice, device: torch.device) -> "Draw":
         """Returns one process's part, on its device."""
@@ -73,14 +81,14 @@ def augmented(batch: Batch, augment: Augment, drawn: Draw) -> Batch:
     """Returns the changed pictures and targets of one process's batch."""
     images = batch.images
     if augment.flip:
-        images = torch.where((drawn.flip < 0.5)[:, None, None, None], images.flip(2), images)
+        images = torch.where(drawn.mirrored[:, None, None, None], images.flip(2), images)
     if augment.shift:
         images = _shifted(images, drawn.shift, augment.shift)
     if augment.erase:
         images = _erased(images, drawn.erase, augment.erase)
     if drawn.blend < 1:
         return _mixed(Batch(images, batch.targets), drawn)
-    return Batch(images, batch.targets)
+    return replace(batch, images=images)
 
 
 def _shifted(images: Tensor, uniform: Tensor, most: int) -> Tensor:

@@ -15,6 +15,7 @@ from modelkit.train.run import RESULT_FILE
 
 if TYPE_CHECKING:
     from modelkit.train.loop import Watch
+    from modelkit.train.train import Places
 
 RecipeFile = Annotated[Path, typer.Argument(help="YAML file, such as those in modelkit/recipes.", show_default=False)]
 Changes = Annotated[
@@ -23,6 +24,11 @@ Changes = Annotated[
 Resume = Annotated[bool, typer.Option("--resume", help="Goes on from the run's last checkpoint, if it has one.")]
 Datasets = Annotated[Path, typer.Option(help="Folder of the data sets.")]
 Runs = Annotated[Path, typer.Option(help="Folder of the runs.")]
+Server = Annotated[
+    str,
+    typer.Option(envvar="TRIPTYCH_SERVER", metavar="HOST:PORT", help="Address of the gateway that serves the teacher."),
+]
+SERVER = "localhost:8081"
 DATASETS, RUNS = Path(".triptych/datasets"), Path(".triptych/runs")
 
 
@@ -41,6 +47,7 @@ def train_model(
     resume: Resume = False,  # noqa: FBT002 -- Typer's way to say a flag
     datasets: Datasets = DATASETS,
     runs: Runs = RUNS,
+    server: Server = SERVER,
 ) -> None:
     """Trains a network as a recipe says; the result is a run folder.
 
@@ -50,7 +57,9 @@ def train_model(
     torchrun --standalone --nproc-per-node 2 -m triptych.cli model train my.yaml
     """  # noqa: D301 -- Typer's mark for lines that stay as they are
     with told():
-        _train(load_recipe(recipe, tuple(changes or ())), datasets, runs, resume=resume)
+        from modelkit.train.train import Places  # noqa: PLC0415 -- torch
+
+        _train(load_recipe(recipe, tuple(changes or ())), Places(datasets, runs, gateway=server), resume=resume)
 
 
 def distil_model(
@@ -59,18 +68,22 @@ def distil_model(
     resume: Resume = False,  # noqa: FBT002
     datasets: Datasets = DATASETS,
     runs: Runs = RUNS,
+    server: Server = SERVER,
 ) -> None:
-    """Trains a student on the labels and on the answers of a teacher, the run that the recipe names in `teacher`.
+    """Trains a student on the labels and on the answers of a teacher: a run, or a model that a cluster serves.
 
     \b
     triptych model distil modelkit/recipes/fashion_mnist_distil.yaml
+    triptych model distil modelkit/recipes/fashion_mnist_distil_served.yaml --server localhost:8081
     triptych model distil my.yaml --set teacher.temperature=2 --set teacher.alpha=0.5
     """  # noqa: D301
     with told():
         loaded = load_recipe(recipe, tuple(changes or ()))
         if loaded.teacher is None:
             raise RecipeError(f"{recipe} names no teacher: distilling needs `teacher: {{run: FOLDER}}`")
-        _train(loaded, datasets, runs, resume=resume)
+        from modelkit.train.train import Places  # noqa: PLC0415 -- torch
+
+        _train(loaded, Places(datasets, runs, gateway=server), resume=resume)
 
 
 def find_lr(
@@ -127,29 +140,47 @@ def sweep_model(
 
 def export_model(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run.", show_default=False)],
+    precision: Annotated[
+        str, typer.Option(help="fp32, or fp16 into a run of its own: TensorRT takes the precision from the file.")
+    ] = "fp32",
+    name: Annotated[str, typer.Option(help="Of the fp16 run; by default the run's own and -fp16.")] = "",
     tolerance: Annotated[
-        float, typer.Option(min=0, help="Most that a logit may be from torch's, as a share of the largest logit.")
-    ] = 1e-3,
+        float | None,
+        typer.Option(
+            min=0,
+            help="Most that a logit may be from torch's, as a share of the largest logit.",
+            show_default="0.001, fp16 0.01",
+        ),
+    ] = None,
 ) -> None:
     """Writes a trained run's model.onnx, once ONNX Runtime and OpenVINO answer as torch does.
 
     \b
     triptych model export .triptych/runs/fashion_mnist_teacher
+    triptych model export .triptych/runs/fashion_mnist_teacher --precision fp16
     """  # noqa: D301
     with told():
-        from modelkit.export_run import export_run  # noqa: PLC0415 -- torch
+        if precision not in ("fp32", "fp16"):
+            raise RecipeError(f"precision is fp32 or fp16, not {precision!r}; `triptych model quantise` makes INT8")
+        from modelkit.export_half import HALF_TOLERANCE, export_half  # noqa: PLC0415 -- torch
+        from modelkit.export_run import TOLERANCE, export_run  # noqa: PLC0415 -- torch
 
-        exported = export_run(run, tolerance=tolerance)
+        if precision == "fp16":
+            allowed = HALF_TOLERANCE if tolerance is None else tolerance
+            exported = export_half(run, name or f"{run.name}-fp16", tolerance=allowed)
+        else:
+            allowed = TOLERANCE if tolerance is None else tolerance
+            exported = export_run(run, tolerance=allowed)
         typer.echo(f"{exported.model}  sha256 {exported.sha256}")
         for engine, difference in exported.differences.items():
-            typer.echo(f"  {engine}: {difference:.2g} of the largest logit from torch, at most {tolerance:g} allowed")
+            typer.echo(f"  {engine}: {difference:.2g} of the largest logit from torch, at most {allowed:g} allowed")
 
 
-def _train(recipe: Recipe, datasets: Path, runs: Path, *, resume: bool) -> None:
-    from modelkit.train.train import Places, train  # noqa: PLC0415 -- torch
+def _train(recipe: Recipe, places: "Places", *, resume: bool) -> None:
+    from modelkit.train.train import train  # noqa: PLC0415 -- torch
 
     with watching() as watch:
-        folder = train(recipe, Places(datasets, runs), resume=resume, watch=watch)
+        folder = train(recipe, places, resume=resume, watch=watch)
     typer.echo(f"{folder}  {json.dumps(json.loads((folder / RESULT_FILE).read_text(encoding='utf-8')))}")
 
 

@@ -12,7 +12,7 @@ from modelkit.train.loop import load_batch
 from modelkit.train.recipe import Recipe
 from modelkit.train.sampling import Shard
 from modelkit.train.step import train_step
-from modelkit.train.train import Places, load_pictures, prepare, torch_settings
+from modelkit.train.train import Places, load_pictures, prepare, served_answers, settled, torch_settings
 
 _SMOOTHING = 0.9
 _BROKEN = 4.0
@@ -54,10 +54,13 @@ class Found:
 
 def search(recipe: Recipe, places: Places, sweep: Sweep) -> Found:
     """Takes one step at each rate, and writes figures and a plot into `<run>-find-lr`."""
+    recipe = settled(recipe)
     folder = places.runs / f"{recipe.name}-find-lr"
     folder.mkdir(parents=True, exist_ok=True)
     with torch_settings(recipe):
-        _, course = prepare(recipe, load_pictures(recipe, places), folder, Shard())
+        pictures = load_pictures(recipe, places)
+        _, course = prepare(recipe, pictures, folder, Shard())
+        course.answers = served_answers(course, pictures, places)
         course.learner.model.train()
         losses: list[float] = []
         for step in range(sweep.steps):

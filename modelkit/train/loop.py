@@ -20,6 +20,7 @@ from modelkit.train.pixels import Split
 from modelkit.train.recipe import Recipe
 from modelkit.train.sampling import Shard, batch_indices, step_seed, steps_per_epoch
 from modelkit.train.schedule import factor
+from modelkit.train.served_teacher import Answers
 from modelkit.train.step import Learner, Step, make_optimiser, train_step, unwrapped
 
 BEST_FILE = f"best-{WEIGHTS_FILE}"
@@ -38,6 +39,8 @@ class Course:
     train: Split
     classes: int
     monitored: Split | None = None
+    answers: Answers | None = None
+    """Of a served teacher to the pictures of `train`."""
     shard: Shard = field(default_factory=Shard)
     watch: Watch = lambda _done, _all, _words: None
 
@@ -111,7 +114,8 @@ def load_batch(course: Course, step: int) -> Batch:
     images, labels = (torch.tensor(each[chosen], device=device) for each in (course.train.pixels, course.train.labels))
     drawn = draw(recipe.augment, recipe.batch, step_seed(recipe.seed, step)).rows(rows, device)
     targets = targets_of(labels, course.classes, recipe.label_smoothing)
-    return augmented(Batch(images, targets), recipe.augment, drawn)
+    answers = None if course.answers is None else course.answers.of(chosen, drawn.mirrored.cpu().numpy()).to(device)
+    return augmented(Batch(images, targets, answers), recipe.augment, drawn)
 
 
 def _note(course: Course, step: int, done: Step, journal: Journal | None) -> None:

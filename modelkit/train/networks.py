@@ -46,10 +46,16 @@ class Classifier(nn.Module):  # type: ignore[misc,unused-ignore] # torch is abse
         self.register_buffer("mean", torch.tensor(network.mean), persistent=False)
         self.register_buffer("std", torch.tensor(network.std), persistent=False)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Returns what the network computes in: fp32, but for an export in half precision."""
+        kind: torch.dtype = next(self.net.parameters()).dtype
+        return kind
+
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Casts before anything else, as TensorRT wants it; the transposed view is what torch calls channels-last."""
         pixels = (image.to(torch.float32) - self.mean) / self.std
-        answer = self.net(pixels.permute(0, 3, 1, 2))
+        answer = self.net(pixels.permute(0, 3, 1, 2).to(self.dtype))
         logits: torch.Tensor = getattr(answer, "logits", answer)  # transformers answers with a record
         return logits.float()
 

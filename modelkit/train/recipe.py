@@ -97,15 +97,46 @@ class Augment(_Part):
     batch gets one of them."""
 
 
+class Served(_Part):
+    """Names a version that a running cluster serves."""
+
+    model: str
+    version: str
+
+
 class Teacher(_Part):
     """Says whom to learn from, beside the labels: knowledge distillation."""
 
-    run: Path
-    """Folder of the teacher's run."""
+    run: Path | None = None
+    """Folder of the teacher's run: it is asked about every picture as the student sees it."""
+    served: Served | None = None
+    """A model that is asked through the gateway, once about every picture and its mirror image."""
     temperature: float = Field(default=4.0, gt=0)
     """Softens the answers of both."""
     alpha: float = Field(default=0.7, ge=0, le=1)
     """Weight of the teacher's word; the labels have the rest."""
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (self.run is None) == (self.served is None):
+            raise ValueError("a teacher is either `run`, the folder of a run, or `served`, a model and its version")
+        return self
+
+    @property
+    def source(self) -> Path | Served:
+        """Returns the one that is given."""
+        source = self.run or self.served
+        assert source is not None  # noqa: S101 -- validated above
+        return source
+
+    def check(self, augment: Augment) -> None:
+        """Refuses pictures that the teacher was never asked about.
+
+        Raises:
+            ValueError: a served teacher, and pictures that are mixed with each other.
+        """
+        if self.served is not None and (augment.mixup or augment.cutmix):
+            raise ValueError("a served teacher knows no mixed pictures: leave out mixup and cutmix, or use `run`")
 
 
 class Recipe(_Part):
@@ -129,9 +160,10 @@ class Recipe(_Part):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     ema: float | None = Field(default=None, gt=0, lt=1)
     """Decay of the moving average of the weights, which then is the result; None: no average."""
-    precision: Literal["fp32", "bf16", "fp16", "int8"] = "fp32"
-    """Of the arithmetic; weights stay fp32. fp16 needs a GPU. int8 imitates what quantising will do: for a trained
-    network, a short run at a low rate before `triptych model quantise`."""
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "fp32"
+    """Of the arithmetic; weights stay fp32. auto is bf16 where the machine computes in it, else fp32 (on a GPU fp16);
+    the run's own recipe says which. fp16 needs a GPU. int8 imitates what quantising will do: for a trained network, a
+    short run at a low rate before `triptych model quantise`."""
     clip_norm: float | None = Field(default=None, gt=0)
     """Largest norm of a step's gradient."""
     freeze_epochs: int = Field(default=0, ge=0)
@@ -154,6 +186,8 @@ class Recipe(_Part):
     def _fits_together(self) -> Self:
         if self.early_stop is not None and self.monitor != "val":
             raise ValueError("early_stop needs `monitor: val`: what chooses a model must not be what judges it")
+        if self.teacher is not None:
+            self.teacher.check(self.augment)
         if self.precision == "fp16" and self.device == "cpu":
             raise ValueError("precision fp16 needs `device: cuda`; on a CPU there is bf16")
         if self.batch % (2 * self.accumulate):

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel
 
 from modelkit.train.files import write_atomically, write_json
-from modelkit.train.recipe import RecipeError, dump_recipe
+from modelkit.train.recipe import RecipeError, Served, dump_recipe
 
 RECIPE_FILE = "recipe.yaml"
 METRICS_FILE = "metrics.jsonl"
@@ -89,7 +89,7 @@ def write_environment(folder: Path, recipe: Conditions, processes: int) -> None:
 
 
 def write_lineage(
-    folder: Path, step: str, dataset: Mapping[str, str], parents: Mapping[str, Path], model: Path
+    folder: Path, step: str, dataset: Mapping[str, str], parents: Mapping[str, Path | Served], model: Path
 ) -> None:
     """Says what a model was made of.
 
@@ -97,7 +97,7 @@ def write_lineage(
         folder: of the run.
         step: train, distil or prune.
         dataset: its name and version.
-        parents: run folders by what they were to this one: `weights`, `teacher`.
+        parents: run folders, or a served version, by what they were to this one: `weights`, `teacher`.
         model: the weights' file.
     """
     write_json(
@@ -108,12 +108,14 @@ def write_lineage(
             "dataset": dict(dataset),
             "recipe_sha256": sha256(folder / RECIPE_FILE),
             "model_sha256": sha256(model),
-            "parents": {role: _parent(path, model.name) for role, path in parents.items()},
+            "parents": {role: _parent(parent, model.name) for role, parent in parents.items()},
         },
     )
 
 
-def _parent(folder: Path, weights: str) -> dict[str, Any]:
+def _parent(folder: Path | Served, weights: str) -> dict[str, Any]:
+    if isinstance(folder, Served):
+        return {"served": f"{folder.model}:{folder.version}"}
     lineage = folder / LINEAGE_FILE
     known = json.loads(lineage.read_text(encoding="utf-8")) if lineage.exists() else None
     return {"run": folder.name, "model_sha256": sha256(folder / weights), "lineage": known}

@@ -17,9 +17,11 @@ from modelkit.train.networks import WEIGHTS_FILE, Architecture, Classifier, crea
 from modelkit.train.networks import load as load_network
 from modelkit.train.objective import Objective, distillation, labels_only
 from modelkit.train.pixels import Split, load_split
-from modelkit.train.recipe import Data, Recipe, RecipeError
+from modelkit.train.recipe import Data, Recipe, RecipeError, Served
 from modelkit.train.run import RESULT_FILE, finished, start, write_environment, write_lineage
 from modelkit.train.sampling import Shard, step_seed
+from modelkit.train.served_teacher import Answers, Questions, ask, read_answers
+from modelkit.train.step import fastest_precision
 from servicekit.manifest import Recipe as Input
 
 
@@ -30,7 +32,9 @@ class Places:
     datasets: Path = Path(".triptych/datasets")
     runs: Path = Path(".triptych/runs")
     cache: Path = Path(".triptych/pixels")
-    """Decoded pictures: may be deleted at any time."""
+    """Decoded pictures, and what served teachers said of them: may be deleted at any time."""
+    gateway: str = "localhost:8081"
+    """Of the cluster that serves teachers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ def train(
         RecipeError: the recipe does not fit the data or the machine, or the run exists.
         DataError: there is no such data set.
     """
+    recipe = settled(recipe)
     folder = places.runs / recipe.name
     with process_group(recipe.device) as shard, torch_settings(recipe):
         if shard.rank == 0:
@@ -78,8 +83,16 @@ def train(
         wait(shard)
         architecture, course = prepare(recipe, pictures, folder, shard)
         course.watch = watch or course.watch
+        course.answers = served_answers(course, pictures, places)
         _finish(course, pictures, architecture)
     return folder
+
+
+def settled(recipe: Recipe) -> Recipe:
+    """Returns a recipe whose precision is the one that this machine takes for `auto`."""
+    if recipe.precision != "auto":
+        return recipe
+    return recipe.model_copy(update={"precision": fastest_precision(recipe.device)})
 
 
 @contextmanager
@@ -153,13 +166,38 @@ def prepare(recipe: Recipe, pictures: Pictures, folder: Path, shard: Shard) -> t
 def _objective(recipe: Recipe, pictures: Pictures, device: torch.device) -> Objective:
     if recipe.teacher is None:
         return labels_only
-    architecture, teacher = load_network(recipe.teacher.run)
-    if architecture.labels != pictures.labels or architecture.input != recipe.input:
-        raise RecipeError(
-            f"the teacher {recipe.teacher.run} has other classes or takes other pictures than the student"
-        )
     options = recipe.teacher
-    return distillation(teacher.to(device), temperature=options.temperature, alpha=options.alpha)
+    teacher = None if options.run is None else _teacher(options.run, recipe, pictures).to(device)
+    return distillation(teacher, temperature=options.temperature, alpha=options.alpha)
+
+
+def _teacher(run: Path, recipe: Recipe, pictures: Pictures) -> Classifier:
+    architecture, teacher = load_network(run)
+    if architecture.labels != pictures.labels or architecture.input != recipe.input:
+        raise RecipeError(f"the teacher {run} has other classes or takes other pictures than the student")
+    return teacher
+
+
+def served_answers(course: Course, pictures: Pictures, places: Places) -> Answers | None:
+    """Returns what a served teacher says of the training pictures, None where the recipe has none.
+
+    The first process asks, the others read what it wrote.
+
+    Raises:
+        RecipeError: it cannot be asked.
+    """
+    teacher = course.recipe.teacher
+    if teacher is None or teacher.served is None:
+        return None
+    from modelkit.data.store import open_dataset  # noqa: PLC0415 -- needs pyarrow
+
+    dataset = open_dataset(places.datasets, **pictures.dataset)
+    cache = places.cache / "{name}-{version}".format_map(pictures.dataset)
+    questions = Questions(dataset, len(course.train), cache, mirrored=course.recipe.augment.flip)
+    if course.shard.rank == 0:
+        ask(teacher.served, questions, places.gateway, course.watch)
+    wait(course.shard)
+    return read_answers(teacher.served, questions)
 
 
 def _finish(course: Course, pictures: Pictures, architecture: Architecture) -> None:
@@ -182,9 +220,9 @@ def _finish(course: Course, pictures: Pictures, architecture: Architecture) -> N
 def _write_result(course: Course, pictures: Pictures, architecture: Architecture, model: Classifier) -> None:
     recipe, folder = course.recipe, course.folder
     save(folder, architecture, model)
-    parents: dict[str, Path] = {}
+    parents: dict[str, Path | Served] = {}
     if recipe.teacher:
-        parents["teacher"] = recipe.teacher.run
+        parents["teacher"] = recipe.teacher.source
     if recipe.network.source == "run" and recipe.network.pretrained:
         parents["weights"] = Path(recipe.network.pretrained)
     step = "distil" if recipe.teacher else "train"

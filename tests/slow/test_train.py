@@ -16,7 +16,7 @@ from modelkit.train.journal import read_metrics
 from modelkit.train.measure import evaluate
 from modelkit.train.networks import load
 from modelkit.train.objective import labels_only
-from modelkit.train.recipe import Optimiser, RecipeError
+from modelkit.train.recipe import Optimiser, RecipeError, load_recipe
 from modelkit.train.run import sha256
 from modelkit.train.sampling import Shard
 from modelkit.train.step import Learner, make_optimiser, train_step
@@ -131,3 +131,11 @@ def test_an_odd_teacher_is_refused(tmp_path: Path) -> None:
     recipe = toy_recipe(tmp_path, "name=odd", f"teacher={{run: {parent}}}", "input.width=14")
     with pytest.raises(RecipeError, match="other classes or takes other pictures"):
         prepare(recipe, toy_pictures(recipe, Places()), tmp_path, Shard())
+
+
+def test_auto_precision_is_what_the_machine_computes_in(tmp_path: Path) -> None:
+    """The run's own recipe says which; a CPU without bf16 does not imitate it."""
+    folder = toy_train(tmp_path, "epochs=1", "precision=auto")
+    known = torch.cpu.get_capabilities()
+    has_bf16 = any(known.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    assert load_recipe(folder / "recipe.yaml").precision == ("bf16" if has_bf16 else "fp32")

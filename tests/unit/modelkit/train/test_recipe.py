@@ -28,8 +28,11 @@ def test_changes_are_yaml_below_dotted_keys() -> None:
 
 def test_distil_differs_from_the_student_in_its_teacher_only() -> None:
     """What the teacher is worth is read off two runs that differ in nothing else."""
-    alone, taught = (load_yaml(RECIPES / f"fashion_mnist_{name}.yaml") for name in ("student", "distil"))
-    assert {"name", "teacher"} == {key for key in {*alone, *taught} if alone.get(key) != taught.get(key)}
+    alone, *taught = (
+        load_yaml(RECIPES / f"fashion_mnist_{name}.yaml") for name in ("student", "distil", "distil_served")
+    )
+    for each in taught:
+        assert {"name", "teacher"} == {key for key in {*alone, *each} if alone.get(key) != each.get(key)}
 
 
 @pytest.mark.parametrize(
@@ -44,6 +47,9 @@ def test_distil_differs_from_the_student_in_its_teacher_only() -> None:
         ("network.source=run", "source `run` needs `pretrained`"),
         ("epochs", "'epochs' is not key=value"),
         ("seed.x=1", "seed holds a value"),
+        ("teacher.temperature=2", "teacher: a teacher is either `run`, the folder of a run, or `served`"),
+        ("teacher={run: x, served: {model: x, version: '1'}}", "teacher: a teacher is either `run`"),
+        ("teacher.served.model=x", "teacher.served.version: Field required"),
     ],
 )
 def test_a_wrong_recipe_is_refused_with_the_place(change: str, told: str) -> None:
@@ -51,6 +57,15 @@ def test_a_wrong_recipe_is_refused_with_the_place(change: str, told: str) -> Non
     with pytest.raises(RecipeError) as error:
         load_recipe(SMOKE, (change,))
     assert told in str(error.value)
+
+
+def test_a_served_teacher_is_not_asked_about_mixed_pictures() -> None:
+    """It is asked once, before they are mixed; a run is asked about each batch."""
+    served, mixed = "teacher={served: {model: wise, version: '1'}}", "augment.mixup=0.2"
+    assert load_recipe(SMOKE, (served,)).teacher is not None
+    assert load_recipe(SMOKE, ("teacher={run: wise}", mixed)).teacher is not None
+    with pytest.raises(RecipeError, match="a served teacher knows no mixed pictures"):
+        load_recipe(SMOKE, (served, mixed))
 
 
 def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path) -> None:
