@@ -119,9 +119,15 @@ check-dashboards: setup ## Prove every query of dashboards and rules against a r
 bench: setup ## Measure the limit, the cluster and its rivals in turns (half an hour; ARGS="--rounds 1 --only apart")
 	$(BIN)/python -m benchmarks.report $(ARGS)
 
+lifecycle: .venv/dev.stamp .venv-modelkit/stamp ## Take Fashion-MNIST from pictures to a served INT8 student (an hour or two)
+	$(BIN)/python -m benchmarks.lifecycle --out docs/lifecycle/report.md $(ARGS)
+
+lifecycle-smoke: .venv/dev.stamp .venv-modelkit/stamp ## The same with few pictures and one epoch (minutes)
+	$(BIN)/python -m benchmarks.lifecycle --smoke --seconds 1 $(ARGS)
+
 format: setup ## Format the code
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/clang-format -i triton_backends/openvino/*.[ch]
 
-.PHONY: help setup up down check check-chart check-chart-pods test unit e2e images e2e-containers test-slow gen check-dashboards bench format
+.PHONY: help setup up down check check-chart check-chart-pods test unit e2e images e2e-containers test-slow gen check-dashboards bench lifecycle lifecycle-smoke format

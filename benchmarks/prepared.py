@@ -88,8 +88,9 @@ def request(model: str, batch: Pixels, version: str) -> bytes:
 
 def top1(body: bytes) -> int:
     """Reads the best class of a batch's first image from Triton's answer."""
-    logits = service_pb2.ModelInferResponse.FromString(body).raw_output_contents[0]
-    row = struct.unpack(f"<{len(logits) // 4}f", logits)[:1000]
+    response = service_pb2.ModelInferResponse.FromString(body)
+    classes = response.outputs[0].shape[-1]
+    row = struct.unpack_from(f"<{classes}f", response.raw_output_contents[0])
     return max(range(len(row)), key=row.__getitem__)
 
 

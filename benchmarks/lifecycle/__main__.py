@@ -1,0 +1,109 @@
+"""Takes Fashion-MNIST through the whole life of a model: `python -m benchmarks.lifecycle --help`.
+
+What was finished before is not done again, so a run that was cut off goes on.
+"""
+
+import argparse
+import json
+import platform
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.cluster import Cluster, running
+from benchmarks.lifecycle.chain import DATASET, FINAL, FULL, MODELS, RUNS, SMOKE, STUDENT, TEACHER, Chain, Scale
+from benchmarks.lifecycle.data import NoDataError, fashion_mnist, first
+from benchmarks.lifecycle.figures import Lifecycle, Served, read_results
+from benchmarks.lifecycle.page import render
+from benchmarks.lifecycle.served import ask, best_class, images_per_second, wait_until_ready
+from benchmarks.lifecycle.shell import CommandError, Shell
+from benchmarks.limit import CORES
+from benchmarks.workload import ROOT
+from modelkit.data.store import open_dataset
+
+PHOTOGRAPH = ROOT / "examples" / "chelsea.png"
+BATCHES = (1, 8, 32)
+
+
+def main() -> int:
+    """Runs the chain. Returns 0 when every command did what it should and the cluster answered as offline."""
+    options = _options()
+    scale = SMOKE if options.smoke else FULL
+    shell = Shell(options.python, scale.folder)
+    try:
+        source = options.source or fashion_mnist(ROOT / ".triptych" / "fashion-mnist")
+        page, right = _run(Chain(shell, scale), source, options.seconds)
+    except (CommandError, NoDataError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(page)
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(page, encoding="utf-8")
+    return 0 if right else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--smoke", action="store_true", help="a few pictures, one epoch: whether all of it works")
+    parser.add_argument("--source", type=Path, help="folder of Fashion-MNIST's IDX files")
+    parser.add_argument("--seconds", type=float, default=4, help="of each load on Triton")
+    parser.add_argument("--out", type=Path, help="file for the report")
+    parser.add_argument(
+        "--python",
+        type=Path,
+        default=ROOT / ".venv-modelkit" / "bin" / "python",
+        help="of the environment with PyTorch",
+    )
+    return parser.parse_args()
+
+
+def _run(chain: Chain, source: Path, seconds: float) -> tuple[str, bool]:
+    scale, begin = chain.scale, time.monotonic()
+    scale.folder.mkdir(parents=True, exist_ok=True)
+    if not (scale.folder / RUNS / TEACHER).exists():
+        chain.data(first(source, scale.pictures, scale.folder / "first") if scale.pictures else source)
+    models = scale.folder / MODELS
+    if not models.exists():
+        shutil.copytree(ROOT / "triton_models", models)
+    chain.teacher()
+    with running(("--model-repository", str(models)), {"TRIPTYCH_RESULT_CACHE_BYTES": "0"}) as cluster:
+        server = f"127.0.0.1:{cluster.grpc_port}"
+        wait_until_ready(server, TEACHER, "1")
+        chain.students(server)
+        chain.compress(server)
+        chain.publish(FINAL, STUDENT, "--parent", RUNS / TEACHER)
+        refusal = chain.offer_worse()
+        served = _serve(cluster, server, scale, seconds)
+    found = Lifecycle(read_results(scale.folder, scale.seeds), scale.seeds, served)
+    right = served.student.agreement == len(served.student.truth)
+    return render(found, refusal.output, chain.shell.done, _about(time.monotonic() - begin)), right
+
+
+def _serve(cluster: Cluster, server: str, scale: Scale, seconds: float) -> Served:
+    wait_until_ready(server, STUDENT, "1")
+    models, dataset = scale.folder / MODELS, open_dataset(scale.folder / ".triptych" / "datasets", DATASET)
+    names = {TEACHER: TEACHER, FINAL: STUDENT}
+    rates = {
+        run: {size: images_per_second(cluster, models, name, "1", dataset, size, seconds) for size in BATCHES}
+        for run, name in names.items()
+    }
+    return Served(ask(server, models, STUDENT, "1", dataset), rates, best_class(server, PHOTOGRAPH))
+
+
+def _about(seconds: float) -> dict[str, str]:
+    cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    model = next((line.partition(":")[2].strip() for line in cpu if line.startswith("model name")), "unknown")
+    flags = next((set(line.split()) for line in cpu if line.startswith("flags")), set[str]())
+    kinds = [name for name in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8") if name in flags]
+    return {
+        "Command": "`" + " ".join(["python -m benchmarks.lifecycle", *sys.argv[1:]]) + "`",
+        "Date": time.strftime("%Y-%m-%d"),
+        "Machine": f"{CORES} cores, {model} ({', '.join(kinds)}), Linux {platform.release().split('-')[0]}",
+        "Seconds of this call": json.dumps(round(seconds)),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

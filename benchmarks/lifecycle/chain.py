@@ -1,0 +1,120 @@
+"""The life of a model in commands: data, teacher, students, pruning, quantising, publishing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.lifecycle.shell import Done, Shell
+from benchmarks.limit import CORES
+from benchmarks.workload import ROOT
+
+RECIPES = ROOT / "modelkit" / "recipes"
+LABELS = ROOT / "modelkit" / "data" / "fashion_mnist.txt"
+RUNS = Path(".triptych/runs")
+DATASET = "fashion_mnist"
+TEACHER, WIDE, PRUNED, AWARE, FINAL = (
+    f"fashion_mnist_{name}" for name in ("teacher", "wide", "prune", "int8", "small")
+)
+STUDENT = "fashion_mnist"
+"""Name under which the final student is published."""
+MODELS = Path("models")
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Says how much is done."""
+
+    folder: Path
+    """Where it is done: data sets, runs and the model repository."""
+    pictures: dict[str, int] | None = None
+    """To take of each split, None for all."""
+    val: int = 2000
+    """To hold back from training, for temperatures and for pruning's scan."""
+    seeds: tuple[int, ...] = (1, 2, 3)
+    changes: tuple[str, ...] = ()
+    """Of every recipe."""
+    teacher: tuple[str, ...] = ()
+    """More of them, of the teacher's."""
+    gates: tuple[str, ...] = ()
+    """Options of `publish`."""
+    refusing: tuple[str, ...] = ()
+    """More of them, for what shall be refused."""
+    evaluated: int = 500
+    """Pictures for robustness."""
+
+
+FULL = Scale(ROOT / ".triptych" / "lifecycle")
+SMOKE = Scale(
+    ROOT / ".triptych" / "lifecycle-smoke",
+    pictures={"train": 1000, "t10k": 500},
+    val=100,
+    seeds=(1,),
+    changes=("epochs=1", "batch=64"),
+    teacher=("network.config.depths=[1, 1, 1]", "network.small_stem=2"),
+    gates=("--min-top1", "0.2", "--min-agreement", "0.2", "--max-parity-gap", "0.02"),
+    refusing=("--min-top1", "0.999"),
+    evaluated=16,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Is the way from pictures to a published student. Each step goes on where it was cut off."""
+
+    shell: Shell
+    scale: Scale
+
+    def data(self, source: Path) -> None:
+        """Imports, drops from training what is also tested, and holds pictures back."""
+        named = ("--name", DATASET, "--labels", LABELS, "--license", "MIT")
+        self.shell("model", "data", "import", source, *named)
+        self.shell("model", "data", "clean", DATASET, "--drop", "leaks,near-leaks", "--no-label-errors")
+        self.shell("model", "data", "split", DATASET, "--val", str(self.scale.val))
+
+    def teacher(self) -> None:
+        """Trains the teacher and publishes it."""
+        self.shell(*self._recipe("train", "teacher", *self.scale.teacher, f"threads={CORES}"))
+        self.publish(TEACHER, TEACHER)
+
+    def students(self, server: str) -> None:
+        """Trains the student alone and taught by the served teacher, seed by seed, and the wide student."""
+        alone = [
+            self._recipe("train", "student", f"name=alone_{seed}", f"seed={seed}", "threads=1")
+            for seed in self.scale.seeds
+        ]
+        taught = [
+            self._recipe("distil", "distil_served", f"name=distil_{seed}", f"seed={seed}", "threads=1")
+            for seed in self.scale.seeds
+        ]
+        wide = self._recipe("distil", "wide", "threads=1")
+        self.shell.at_once([(*wide, *_at(server)), *((*each, *_at(server)) for each in taught), *alone], CORES)
+
+    def compress(self, server: str) -> None:
+        """Prunes the wide student, lets the rest learn to live with INT8, and quantises it."""
+        self.shell(*self._recipe("prune", "prune", f"threads={CORES}"), *_at(server))
+        self.shell("model", "quantise", RUNS / PRUNED, "--name", "fashion_mnist_ptq")
+        start = f"network.pretrained={RUNS / PRUNED}"
+        self.shell(*self._recipe("train", "int8", start, f"threads={CORES}"))
+        self.shell("model", "quantise", RUNS / AWARE, "--name", FINAL)
+        self.shell("model", "evaluate", RUNS / FINAL, "--pictures", str(self.scale.evaluated))
+
+    def publish(self, run: str, name: str, *options: str | Path) -> None:
+        """Exports a run where that is to be done, and publishes it."""
+        if run != FINAL:  # quantising has exported it
+            self.shell("model", "export", RUNS / run)
+        self.shell("model", "publish", RUNS / run, "--name", name, "--repository", MODELS, *self.scale.gates, *options)
+
+    def offer_worse(self) -> Done:
+        """Offers a student that learned alone as the teacher's next version, which a gate refuses."""
+        run = f"alone_{self.scale.seeds[0]}"
+        self.shell("model", "export", RUNS / run)
+        gates = (*self.scale.gates, *self.scale.refusing)
+        words = ("model", "publish", RUNS / run, "--name", TEACHER, "--repository", MODELS)
+        return self.shell(*words, *gates, refused=True)
+
+    def _recipe(self, command: str, recipe: str, *changes: str) -> tuple[str | Path, ...]:
+        changed = [word for change in (*self.scale.changes, *changes) for word in ("--set", change)]
+        return ("model", command, RECIPES / f"fashion_mnist_{recipe}.yaml", "--resume", *changed)
+
+
+def _at(server: str) -> tuple[str, str]:
+    return "--server", server

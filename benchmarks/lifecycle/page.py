@@ -1,0 +1,77 @@
+"""The report of a life cycle as Markdown."""
+
+from collections.abc import Iterator, Sequence
+
+from benchmarks.lifecycle.chain import AWARE, FINAL, PRUNED, TEACHER, WIDE
+from benchmarks.lifecycle.figures import PTQ, Lifecycle, goals, served_top1
+from benchmarks.lifecycle.shell import Done
+
+_MADE = {
+    TEACHER: "trained",
+    WIDE: "taught by the served teacher",
+    PRUNED: "pruned from the wide student, in steps, taught",
+    PTQ: "the pruned one in INT8, calibrated only",
+    AWARE: "the pruned one, trained on with INT8's rounding",
+    FINAL: "the one above, in INT8",
+}
+
+
+def render(found: Lifecycle, refusal: str, commands: Sequence[Done], about: dict[str, str]) -> str:
+    """Returns the page: goals, runs, what the cluster did, commands."""
+    parts = [
+        "<!-- Written by `python -m benchmarks.lifecycle`. -->\n",
+        *(f"- {name}: {value}" for name, value in about.items()),
+        "\n## Goals\n\n| what | figure | goal | met |\n| --- | --- | --- | --- |",
+        *_goals(found),
+        "\n## Runs\n\n| run | made | top-1 | million multiply-accumulates | parameters | seconds |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *_runs(found),
+        "\n## Served\n",
+        *_served(found),
+        f"\nA student that learned alone, offered as the teacher's next version:\n\n```\n{refusal.strip()}\n```",
+        "\n## Commands\n\n| seconds | command |\n| --- | --- |",
+        *(f"| {done.seconds:.0f} | `{done.command}` |" for done in commands),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _goals(found: Lifecycle) -> Iterator[str]:
+    for goal in goals(found):
+        sign, met = (">=" if goal.at_least else "<="), ("yes" if goal.met else "**no**")
+        yield f"| {goal.text} | {goal.figure:.2f}{goal.unit} | {sign} {goal.goal:g}{goal.unit} | {met} |"
+
+
+def _runs(found: Lifecycle) -> Iterator[str]:
+    yield _row(found, TEACHER, _MADE[TEACHER])
+    for name, made in (("alone", "the student, trained"), ("distil", "the student, taught by the served teacher")):
+        for seed in found.seeds:
+            yield _row(found, f"{name}_{seed}", made)
+        mean, spread = found.mean_and_spread(name)
+        yield f"| {name}, mean and deviation | | {mean:.2%} +- {100 * spread:.2f} | | | |"
+    for name, made in _MADE.items():
+        if name != TEACHER:
+            yield _row(found, name, made)
+
+
+def _row(found: Lifecycle, name: str, made: str) -> str:
+    result = found.results[name]
+    seconds = f"{result['seconds']:.0f}" if "seconds" in result else ""
+    size = f"{result['macs'] / 1e6:.2f} | {result['parameters']:,}"
+    return f"| {name} | {made} | {found.top1(name):.2%} | {size} | {seconds} |"
+
+
+def _served(found: Lifecycle) -> Iterator[str]:
+    served = found.served
+    answers = served.student
+    yield "| images per second through Triton | " + " | ".join(
+        f"in batches of {size}" for size in served.throughput[FINAL]
+    )
+    yield "| --- |" + " --- |" * len(served.throughput[FINAL])
+    for name, rates in served.throughput.items():
+        yield f"| {name} | " + " | ".join(f"{rate:,.0f}" for rate in rates.values()) + " |"
+    yield (
+        f"\nThrough the gateway the final student has {served_top1(served):.2%} of {len(answers.truth):,} pictures "
+        f"right, in {answers.seconds:.1f} s; {answers.agreement:,} of its first classes are those of the same file "
+        f"in a process of its own. EfficientNet-Lite0 beside it still sees a {served.photograph} in "
+        "`examples/chelsea.png`."
+    )

@@ -1,0 +1,105 @@
+"""The life cycle's own parts: fewer pictures of the same files, and figures that are held against goals."""
+
+import gzip
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.lifecycle.data import first
+from benchmarks.lifecycle.figures import Lifecycle, Served, goals
+from benchmarks.lifecycle.page import render
+from benchmarks.lifecycle.served import Answers
+from benchmarks.lifecycle.shell import CommandError, Shell
+from modelkit.data.sources.idx import read_idx
+
+SEEDS = (1, 2)
+
+
+def _idx(folder: Path, split: str, count: int) -> None:
+    images = np.arange(count * 6, dtype=np.uint8).tobytes()
+    labels = bytes(index % 3 for index in range(count))
+    (folder / f"{split}-images-idx3-ubyte.gz").write_bytes(
+        gzip.compress(struct.pack(">IIII", 0x803, count, 2, 3) + images)
+    )
+    (folder / f"{split}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(struct.pack(">II", 0x801, count) + labels))
+
+
+def test_the_first_pictures_of_each_split_are_taken_with_their_labels(tmp_path: Path) -> None:
+    """What comes out is IDX again, and the same pictures."""
+    for split in ("train", "t10k"):
+        _idx(tmp_path, split, 9)
+    few = read_idx(first(tmp_path, {"train": 5, "t10k": 2}, tmp_path / "few"))
+    whole = [item for item in read_idx(tmp_path).items() if int(item.source.rpartition("#")[2]) < 5]  # type: ignore[union-attr]
+    kept = {"train": 5, "t10k": 2}
+    wanted = [item for item in whole if int(item.source.rpartition("#")[2]) < kept[item.source.split("-")[0]]]  # type: ignore[union-attr]
+    assert list(few.items()) == wanted
+    assert len(wanted) == 7
+
+
+def _results(**changes: float) -> dict[str, dict[str, Any]]:
+    top1 = {
+        "fashion_mnist_teacher": 0.94,
+        **{f"alone_{seed}": 0.91 + seed / 1000 for seed in SEEDS},
+        **{f"distil_{seed}": 0.92 + seed / 1000 for seed in SEEDS},
+        "fashion_mnist_wide": 0.934,
+        "fashion_mnist_prune": 0.932,
+        "fashion_mnist_ptq": 0.931,
+        "fashion_mnist_int8": 0.932,
+        "fashion_mnist_small": 0.931,
+        **changes,
+    }
+    size = {"macs": 5_000_000, "parameters": 90_000, "removed_macs": 0.52, "seconds": 61.2}
+    return {name: {"test": {"top1": value}, **size} for name, value in top1.items()}
+
+
+def _lifecycle(**changes: float) -> Lifecycle:
+    truth = np.arange(100) % 10
+    answers = Answers(truth, truth, truth, seconds=2.0)
+    rates = {"fashion_mnist_teacher": {1: 300.0, 8: 350.0}, "fashion_mnist_small": {1: 1500.0, 8: 4000.0}}
+    return Lifecycle(_results(**changes), SEEDS, Served(answers, rates, "tiger cat"))
+
+
+@pytest.mark.parametrize(
+    ("run", "top1", "missed"),
+    [
+        ("fashion_mnist_teacher", 0.934, ["teacher: top-1"]),
+        ("distil_1", 0.89, ["student: taught above alone, means of the seeds"]),
+        ("fashion_mnist_prune", 0.928, ["pruned: top-1 below the wide student"]),
+        (
+            "fashion_mnist_small",
+            0.9285,
+            ["INT8: top-1 below the pruned student", "final student: top-1 below the teacher"],
+        ),
+    ],
+)
+def test_a_goal_that_is_missed_is_told(run: str, top1: float, missed: list[str]) -> None:
+    """All are met with the figures as they are; each misses its own when its run is worse."""
+    assert all(goal.met for goal in goals(_lifecycle()))
+    found = _lifecycle(**{run: top1})
+    assert [goal.text for goal in goals(found) if not goal.met] == missed
+
+
+def test_the_page_tells_every_run_with_mean_and_spread() -> None:
+    """And what the cluster answered."""
+    page = render(_lifecycle(), "error: the accuracy gate: no", [], {"Date": "2026-01-01"})
+    assert "| distil, mean and deviation | | 92.15% +- 0.07 | | | |" in page
+    assert "| fashion_mnist_small | 1,500 | 4,000 |" in page
+    assert "100.00% of 100 pictures right, in 2.0 s; 100 of its first classes" in page
+    assert "error: the accuracy gate: no" in page
+
+
+def test_a_command_that_ends_otherwise_than_it_should_is_told(tmp_path: Path) -> None:
+    """With what it said; `refused` wants status 1."""
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho no such run; exit ${4:-0}\n")
+    python.chmod(0o755)
+    shell = Shell(python, tmp_path)
+    assert shell("model").output == "no such run\n"
+    assert shell("model", "1", refused=True).command == "triptych model 1"
+    with pytest.raises(CommandError, match=r"triptych model 1\nended with status 1:\nno such run"):
+        shell("model", "1")
+    with pytest.raises(CommandError, match="ended with status 0"):
+        shell("model", refused=True)
