@@ -131,7 +131,7 @@ def export_model(
         float, typer.Option(min=0, help="Most that a logit may be from torch's, as a share of the largest logit.")
     ] = 1e-3,
 ) -> None:
-    """Writes a trained run's model.onnx, once ONNX Runtime and OpenVINO answer as torch does.
+    """Writes a trained run's model.onnx, once ONNX Runtime and OpenVINO answer as torch does, and TensorRT takes it.
 
     \b
     triptych model export .triptych/runs/fashion_mnist_teacher
@@ -143,6 +143,7 @@ def export_model(
         typer.echo(f"{exported.model}  sha256 {exported.sha256}")
         for engine, difference in exported.differences.items():
             typer.echo(f"  {engine}: {difference:.2g} of the largest logit from torch, at most {tolerance:g} allowed")
+        typer.echo(f"  {exported.tensorrt.sentence()}")
 
 
 def _train(recipe: Recipe, datasets: Path, runs: Path, *, resume: bool) -> None:
