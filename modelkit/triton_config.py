@@ -1,5 +1,7 @@
 """Renders a model's config.pbtxt: the same text serves on one machine and in NVIDIA's container."""
 
+import re
+
 from servicekit.manifest import Output, Recipe
 
 MAX_BATCH_SIZE = 32
@@ -67,3 +69,15 @@ def render_config(name: str, recipe: Recipe, output: Output) -> str:
         warmups="\n".join(_WARMUP.format(size=size, **picture) for size in (1, MAX_BATCH_SIZE)),
         **picture,
     )
+
+
+def max_batch_size(config: str) -> int:
+    """Reads the largest batch from a configuration that `render_config` wrote.
+
+    Raises:
+        ValueError: it says none.
+    """
+    found = re.search(r"^max_batch_size: ([1-9]\d*)$", config, re.MULTILINE)
+    if not found:
+        raise ValueError("config.pbtxt says no max_batch_size")
+    return int(found[1])
