@@ -1,6 +1,7 @@
 """Renders a model's config.pbtxt: the same text serves on one machine and in NVIDIA's container."""
 
 import re
+from pathlib import Path
 
 from servicekit.manifest import Output, Recipe
 
@@ -71,13 +72,14 @@ def render_config(name: str, recipe: Recipe, output: Output) -> str:
     )
 
 
-def max_batch_size(config: str) -> int:
-    """Reads the largest batch from a configuration that `render_config` wrote.
+def read_max_batch_size(config: Path) -> int:
+    """Reads the largest batch from a configuration that `render_config` rendered.
 
     Raises:
-        ValueError: it says none.
+        ValueError: the file is missing, or says none.
     """
-    found = re.search(r"^max_batch_size: ([1-9]\d*)$", config, re.MULTILINE)
+    text = config.read_text(encoding="utf-8") if config.exists() else ""
+    found = re.search(r"^max_batch_size: ([1-9]\d*)$", text, re.MULTILINE)
     if not found:
-        raise ValueError("config.pbtxt says no max_batch_size")
+        raise ValueError(f"{config} says no max_batch_size")
     return int(found[1])

@@ -48,4 +48,5 @@ def build_engine(
         for engine in build_engines(repository, engines, order):
             made = engine.manifest
             how = f"built in {made.build_seconds:.1f} s" if engine.fresh else "is built already"
-            typer.echo(f"{engine.plan}  {made.runtime} {made.tensorrt}, {made.gpu} {made.compute_capability}, {how}")
+            fits = f"{made.runtime} {made.tensorrt}, {made.gpu or 'compute capability'} {made.compute_capability}"
+            typer.echo(f"{engine.plan}  {fits}, {how}")

@@ -11,7 +11,7 @@ from modelkit.tensorrt.building import Built, RefusedError, Wanted, build
 from modelkit.tensorrt.gpu import Gpu, GpuError, gpu_here, named
 from modelkit.tensorrt.store import PLAN_FILE, EngineManifest, Source, find_engine, keep_engine, key_of
 from modelkit.train.files import write_atomically
-from modelkit.triton_config import max_batch_size
+from modelkit.triton_config import read_max_batch_size
 from servicekit.xdg import cache_home
 
 _NO_GPU = (
@@ -63,11 +63,12 @@ def build_engines(repository: Path, engines: Path, order: Order) -> Iterator[Eng
         GateError: the version's file is not the one that was published.
         PublishError: there is no such version.
         ManifestError: the model's manifest is wrong.
+        ValueError: its configuration says no largest batch.
     """
     folder = repository / order.name
     manifest, version = find_version(repository, order.name, order.version)
     onnx = model_bytes(folder, manifest, version)
-    max_batch = max_batch_size((folder / "config.pbtxt").read_text(encoding="utf-8"))
+    max_batch = read_max_batch_size(folder / "config.pbtxt")
     gpus = _gpus(order)
     trt = load(order.runtime)
     for gpu in gpus:

@@ -180,6 +180,12 @@ def test_an_unknown_version_is_refused(bench: Bench, tensorrt: FakeTensorRT) -> 
     assert "has changed since it was published" in bench.run().stderr
 
 
+def test_a_configuration_without_a_largest_batch_is_refused(bench: Bench, tensorrt: FakeTensorRT) -> None:
+    """The error names the file."""
+    (bench.repository / NAME / "config.pbtxt").unlink()
+    assert "config.pbtxt says no max_batch_size" in bench.run().stderr
+
+
 def test_a_missing_package_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a machine with a GPU and without TensorRT."""
     bench.add_gpu()
