@@ -5,6 +5,8 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
+from servicekit.xdg import cache_home, config_home, state_home
+
 
 def inherited() -> dict[str, str]:
     """Returns the environment that children start from; it is handed on whole."""
@@ -18,7 +20,7 @@ def given(variables: Iterable[str]) -> dict[str, str]:
 
 def state_directory(name: str = "default") -> Path:
     """Returns where the user's cluster of this name keeps state and logs, by the XDG rules."""
-    return _home("XDG_STATE_HOME", ".local/state") / "triptych" / name
+    return state_home() / "triptych" / name
 
 
 def state_flag(state_dir: Path) -> str:
@@ -28,14 +30,9 @@ def state_flag(state_dir: Path) -> str:
 
 def config_directory() -> Path:
     """Returns where the user keeps settings."""
-    return _home("XDG_CONFIG_HOME", ".config") / "triptych"
+    return config_home() / "triptych"
 
 
 def triton_directory() -> Path:
     """Returns where the user's Triton is installed."""
-    return _home("XDG_CACHE_HOME", ".cache") / "triptych" / "triton"
-
-
-def _home(variable: str, default: str) -> Path:
-    value = os.environ.get(variable, "")  # noqa: TID251 (XDG variables are no settings of ours)
-    return Path(value) if value.startswith("/") else Path.home() / default
+    return cache_home() / "triptych" / "triton"

@@ -15,6 +15,7 @@ from modelkit.gate import GateError
 from modelkit.importing.cli import add_commands as add_importing
 from modelkit.publish import PublishError, set_default
 from modelkit.release.cli import add_commands as add_release
+from modelkit.tensorrt.cli import add_commands as add_engines
 from modelkit.train.cli import DATASETS, Datasets
 from modelkit.train.cli import add_commands as add_training
 from modelkit.variants import NoPhotographsError
@@ -38,6 +39,7 @@ add_training(app)
 add_compression(app)
 add_evaluation(app)
 add_release(app)
+add_engines(app)
 
 
 @app.command("quantise")

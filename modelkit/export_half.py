@@ -5,6 +5,7 @@ On a CPU it gains nothing: OpenVINO computes as it does with fp32 weights, ONNX 
 """
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from modelkit.export import OPSET, export_onnx
 from modelkit.export_run import EXPORT_FILE, Exported, check_parity, export_run
 from modelkit.publish import MODEL_FILE
+from modelkit.tensorrt.gate import check_tensorrt
 from modelkit.train.files import write_atomically, write_json
 from modelkit.train.networks import ARCHITECTURE_FILE, load
 from modelkit.train.run import LINEAGE_FILE, RESULT_FILE, sha256, start, write_lineage
@@ -48,6 +50,7 @@ def export_half(parent: Path, name: str, *, tolerance: float = HALF_TOLERANCE) -
     Raises:
         RecipeError: there is no finished run, or one of the new name was made otherwise.
         ParityError: an engine answers otherwise than the network does in fp32; nothing is exported.
+        GateError: TensorRT does not take the graph; nothing is exported.
     """
     architecture, model = load(parent)
     export_run(parent)  # lineage names the parent's file
@@ -59,12 +62,13 @@ def export_half(parent: Path, name: str, *, tolerance: float = HALF_TOLERANCE) -
     output = Output(classes=len(architecture.labels))
     data = export_onnx(half, example, input_name=recipe.tensor, output_name=output.tensor)
     differences = check_parity(model, data, recipe, tolerance=tolerance)
+    tensorrt = check_tensorrt(data)
     write_atomically(folder / MODEL_FILE, data)
     write_atomically(folder / ARCHITECTURE_FILE, (parent / ARCHITECTURE_FILE).read_bytes())
     dataset = json.loads((parent / LINEAGE_FILE).read_bytes())["dataset"]
     write_lineage(folder, "halve", dataset, {"weights": parent}, folder / MODEL_FILE)
-    exported = Exported(folder / MODEL_FILE, sha256(folder / MODEL_FILE), OPSET, differences)
-    told = {"model": MODEL_FILE, "sha256": exported.sha256, "precision": "fp16", "differences": differences}
-    write_json(folder / EXPORT_FILE, {**told, "tolerance": tolerance})
+    exported = Exported(folder / MODEL_FILE, sha256(folder / MODEL_FILE), OPSET, differences, tensorrt)
+    about = {"model": MODEL_FILE, "precision": "fp16", "tolerance": tolerance, "tensorrt": tensorrt.by}
+    write_json(folder / EXPORT_FILE, {**asdict(exported), **about})
     write_json(folder / RESULT_FILE, json.loads((parent / RESULT_FILE).read_bytes()))
     return exported

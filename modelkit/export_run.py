@@ -12,6 +12,7 @@ from modelkit.engine import logits
 from modelkit.export import OPSET, export_onnx
 from modelkit.gate import Logits
 from modelkit.publish import MODEL_FILE
+from modelkit.tensorrt.gate import Verdict, check_tensorrt
 from modelkit.train.files import write_atomically, write_json
 from modelkit.train.networks import load
 from modelkit.train.run import sha256
@@ -41,6 +42,8 @@ class Exported:
     opset: int
     differences: dict[str, float]
     """By engine: the largest difference of a logit from torch's, as a share of the largest logit."""
+    tensorrt: Verdict
+    """Of the TensorRT gate."""
 
 
 def export_run(folder: Path, *, tolerance: float = TOLERANCE) -> Exported:
@@ -51,15 +54,18 @@ def export_run(folder: Path, *, tolerance: float = TOLERANCE) -> Exported:
     Raises:
         RecipeError: the folder holds no finished run.
         ParityError: ONNX Runtime or OpenVINO answers otherwise than torch; nothing is written.
+        GateError: TensorRT does not take the graph; nothing is written.
     """
     architecture, model = load(folder)
     recipe, output = architecture.input, Output(classes=len(architecture.labels))
     example = torch.zeros(2, recipe.height, recipe.width, 3, dtype=torch.uint8)
     data = export_onnx(model, example, input_name=recipe.tensor, output_name=output.tensor)
     differences = check_parity(model, data, recipe, tolerance=tolerance)
+    tensorrt = check_tensorrt(data)
     write_atomically(folder / MODEL_FILE, data)
-    exported = Exported(folder / MODEL_FILE, sha256(folder / MODEL_FILE), OPSET, differences)
-    write_json(folder / EXPORT_FILE, {**asdict(exported), "model": MODEL_FILE, "tolerance": tolerance})
+    exported = Exported(folder / MODEL_FILE, sha256(folder / MODEL_FILE), OPSET, differences, tensorrt)
+    about = {"model": MODEL_FILE, "tolerance": tolerance, "tensorrt": tensorrt.by}
+    write_json(folder / EXPORT_FILE, {**asdict(exported), **about})
     return exported
 
 

@@ -1,5 +1,8 @@
 """Renders a model's config.pbtxt: the same text serves on one machine and in NVIDIA's container."""
 
+import re
+from pathlib import Path
+
 from servicekit.manifest import Output, Recipe
 
 MAX_BATCH_SIZE = 32
@@ -67,3 +70,16 @@ def render_config(name: str, recipe: Recipe, output: Output) -> str:
         warmups="\n".join(_WARMUP.format(size=size, **picture) for size in (1, MAX_BATCH_SIZE)),
         **picture,
     )
+
+
+def read_max_batch_size(config: Path) -> int:
+    """Reads the largest batch from a configuration that `render_config` rendered.
+
+    Raises:
+        ValueError: the file is missing, or says none.
+    """
+    text = config.read_text(encoding="utf-8") if config.exists() else ""
+    found = re.search(r"^max_batch_size: ([1-9]\d*)$", text, re.MULTILINE)
+    if not found:
+        raise ValueError(f"{config} says no max_batch_size")
+    return int(found[1])

@@ -57,6 +57,7 @@ def publish_model(
         limits = Limits(min_top1, max_drop, max_parity_gap, min_agreement, max_robustness_drop, max_latency_ms)
         done = publish_run(repository, datasets, Plan(source, name, version, parent, title, license_, limits))
         Console().print(checks_table(done.checks))
+        typer.echo(done.tensorrt.sentence())
         artifact = done.manifest.versions[done.version].artifacts["cpu"]
         typer.echo(f"{repository / name / artifact.file}  sha256 {artifact.sha256}")
         live = live_version(done.manifest)

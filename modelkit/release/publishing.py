@@ -1,6 +1,7 @@
 """Judges a trained run and publishes it as a version of a model."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from itertools import islice
@@ -38,6 +39,7 @@ from modelkit.release.golden import GOLDEN_FILE, choose, render
 from modelkit.release.structure import Precision, check_structure
 from modelkit.release.trial import SPLIT, Tried, try_models
 from modelkit.release.versions import model_bytes, next_version
+from modelkit.tensorrt.gate import Verdict, check_tensorrt
 from servicekit.manifest import MANIFEST_FILE, Manifest, Output, Version, read_manifest
 
 
@@ -66,6 +68,7 @@ class Published:
     manifest: Manifest
     version: str
     checks: list[Check]
+    tensorrt: Verdict
 
 
 def publish_run(repository: Path, datasets: Path, plan: Plan) -> Published:
@@ -87,12 +90,14 @@ def publish_run(repository: Path, datasets: Path, plan: Plan) -> Published:
     if not dataset.count(SPLIT):
         raise GateError(f"the accuracy gate: {dataset.folder} has no test split to judge by")
     card = _card(repository, plan, candidate, dataset)
+    tensorrt = check_tensorrt(candidate.onnx)
     tried, measured = _measure(repository / card.name, plan, candidate, dataset)
     found = checks(measured, plan.limits)
     judge(found)
     version = plan.version or next_version(repository / card.name, candidate.sha256)
-    release = _release(version, candidate, precision, measured, _golden(dataset, tried), len(tried.labels))
-    return Published(publish(repository, card, release), version, found)
+    facts: dict[str, float | int | str] = {"test_pictures": len(tried.labels), "tensorrt_gate": tensorrt.by}
+    release = _release(version, candidate, precision, measured, _golden(dataset, tried), facts)
+    return Published(publish(repository, card, release), version, found, tensorrt)
 
 
 def _card(repository: Path, plan: Plan, candidate: Candidate, dataset: Dataset) -> Card:
@@ -152,11 +157,16 @@ def _golden(dataset: Dataset, tried: Tried) -> bytes:
 
 
 def _release(
-    version: str, candidate: Candidate, precision: Precision, measured: Measured, golden: bytes, pictures: int
+    version: str,
+    candidate: Candidate,
+    precision: Precision,
+    measured: Measured,
+    golden: bytes,
+    facts: Mapping[str, float | int | str],
 ) -> Release:
     figures: dict[str, float | int | str] = {
         "test_top1": round(measured.top1[CANDIDATE], 5),
-        "test_pictures": pictures,
+        **facts,
         "training_top1": round(candidate.offline_top1, 5),
         "latency_1_thread_ms": round(measured.latency_ms, 3),
     }

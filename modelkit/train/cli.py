@@ -153,7 +153,7 @@ def export_model(
         ),
     ] = None,
 ) -> None:
-    """Writes a trained run's model.onnx, once ONNX Runtime and OpenVINO answer as torch does.
+    """Writes a trained run's model.onnx, once ONNX Runtime and OpenVINO answer as torch does, and TensorRT takes it.
 
     \b
     triptych model export .triptych/runs/fashion_mnist_teacher
@@ -174,6 +174,7 @@ def export_model(
         typer.echo(f"{exported.model}  sha256 {exported.sha256}")
         for engine, difference in exported.differences.items():
             typer.echo(f"  {engine}: {difference:.2g} of the largest logit from torch, at most {allowed:g} allowed")
+        typer.echo(f"  {exported.tensorrt.sentence()}")
 
 
 def _train(recipe: Recipe, places: "Places", *, resume: bool) -> None:

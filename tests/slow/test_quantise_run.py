@@ -17,6 +17,7 @@ from modelkit.engine import logits
 from modelkit.export_run import export_run
 from modelkit.release.candidate import check_file, read_candidate
 from modelkit.release.structure import check_structure
+from modelkit.tensorrt.gate import check_tensorrt
 from modelkit.train.recipe import RecipeError
 from modelkit.train.run import sha256
 from modelkit.train.train import Pictures, Places
@@ -59,6 +60,7 @@ def test_an_int8_run_is_a_candidate(run: Path, tmp_path: Path) -> None:
     candidate = read_candidate(folder)
     check_file(candidate)
     assert "int8" == check_structure(candidate.onnx, candidate.recipe, Output(classes=3))
+    assert check_tensorrt(candidate.onnx).by.startswith("TensorRT-RTX 1.")
     graph = onnx.load_from_string(candidate.onnx).graph
     zero_points = {node.input[2] for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")}
     weights = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}

@@ -145,6 +145,7 @@ def test_a_good_candidate_joins(tmp_path: Path, repository: Path, dataset: Datas
     assert (1.0, 40, 1.0) == tuple(version.accuracy[key] for key in ("test_top1", "test_pictures", "parent_same_top1"))
     assert {"model.onnx", "golden.json", "lineage.json"} == set(contents(repository / "colours" / "2"))
     assert all(check.passed for check in done.checks)
+    assert done.tensorrt.by == version.accuracy["tensorrt_gate"]
 
 
 def test_the_same_file_is_the_same_version(tmp_path: Path, repository: Path, dataset: Dataset) -> None:

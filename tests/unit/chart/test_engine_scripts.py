@@ -11,10 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from modelkit.tensorrt.store import find_engine, keep_engine
+
 ROOT = Path(__file__).parents[3]
 SCRIPTS = ROOT / "helm" / "triptych" / "files" / "scripts"
 MODEL = "efficientnet_lite0"
 KEY = "0123456789abcdef"
+PLAN = f"{KEY}-b32"
+"""Folder of the plan: the key, and the largest batch of the model's configuration."""
 FAKE_TRTEXEC = """#!/bin/bash
 echo "$@" >> "$CALLS"
 echo "&&&& RUNNING TensorRT.trtexec [TensorRT v110401] # $0 $*"
@@ -96,12 +100,36 @@ def bench(tmp_path: Path) -> Bench:
 def test_build_writes_plan_and_manifest(bench: Bench) -> None:
     """A build leaves the plan, and beside it what it was built from, on and with."""
     assert 0 == bench.build().returncode
-    manifest = json.loads((bench.engines / KEY / "manifest.json").read_text())
-    plan = (bench.engines / KEY / "model.plan").read_bytes()
+    manifest = json.loads((bench.engines / PLAN / "manifest.json").read_text())
+    plan = (bench.engines / PLAN / "model.plan").read_bytes()
     assert hashlib.sha256(plan).hexdigest() == manifest["plan_sha256"]
     assert ("NVIDIA L4", "8.9", "110401", bench.engine[3]) == tuple(
         manifest[key] for key in ("gpu", "compute_capability", "tensorrt", "onnx_sha256")
     )
+    assert (PLAN, 32, 8) == tuple(manifest[key] for key in ("key", "max_batch_size", "opt_batch_size"))
+
+
+def test_scripts_and_command_agree(bench: Bench) -> None:
+    """`triptych model build-engine` knows a plan of the script, and the script lays out one of the command's store."""
+    bench.build()
+    known = find_engine(bench.engines, PLAN)
+    assert known is not None
+    shutil.rmtree(bench.engines / PLAN)
+    plan = b"of the command"
+    keep_engine(bench.engines, known.model_copy(update={"plan_sha256": hashlib.sha256(plan).hexdigest()}), plan)
+    assert 0 == bench.lay_out("tensorrt").returncode
+    assert plan == (bench.repository / MODEL / "1" / "model.plan").read_bytes()
+
+
+def test_another_largest_batch_is_another_plan(bench: Bench) -> None:
+    """A model whose configuration allows larger batches is not served with a plan that cannot take them."""
+    bench.build()
+    config = bench.store / MODEL / "config.pbtxt"
+    config.write_text(config.read_text().replace("max_batch_size: 32", "max_batch_size: 64"))
+    assert f"no plan {KEY}-b64 after" in bench.lay_out("tensorrt").stderr
+    bench.build()
+    assert {PLAN, f"{KEY}-b64"} == {path.parent.name for path in bench.engines.glob("*/manifest.json")}
+    assert 0 == bench.lay_out("tensorrt").returncode
 
 
 def test_build_asks_for_the_batches_of_the_configuration(bench: Bench) -> None:
@@ -124,7 +152,7 @@ def test_build_leaves_a_finished_plan_alone(bench: Bench) -> None:
 def test_build_keeps_timings(bench: Bench) -> None:
     """The timing cache of one build helps the next on the same kind of GPU."""
     bench.build()
-    shutil.rmtree(bench.engines / KEY)
+    shutil.rmtree(bench.engines / PLAN)
     bench.build()
     (cache,) = bench.engines.glob("timing-*.cache")
     assert "timings\ntimings\n" == cache.read_text()
@@ -140,7 +168,7 @@ def test_failed_build_leaves_nothing(bench: Bench) -> None:
 
 def test_unfinished_folder_does_not_stop_a_build(bench: Bench) -> None:
     """What a killed build left stops no other, and stays only as long as its builder may still run."""
-    fresh, old = (bench.engines / f".building-{KEY}-{name}" for name in ("1", "abcdef"))
+    fresh, old = (bench.engines / f".building-{PLAN}-{name}" for name in ("1", "abcdef"))
     other = bench.engines / ".building-fedcba9876543210-abcdef"
     for folder in (fresh, old, other):
         folder.mkdir()
@@ -148,7 +176,7 @@ def test_unfinished_folder_does_not_stop_a_build(bench: Bench) -> None:
         os.utime(folder, (0, 0))
     assert 0 == bench.build(LONGEST_S="3600").returncode
     assert {fresh, other} == {*bench.engines.glob(".building-*")}
-    assert 0o755 == stat.S_IMODE((bench.engines / KEY).stat().st_mode)
+    assert 0o755 == stat.S_IMODE((bench.engines / PLAN).stat().st_mode)
 
 
 def test_build_that_is_told_to_end_cleans_up(bench: Bench) -> None:
@@ -208,7 +236,7 @@ def test_repository_is_laid_out_anew(bench: Bench) -> None:
 def test_changed_plan_is_not_loaded(bench: Bench) -> None:
     """A plan that is not what its manifest promises ends the start: it is code."""
     bench.build()
-    (bench.engines / KEY / "model.plan").write_text("another plan\n")
+    (bench.engines / PLAN / "model.plan").write_text("another plan\n")
     laid_out = bench.lay_out("tensorrt", fallback="onnxruntime")
     assert 1 == laid_out.returncode
     assert "does not have the promised sha256" in laid_out.stderr

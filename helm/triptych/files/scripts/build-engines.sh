@@ -3,11 +3,12 @@
 #
 #   build-engines.sh STORE ENGINES [MODEL VERSION FILE SHA256 KEY]...
 #
-# STORE holds the model repository; below ENGINES each plan gets a folder named KEY, with model.plan and manifest.json.
-# KEY says everything that the plan depends on, so a folder that exists is right and is left alone. A folder gets its
-# name only when it is complete: who finds one may use it, and a Job that is killed leaves nothing that could be taken
-# for a plan. TRTEXEC names the program, TRTEXEC_FLAGS holds more flags for it. LONGEST_S says how long a build may run:
-# an unfinished folder that is older was left by one that was killed, and is removed.
+# STORE holds the model repository; below ENGINES each plan gets a folder with model.plan and manifest.json, as
+# `triptych model build-engine` writes them. The folder is KEY-bN: KEY says everything that the plan depends on but N,
+# the largest batch, which stands in the model's config.pbtxt. So a folder that exists is right and is left alone. It
+# gets its name only when it is complete: who finds one may use it, and a Job that is killed leaves nothing that could
+# be taken for a plan. TRTEXEC names the program, TRTEXEC_FLAGS holds more flags for it. LONGEST_S says how long a build
+# may run: an unfinished folder that is older was left by one that was killed, and is removed.
 set -euo pipefail
 
 say() { echo "build-engines: $*"; }
@@ -35,18 +36,18 @@ gpu_value() { # FIELD
 }
 
 build() { # MODEL VERSION FILE SHA256 KEY
-    local model=$1 version=$2 onnx=$store/$1/$3 sha256=$4 key=$5
+    local model=$1 version=$2 onnx=$store/$1/$3 sha256=$4 config=$store/$1/config.pbtxt input dims batch key
+    [[ -f $onnx ]] || fail "$onnx is missing: the model store does not hold what the values name"
+    batch=$(config_value "$config" '^max_batch_size: ([0-9]+).*' "max_batch_size")
+    key=$5-b$batch
     if [[ -f $engines/$key/manifest.json ]]; then
         say "$model $version: $key is built already"
         return
     fi
-    [[ -f $onnx ]] || fail "$onnx is missing: the model store does not hold what the values name"
     echo "$sha256  $onnx" | sha256sum --check --status || fail "$onnx does not have the sha256 $sha256 that the values say"
 
-    local config=$store/$model/config.pbtxt input dims batch
     input=$(config_value "$config" '^input \[ \{ name: "([^"]+)".*' "name of an input")
     dims=$(config_value "$config" '^input .* dims: \[ ([0-9, ]+) \].*' "dims of an input" | tr -d ' ' | tr ',' 'x')
-    batch=$(config_value "$config" '^max_batch_size: ([0-9]+).*' "max_batch_size")
 
     find "$engines" -maxdepth 1 -name ".building-$key-*" -mmin "+$((${LONGEST_S:-3600} / 60))" -exec rm -rf {} +
     local scratch
@@ -57,17 +58,18 @@ build() { # MODEL VERSION FILE SHA256 KEY
     local cache=$engines/timing-$key_of_hardware.cache
     if [[ -f $cache ]]; then cp "$cache" "$scratch/timing.cache"; fi
 
+    local opt=$(((batch + 3) / 4)) start=$SECONDS
     say "$model $version: building for batches of 1 to $batch on $(gpu_value name)"
     # shellcheck disable=SC2086 # flags are words
     "$trtexec" --onnx="$onnx" --saveEngine="$scratch/model.plan" --timingCacheFile="$scratch/timing.cache" \
-        --minShapes="$input:1x$dims" --optShapes="$input:$(((batch + 3) / 4))x$dims" --maxShapes="$input:${batch}x$dims" \
+        --minShapes="$input:1x$dims" --optShapes="$input:${opt}x$dims" --maxShapes="$input:${batch}x$dims" \
         --skipInference ${TRTEXEC_FLAGS:-} >"$scratch/build.log" 2>&1 &
     wait $! || {
         tail -n 40 "$scratch/build.log" >&2
         fail "$model $version: trtexec failed, see above"
     }
     [[ -s $scratch/model.plan ]] || fail "$model $version: trtexec succeeded but wrote no plan"
-    write_manifest "$@" >"$scratch/manifest.json"
+    write_manifest >"$scratch/manifest.json"
     if [[ -f $scratch/timing.cache ]]; then mv "$scratch/timing.cache" "$cache"; fi
 
     # Another builder may have been faster: then its folder stays, and what is built here goes.
@@ -82,23 +84,27 @@ build() { # MODEL VERSION FILE SHA256 KEY
     trap - EXIT
 }
 
-# Reads the caller's scratch.
-write_manifest() { # MODEL VERSION FILE SHA256 KEY
+# Reads the variables of its caller, build.
+write_manifest() {
     local plan
     plan=$(sha256sum "$scratch/model.plan")
     cat <<JSON
 {
   "schema_version": 1,
-  "key": "$5",
-  "model": "$1",
-  "version": "$2",
-  "onnx_sha256": "$4",
+  "key": "$key",
+  "model": "$model",
+  "version": "$version",
+  "onnx_sha256": "$sha256",
   "plan_sha256": "${plan%% *}",
   "gpu": "$(gpu_value name)",
   "compute_capability": "$(gpu_value compute_cap)",
   "driver": "$(gpu_value driver_version)",
+  "runtime": "tensorrt",
   "tensorrt": "$(sed -nE 's/.*\[TensorRT v([0-9]+)\].*/\1/p' "$scratch/build.log" | head -n 1)",
-  "flags": "${TRTEXEC_FLAGS:-}"
+  "max_batch_size": $batch,
+  "opt_batch_size": $opt,
+  "flags": "${TRTEXEC_FLAGS:-}",
+  "build_seconds": $((SECONDS - start))
 }
 JSON
 }

@@ -3,26 +3,35 @@
 #
 #   lay-out-repository.sh KIND FALLBACK WAIT_S STORE ENGINES REPOSITORY [MODEL VERSION FILE SHA256 KEY]...
 #
-# KIND is what serves: tensorrt (plans that build-engines.sh wrote to ENGINES/KEY), onnxruntime (the ONNX files, on
-# CUDA) or openvino (the same, on the CPU). Where a plan is missing after WAIT_S seconds, FALLBACK serves that model:
-# onnxruntime, openvino, or none, which ends the start. REPOSITORY gets links to the files, and configurations of its
-# own; nothing is loaded whose sha256 is not what was promised.
+# KIND is what serves: tensorrt (plans that build-engines.sh wrote to ENGINES/KEY-bN, N being the largest batch that the
+# model's config.pbtxt allows), onnxruntime (the ONNX files, on CUDA) or openvino (the same, on the CPU). Where a plan is
+# missing after WAIT_S seconds, FALLBACK serves that model: onnxruntime, openvino, or none, which ends the start.
+# REPOSITORY gets links to the files, and configurations of its own; nothing is loaded whose sha256 is not what was
+# promised.
 set -euo pipefail
 
 say() { echo "lay-out-repository: $*"; }
 fail() { echo "lay-out-repository: $*" >&2; exit 1; }
 
 # Waits until a plan is complete; fails when it does not come in time.
-wait_for_plan() { # KEY
-    local manifest=$engines/$1/manifest.json
+wait_for_plan() { # FOLDER
+    local manifest=$1/manifest.json
     until [[ -f $manifest ]]; do
         if ((SECONDS >= deadline)); then return 1; fi
         if ((SECONDS >= next_word)); then
-            say "waiting for the plan $1, $((deadline - SECONDS)) s more"
+            say "waiting for the plan ${1##*/}, $((deadline - SECONDS)) s more"
             next_word=$((SECONDS + 30))
         fi
         sleep 1
     done
+}
+
+# Prints the folder of a plan, which takes the batches of the model's configuration.
+plan_of() { # MODEL KEY
+    local batch
+    batch=$(sed -nE 's/^max_batch_size: ([0-9]+).*/\1/p' "$store/$1/config.pbtxt")
+    [[ -n $batch ]] || fail "$store/$1/config.pbtxt says no max_batch_size"
+    echo "$engines/$2-b$batch"
 }
 
 # Ends the start when a file is not the promised one: a plan is code that runs with the server's rights.
@@ -44,11 +53,12 @@ write_config() { # MODEL BACKEND FILENAME KIND
 }
 
 lay_out() { # MODEL VERSION FILE SHA256 KEY
-    local model=$1 version=$2 onnx=$store/$1/$3 with=$kind
+    local model=$1 version=$2 onnx=$store/$1/$3 with=$kind plan=
+    if [[ $with == tensorrt ]]; then plan=$(plan_of "$model" "$5"); fi
     mkdir -p "$repository/$model/$version"
-    if [[ $with == tensorrt ]] && ! wait_for_plan "$5"; then
-        [[ $fallback != none ]] || fail "$model $version: no plan $5 after $wait_s s. Look at the Job that builds it: kubectl logs job/..., or set engine.fallback."
-        say "$model $version: no plan $5 after $wait_s s; $fallback serves it until the next start"
+    if [[ $with == tensorrt ]] && ! wait_for_plan "$plan"; then
+        [[ $fallback != none ]] || fail "$model $version: no plan ${plan##*/} after $wait_s s. Look at the Job that builds it: kubectl logs job/..., or set engine.fallback."
+        say "$model $version: no plan ${plan##*/} after $wait_s s; $fallback serves it until the next start"
         with=$fallback
     fi
     if [[ -e $repository/$model/.served-with && $(<"$repository/$model/.served-with") != "$with" ]]; then
@@ -58,10 +68,10 @@ lay_out() { # MODEL VERSION FILE SHA256 KEY
     case $with in
         tensorrt)
             local promised
-            promised=$(sed -nE 's/.*"plan_sha256": "([0-9a-f]{64})".*/\1/p' "$engines/$5/manifest.json")
-            [[ -n $promised ]] || fail "$engines/$5/manifest.json promises no plan_sha256"
-            check_sha256 "$engines/$5/model.plan" "$promised"
-            ln -sfn "$engines/$5/model.plan" "$repository/$model/$version/model.plan"
+            promised=$(sed -nE 's/.*"plan_sha256": "([0-9a-f]{64})".*/\1/p' "$plan/manifest.json")
+            [[ -n $promised ]] || fail "$plan/manifest.json promises no plan_sha256"
+            check_sha256 "$plan/model.plan" "$promised"
+            ln -sfn "$plan/model.plan" "$repository/$model/$version/model.plan"
             write_config "$model" tensorrt model.plan KIND_GPU
             ;;
         onnxruntime | openvino)

@@ -30,8 +30,9 @@ checksum/scripts: {{ include "triptych.scripts" .root | sha256sum }}
 {{- end -}}
 
 {{/*
-Words for the scripts: model, version, file, sha256 and key of each engine. The key is a hash of all that a plan depends
-on: the ONNX file, the GPU, the image with its TensorRT, and the flags. Argument: {root, pool}.
+Words for the scripts: model, version, file, sha256 and key of each engine. The key is a hash of what a plan depends on:
+the ONNX file, the GPU, the image with its TensorRT, and the flags. The scripts add the largest batch, which only the
+model store knows. Argument: {root, pool}.
 */}}
 {{- define "triptych.pool.engines" -}}
 {{- $image := include "triptych.image" (dict "root" .root "image" .pool.image) -}}
