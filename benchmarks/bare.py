@@ -44,7 +44,7 @@ class Bare:
         """
         self._oversampling = oversampling
         self.manifest = read_manifest(MODEL)
-        self.labels = read_labels(MODEL, self.manifest.output)
+        self.labels = read_labels(MODEL, self.manifest)
         self._temperature = self.manifest.versions[version].temperature
         # Without ENABLE_CPU_PINNING off, every process on the machine computes on core 0.
         settings: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}

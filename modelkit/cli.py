@@ -15,6 +15,8 @@ from modelkit.gate import GateError
 from modelkit.importing.cli import add_commands as add_importing
 from modelkit.publish import PublishError, set_default
 from modelkit.release.cli import add_commands as add_release
+from modelkit.signing.cli import SigningKey, TrustedKeysFile, signer_or_fail
+from modelkit.signing.cli import add_commands as add_signing
 from modelkit.tensorrt.cli import add_commands as add_engines
 from modelkit.train.cli import DATASETS, Datasets
 from modelkit.train.cli import add_commands as add_training
@@ -40,6 +42,7 @@ add_compression(app)
 add_evaluation(app)
 add_release(app)
 add_engines(app)
+add_signing(app)
 
 
 @app.command("quantise")
@@ -61,6 +64,8 @@ def quantise_model(  # noqa: PLR0913, PLR0917 -- the options of two kinds of mod
     method: Annotated[str, typer.Option(help="Of a run's calibration: minmax, entropy or percentile.")] = "minmax",
     as_name: Annotated[str, typer.Option("--name", help="Of the new run; by default the old one's and -int8.")] = "",
     datasets: Datasets = DATASETS,
+    signing_key: SigningKey = None,
+    trusted_keys: TrustedKeysFile = None,
 ) -> None:
     """Makes an INT8 version of a published model, or an INT8 run of a finished run.
 
@@ -76,11 +81,12 @@ def quantise_model(  # noqa: PLR0913, PLR0917 -- the options of two kinds of mod
         return
     if not version:
         raise _failed(PublishError(f"{name} is no folder of a finished run, and a published model needs --version"))
+    signer = signer_or_fail(signing_key, trusted_keys)
     try:
         from modelkit.quantise import Plan, publish_quantised  # noqa: PLC0415 -- serving has not the packages it needs
 
         plan = Plan(parent, version, calibration, photographs, 6 if float_convolutions is None else float_convolutions)
-        manifest = publish_quantised(repository, name, plan)
+        manifest = publish_quantised(repository, name, plan, signer)
     except ModuleNotFoundError as error:
         raise _failed(ModelkitMissingError(error.name or "onnxruntime")) from error
     except (GateError, NoPhotographsError, PublishError, ManifestError) as error:
@@ -95,10 +101,13 @@ def default_version(
     name: Annotated[str, typer.Argument(help="The model.")],
     version: Annotated[str, typer.Argument(help="The published version that shall answer when none is named.")],
     repository: Repository = REPOSITORY,
+    signing_key: SigningKey = None,
+    trusted_keys: TrustedKeysFile = None,
 ) -> None:
     """Says which version answers requests that name none; a running cluster obeys within a second."""
+    signer = signer_or_fail(signing_key, trusted_keys)
     try:
-        set_default(repository, name, version)
+        set_default(repository, name, version, signer)
     except (PublishError, ManifestError) as error:
         raise _failed(error) from error
     typer.echo(f"{name}: version {version} answers requests that name none")

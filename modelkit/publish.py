@@ -4,8 +4,6 @@ Readers may look at any moment (a service that re-reads manifests, Triton that l
 a rename, and the manifest, which names a version's files, comes last.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +11,9 @@ from typing import Literal
 
 from modelkit.gate import Passed
 from modelkit.shelf import exclusive, place_folder, replace_file
+from modelkit.signing.files import CONFIG_FILE, sha256_of
+from modelkit.signing.manifests import open_manifest, write_manifest
+from modelkit.signing.signer import Signer
 from modelkit.triton_config import render_config
 from servicekit.manifest import (
     MANIFEST_FILE,
@@ -77,16 +78,23 @@ def model_card(folder: Path) -> Card:
         source=manifest.source,
         input=manifest.input,
         output=manifest.output,
-        labels=read_labels(folder, manifest.output),
+        labels=read_labels(folder, manifest),
     )
 
 
-def publish(repository: Path, card: Card, release: Release) -> Manifest:
+def publish(repository: Path, card: Card, release: Release, signer: Signer | None = None) -> Manifest:
     """Adds a version to a model, and the model to the repository if it is new.
 
     Publishing the same bytes again only refreshes what is said about them.
 
+    Args:
+        repository: the model repository.
+        card: what all versions of the model share.
+        release: the version.
+        signer: signs the manifest, here and below.
+
     Raises:
+        SignatureError: the model is signed and there is no signer, or the signer does not trust what is there.
         PublishError: the version is no positive integer, the labels do not fit, the model has another input or other
             labels, the version holds another model, or a quantised model has not passed the gate.
     """
@@ -94,31 +102,33 @@ def publish(repository: Path, card: Card, release: Release) -> Manifest:
     folder = repository / card.name
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder):
-        before = read_manifest(folder) if (folder / MANIFEST_FILE).exists() else None
+        before = open_manifest(folder, signer) if (folder / MANIFEST_FILE).exists() else None
         _keep_promises(folder, card, before)
-        manifest = _manifest(card, release, before)
+        texts = _texts(card)
+        manifest = _manifest(card, release, before, _files(release, texts, before))
         _place_version(folder, release, before)
-        replace_file(folder / "config.pbtxt", render_config(card.name, card.input, card.output))
-        replace_file(folder / card.output.labels, "".join(f"{label}\n" for label in card.labels))
-        write_manifest(folder, manifest)
+        for name, text in texts.items():
+            replace_file(folder / name, text)
+        write_manifest(folder, manifest, signer)
     return manifest
 
 
-def set_default(repository: Path, name: str, version: str) -> Manifest:
+def set_default(repository: Path, name: str, version: str, signer: Signer | None = None) -> Manifest:
     """Makes a published version the one that answers who names none.
 
     Raises:
         PublishError: the model has no such version.
+        SignatureError: the model is signed and there is no signer, or the signer does not trust what is there.
         ManifestError: the manifest is missing or wrong.
     """
     folder = repository / name
     read_manifest(folder)
     with exclusive(folder):
-        manifest = read_manifest(folder)
+        manifest = open_manifest(folder, signer)
         if version not in manifest.versions:
             raise PublishError(f"{name} has no version {version!r}; it has {', '.join(manifest.versions)}")
         chosen = manifest.model_copy(update={"default_version": version})
-        write_manifest(folder, chosen)
+        write_manifest(folder, chosen, signer)
     return chosen
 
 
@@ -132,7 +142,7 @@ def _check(card: Card, release: Release) -> None:
         raise PublishError(f"version {release.version!r} is not a positive integer, as Triton wants it")
     if len(card.labels) != card.output.classes:
         raise PublishError(f"{card.name} has {card.output.classes} classes but {len(card.labels)} labels")
-    if release.precision != "fp32" and (release.passed is None or release.passed.sha256 != _sha256(release.onnx)):
+    if release.precision != "fp32" and (release.passed is None or release.passed.sha256 != sha256_of(release.onnx)):
         raise PublishError(f"version {release.version} is {release.precision}, and this file has not passed the gate")
 
 
@@ -140,19 +150,19 @@ def _keep_promises(folder: Path, card: Card, before: Manifest | None) -> None:
     """Refuses what would change the meaning of versions that are out: all of a model share input and labels."""
     if before is None:
         return
-    same = (before.input, before.output, read_labels(folder, before.output)) == (card.input, card.output, card.labels)
+    same = (before.input, before.output, read_labels(folder, before)) == (card.input, card.output, card.labels)
     if not same:
         raise PublishError(
             f"{card.name} is out with another input or other labels, which its versions share: choose another name"
         )
 
 
-def _manifest(card: Card, release: Release, before: Manifest | None) -> Manifest:
+def _manifest(card: Card, release: Release, before: Manifest | None, files: dict[str, str]) -> Manifest:
     artifact = Artifact(
         file=f"{release.version}/{MODEL_FILE}",
         format="onnx",
         precision=release.precision,
-        sha256=_sha256(release.onnx),
+        sha256=sha256_of(release.onnx),
     )
     version = Version(
         artifacts={"cpu": artifact},
@@ -171,6 +181,7 @@ def _manifest(card: Card, release: Release, before: Manifest | None) -> Manifest
         output=card.output,
         versions={**(before.versions if before else {}), release.version: version},
         default_version=_default_version(release, before),
+        files=files,
     )
 
 
@@ -181,8 +192,20 @@ def _default_version(release: Release, before: Manifest | None) -> str | None:
     return max((version for version in before.versions if version != release.version), key=int, default=None)
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _texts(card: Card) -> dict[str, str]:
+    """Returns the files that all versions share, by name."""
+    return {
+        CONFIG_FILE: render_config(card.name, card.input, card.output),
+        card.output.labels: "".join(f"{label}\n" for label in card.labels),
+    }
+
+
+def _files(release: Release, texts: Mapping[str, str], before: Manifest | None) -> dict[str, str]:
+    """Returns the hashes of all files but the models; those of a version that is out stay, as its files do."""
+    out = before is not None and release.version in before.versions
+    new = {} if out else {f"{release.version}/{name}": sha256_of(data) for name, data in release.files.items()}
+    shared = {name: sha256_of(text.encode()) for name, text in texts.items()}
+    return {**(before.files if before else {}), **shared, **new}
 
 
 def _place_version(folder: Path, release: Release, before: Manifest | None) -> None:
@@ -192,9 +215,3 @@ def _place_version(folder: Path, release: Release, before: Manifest | None) -> N
         place_folder(place, {MODEL_FILE: release.onnx, **release.files})
     elif (place / MODEL_FILE).read_bytes() != release.onnx:
         raise PublishError(f"{place} already holds another model: publish under a new version")
-
-
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Writes a model's manifest, whole or not at all."""
-    text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    replace_file(folder / MANIFEST_FILE, f"{text}\n")

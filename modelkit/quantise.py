@@ -25,8 +25,11 @@ from modelkit.compress.qdq import Reader
 from modelkit.engine import float_precision
 from modelkit.gate import judge
 from modelkit.publish import PublishError, Release, model_card, publish
+from modelkit.signing.files import published_bytes
+from modelkit.signing.manifests import open_manifest
+from modelkit.signing.signer import Signer
 from modelkit.variants import Pictures, photographs, unchanged, variants
-from servicekit.manifest import Manifest, Recipe, Version, read_manifest
+from servicekit.manifest import Manifest, Recipe, Version
 
 VARIANTS_EACH = 15
 SEED = 1
@@ -79,22 +82,24 @@ def _convolutions(model: onnx.ModelProto) -> list[str]:
     return [node.name for node in model.graph.node if node.op_type == "Conv"]
 
 
-def publish_quantised(repository: Path, name: str, plan: Plan) -> Manifest:
+def publish_quantised(repository: Path, name: str, plan: Plan, signer: Signer | None = None) -> Manifest:
     """Quantises a version of a model and publishes it as another version, if it passes the gate.
 
     Raises:
-        GateError: the quantised model answers too differently.
+        GateError: the parent's file is damaged, or the quantised model answers too differently.
         NoPhotographsError: a folder of photographs is empty.
         PublishError: there is no such parent, the version holds another model, or a photograph calibrates and judges.
         ManifestError: the model's manifest is missing or wrong.
+        SignatureError: the model is signed and there is no signer, or the signer does not trust what is there.
     """
     _keep_apart(plan)
     folder = repository / name
-    manifest = read_manifest(folder)
+    manifest = open_manifest(folder, signer)
     if plan.parent not in manifest.versions:
         raise PublishError(f"{name} has no version {plan.parent} to quantise; it has {', '.join(manifest.versions)}")
     parent = manifest.versions[plan.parent]
-    original = (folder / parent.artifacts["cpu"].file).read_bytes()
+    artifact = parent.artifacts["cpu"]
+    original = published_bytes(folder / artifact.file, artifact.sha256)
     candidate = quantise(
         original,
         _calibration(plan.calibration, manifest.input),
@@ -111,7 +116,7 @@ def publish_quantised(repository: Path, name: str, plan: Plan) -> Manifest:
         temperature=parent.temperature,
         passed=passed,
     )
-    return publish(repository, model_card(folder), release)
+    return publish(repository, model_card(folder), release, signer)
 
 
 def _keep_apart(plan: Plan) -> None:

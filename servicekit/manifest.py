@@ -4,12 +4,16 @@ A repository is a Triton model repository: `<model>/{config.pbtxt,labels.txt,man
 Nothing about a model is coded anywhere else.
 """
 
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import from_json
 
 MANIFEST_FILE = "manifest.json"
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class ManifestError(ValueError):
@@ -52,7 +56,7 @@ class Artifact(_Frozen):
     """Path inside the model's folder."""
     format: Literal["onnx", "tensorrt_plan"]
     precision: Literal["fp32", "fp16", "bf16", "int8"]
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: Sha256
 
 
 class Version(_Frozen):
@@ -65,6 +69,14 @@ class Version(_Frozen):
     lineage: dict[str, str] = Field(default_factory=dict)
     accuracy: dict[str, float | int | str] = Field(default_factory=dict)
     """Measured or published figures; `source` says which and by what."""
+
+
+class Signature(_Frozen):
+    """Says who vouches for all else that the manifest holds (`servicekit/signatures.py`)."""
+
+    key_id: str = Field(pattern=r"^[0-9a-f]{16}$")
+    value: str = Field(pattern=r"^[0-9a-f]{128}$")
+    """Ed25519, in hexadecimal digits."""
 
 
 class Manifest(_Frozen):
@@ -82,6 +94,9 @@ class Manifest(_Frozen):
     """Keyed by version: a positive integer, as Triton wants it."""
     default_version: str | None = None
     """Answers requests that name no version; a higher one answers only when it is named. None: the highest version."""
+    files: dict[str, Sha256] = Field(default_factory=dict)
+    """What lies beside the models, by path inside the model's folder: labels, `config.pbtxt`, golden predictions."""
+    signature: Signature | None = None
 
     @model_validator(mode="after")
     def _default_exists(self) -> Self:
@@ -90,35 +105,54 @@ class Manifest(_Frozen):
         return self
 
 
-def read_manifest(model_dir: Path) -> Manifest:
+Check = Callable[[Path, dict[str, Any], Signature | None], None]
+"""Raises ManifestError where nobody vouches for a manifest, given its path, its content as JSON, and its signature."""
+
+
+def read_manifest(model_dir: Path, check: Check | None = None) -> Manifest:
     """Reads one model's manifest.
 
+    Args:
+        model_dir: the model's folder.
+        check: says whether to trust it; without one everything is trusted.
+
     Raises:
-        ManifestError: the file is missing, is not what the schema asks for, or names another model than its folder.
+        ManifestError: the file is missing, is not what the schema asks for, names another model than its folder, or is
+            not to be trusted.
     """
     path = model_dir / MANIFEST_FILE
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
+        # Parsed once: what is checked is what is used, whatever tricks the text plays.
+        document = from_json(path.read_bytes(), allow_inf_nan=False)
+        manifest = Manifest.model_validate(document)
     except FileNotFoundError as error:
         raise ManifestError(f"{path} is missing: every model folder needs a manifest") from error
-    except ValidationError as error:
+    except ValueError as error:  # of the JSON, or of the schema
         raise ManifestError(f"{path} is not a valid manifest: {error}") from error
     if manifest.name != model_dir.name:
         raise ManifestError(f"{path} names the model {manifest.name!r}, but its folder is {model_dir.name!r}")
+    if check is not None:
+        check(path, document, manifest.signature)
     return manifest
 
 
-def read_labels(model_dir: Path, output: Output) -> tuple[str, ...]:
+def read_labels(model_dir: Path, manifest: Manifest) -> tuple[str, ...]:
     """Reads a model's labels, one per class, in class order.
 
     Raises:
-        ManifestError: the file is missing or does not hold exactly one label per class.
+        ManifestError: the file is missing, is not the one that was published, or does not hold exactly one label per
+            class.
     """
+    output = manifest.output
     path = model_dir / output.labels
     try:
-        labels = tuple(path.read_text(encoding="utf-8").splitlines())
+        data = path.read_bytes()
     except FileNotFoundError as error:
         raise ManifestError(f"{path} is missing") from error
+    found = hashlib.sha256(data).hexdigest()
+    if manifest.files.get(output.labels, found) != found:
+        raise ManifestError(f"{path} is not the file that was published: its sha256 is not the one in `files`")
+    labels = tuple(data.decode().splitlines())
     if len(labels) != output.classes or not all(labels):
         raise ManifestError(
             f"{path} holds {len(labels)} lines, some perhaps empty; the model has {output.classes} classes"
@@ -126,13 +160,17 @@ def read_labels(model_dir: Path, output: Output) -> tuple[str, ...]:
     return labels
 
 
-def read_repository(root: Path) -> dict[str, Manifest]:
+def read_repository(root: Path, check: Check | None = None) -> dict[str, Manifest]:
     """Reads every manifest below a repository, keyed by model name.
 
+    Args:
+        root: the repository.
+        check: says which manifests to trust; without one all are.
+
     Raises:
-        ManifestError: the folder is missing, holds no model, or one manifest is wrong.
+        ManifestError: the folder is missing, holds no model, or one manifest is wrong or not to be trusted.
     """
     folders = sorted(path.parent for path in root.glob(f"*/{MANIFEST_FILE}"))
     if not folders:
         raise ManifestError(f"{root} holds no model: no folder with a {MANIFEST_FILE}")
-    return {folder.name: read_manifest(folder) for folder in folders}
+    return {folder.name: read_manifest(folder, check) for folder in folders}

@@ -1,20 +1,22 @@
 """Follows a model repository while it is served: what is published, or made live, counts within a second.
 
 The publisher renames each manifest into place as the last of a version's files, so a manifest that is there is whole,
-and so is all it names.
+and so is all it names. One that is broken, or that nobody vouches for, changes nothing: what was read before counts.
 """
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import structlog
+from prometheus_client import Counter
 
-from servicekit.manifest import MANIFEST_FILE, Manifest, ManifestError, read_repository
+from servicekit.manifest import MANIFEST_FILE, Check, Manifest, ManifestError, read_repository
 from servicekit.server import background
+from servicekit.signatures import SignatureError, checking
 
 log = structlog.get_logger()
 
@@ -22,27 +24,36 @@ INTERVAL_S = 0.25
 T = TypeVar("T")
 
 Stamp = tuple[str, int, int]
-"""Of a manifest: its path, and its inode and date, which a rename changes."""
+"""Of a file: its path, and its inode and date, which a rename changes."""
+
+REFUSED = Counter(
+    "triptych_repository_refused",
+    "Changes of the model repository that do not count: `content` is wrong, or a `signature`.",
+    ("reason",),
+)
 
 
 class Followed(Generic[T]):
     """Is what was read from a repository, read again when a manifest has changed."""
 
-    def __init__(self, root: Path, read: Callable[[Path], T]) -> None:
+    def __init__(self, root: Path, read: Callable[[Path, Check | None], T], trusted_keys: Path | None = None) -> None:
         """Reads for the first time.
 
         Args:
             root: the repository.
-            read: reads it; raises ManifestError where it is wrong.
+            read: reads it, given what says whom to trust; raises ManifestError where it is wrong.
+            trusted_keys: file with the keys of which one must have signed each manifest; it is followed, too.
 
         Raises:
             ManifestError: the repository cannot be used.
         """
         self._root = root
         self._read = read
+        self._trusted_keys = trusted_keys
         self._lock = threading.Lock()
+        self._refused = {reason: REFUSED.labels(reason) for reason in ("content", "signature")}
         self._seen = self._stamps()
-        self.now = read(root)
+        self.now = read(root, checking(trusted_keys))
 
     def refresh(self) -> bool:
         """Reads again if a manifest has changed, and says whether; of a repository that is wrong it keeps the last."""
@@ -52,8 +63,9 @@ class Followed(Generic[T]):
                 return False
             self._seen = stamps
             try:
-                self.now = self._read(self._root)
+                self.now = self._read(self._root, checking(self._trusted_keys))
             except (ManifestError, OSError) as error:
+                self._refused["signature" if isinstance(error, SignatureError) else "content"].inc()
                 log.warning("the model repository is wrong; what was read before counts", problem=str(error))
                 return False
             log.info("the model repository has changed")
@@ -71,11 +83,12 @@ class Followed(Generic[T]):
             await asyncio.to_thread(self.refresh)  # a file system of the network may let one wait
 
     def _stamps(self) -> frozenset[Stamp]:
-        return frozenset(_stamps(self._root))
+        keys = [] if self._trusted_keys is None else [self._trusted_keys]
+        return frozenset(_stamps([*self._root.glob(f"*/{MANIFEST_FILE}"), *keys]))
 
 
-def _stamps(root: Path) -> Iterator[Stamp]:
-    for path in root.glob(f"*/{MANIFEST_FILE}"):
+def _stamps(paths: Iterable[Path]) -> Iterator[Stamp]:
+    for path in paths:
         try:
             found = path.stat()
         except OSError:
@@ -89,13 +102,17 @@ class Models(Mapping[str, Manifest]):
     A name that is not known is looked for on the disk at once: whoever asks may have heard of it a moment earlier.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, trusted_keys: Path | None = None) -> None:
         """Reads the repository.
+
+        Args:
+            root: its folder.
+            trusted_keys: file with the keys of which one must have signed each manifest; without it all are trusted.
 
         Raises:
             ManifestError: it cannot be used.
         """
-        self._followed = Followed(root, read_repository)
+        self._followed = Followed(root, read_repository, trusted_keys)
         self.running = self._followed.running
         self.refresh = self._followed.refresh
 

@@ -127,11 +127,19 @@ class ServiceSettings(ProcessSettings):
     tls_allowed_callers: Annotated[tuple[str, ...], NoDecode] = ()
     """DNS names, separated by commas, of which a caller's certificate must hold one, over gRPC and over links; by
     default every certificate of `tls_ca_file` will do."""
+    trusted_keys: Path | None = None
+    """File with public keys, one a line, of which one must have signed each model's manifest (docs/publishing.md); a
+    new one is used without a restart. By default, or empty, no signature is asked for."""
 
     @field_validator("tls_allowed_callers", mode="before")
     @classmethod
     def _split_callers(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("trusted_keys", mode="before")
+    @classmethod
+    def _no_keys(cls, value: object) -> object:
+        return value or None  # a path of no letters would be the current folder
 
 
 def variable(field: str) -> str:

@@ -7,11 +7,13 @@ import typer
 
 from modelkit.catalog import IMPORTS, Importable, ModelkitMissingError
 from modelkit.publish import PublishError
+from modelkit.signing.cli import SigningKey, TrustedKeysFile, signer_or_fail
 from modelkit.train.cli import DATASETS, RUNS, Datasets, Runs, told
 from servicekit.manifest import ManifestError
 
 if TYPE_CHECKING:
     from modelkit.importing.preparation import Channels
+    from modelkit.signing.signer import Signer
 
 Repository = Annotated[Path, typer.Option(help="Folder of the model repository; for efficientnet_lite0.")]
 Colours = Annotated[str, typer.Option(help="Three numbers for the pixels, 0 to 255, with commas: 123.7,116.3,103.5.")]
@@ -45,6 +47,8 @@ def import_model(  # noqa: PLR0913, PLR0917 -- Typer's options are arguments
     version: Annotated[str, typer.Option(help="Version to publish: a positive integer; for efficientnet_lite0.")] = "1",
     datasets: Datasets = DATASETS,
     runs: Runs = RUNS,
+    signing_key: SigningKey = None,
+    trusted_keys: TrustedKeysFile = None,
 ) -> None:
     """Imports a model: efficientnet_lite0 into the repository, any other as a run, to be exported and published.
 
@@ -54,7 +58,7 @@ def import_model(  # noqa: PLR0913, PLR0917 -- Typer's options are arguments
     triptych model import net.onnx --name net --dataset pets --mean 127.5,127.5,127.5 --std 127.5,127.5,127.5
     """  # noqa: D301 -- Typer's mark for lines that stay as they are
     if source in set(Importable):
-        _publish(Importable(source), repository, version)
+        _publish(Importable(source), repository, version, signer_or_fail(signing_key, trusted_keys))
         return
     with told():
         from modelkit.importing.preparation import Wishes  # noqa: PLC0415 -- torch
@@ -79,9 +83,9 @@ def import_model(  # noqa: PLR0913, PLR0917 -- Typer's options are arguments
         typer.echo(f"{done.folder}  {(done.folder / 'result.json').read_text(encoding='utf-8').strip()}")
 
 
-def _publish(which: Importable, repository: Path, version: str) -> None:
+def _publish(which: Importable, repository: Path, version: str, signer: "Signer | None") -> None:
     try:
-        manifest = IMPORTS[which](repository, version)
+        manifest = IMPORTS[which](repository, version, signer)
     except (ModelkitMissingError, PublishError, ManifestError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error

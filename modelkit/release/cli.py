@@ -10,6 +10,7 @@ from rich.console import Console
 
 from modelkit.catalog import ModelkitMissingError
 from modelkit.publish import live_version
+from modelkit.signing.cli import SigningKey, TrustedKeysFile, signer_or_fail
 
 Repository = Annotated[Path, typer.Option(help="Folder of the model repository.")]
 REPOSITORY = Path("triton_models")
@@ -42,6 +43,8 @@ def publish_model(
     max_latency_ms: Annotated[float | None, typer.Option(help="For one picture on one thread.")] = None,
     repository: Repository = REPOSITORY,
     datasets: Annotated[Path, typer.Option(help="Folder of the data sets.")] = Path(".triptych/datasets"),
+    signing_key: SigningKey = None,
+    trusted_keys: TrustedKeysFile = None,
 ) -> None:
     """Publishes a trained run as a version of a model, if it passes every gate; a running cluster takes it over.
 
@@ -55,7 +58,8 @@ def publish_model(
         from modelkit.release.tables import checks_table
 
         limits = Limits(min_top1, max_drop, max_parity_gap, min_agreement, max_robustness_drop, max_latency_ms)
-        done = publish_run(repository, datasets, Plan(source, name, version, parent, title, license_, limits))
+        plan = Plan(source, name, version, parent, title, license_, limits)
+        done = publish_run(repository, datasets, plan, signer_or_fail(signing_key, trusted_keys))
         Console().print(checks_table(done.checks))
         typer.echo(done.tensorrt.sentence())
         artifact = done.manifest.versions[done.version].artifacts["cpu"]
@@ -106,27 +110,36 @@ def diff(
 def verify(
     name: Name,
     version: Annotated[str, typer.Option(help="By default the live one.")] = "",
+    trusted_keys: TrustedKeysFile = None,
     repository: Repository = REPOSITORY,
 ) -> None:
-    """Looks whether a version's file is as it was published, and asks its golden predictions again on this machine."""
+    """Looks whether a version's files are as they were published, and asks its golden predictions on this machine.
+
+    With trusted keys, one of them must have signed the manifest, which names the files.
+    """
     with _told():
         from modelkit.release.versions import check_version, find_version
+        from servicekit.signatures import checking
 
-        manifest, chosen = find_version(repository, name, version)
+        manifest, chosen = find_version(repository, name, version, checking(trusted_keys))
+        if trusted_keys is not None and manifest.signature is not None:
+            typer.echo(f"{name}: signed by the trusted key {manifest.signature.key_id}")
         golden = check_version(repository / name, manifest, chosen)
-        typer.echo(f"{name} version {chosen}: the file is as published, {golden} golden predictions are the same")
+        typer.echo(f"{name} version {chosen}: the files are as published, {golden} golden predictions are the same")
 
 
 def roll_back(
     name: Name,
     to: Annotated[str, typer.Option(help="Version; by default the one before the live one.")] = "",
     repository: Repository = REPOSITORY,
+    signing_key: SigningKey = None,
+    trusted_keys: TrustedKeysFile = None,
 ) -> None:
-    """Makes an older version live, once its file and its golden predictions are found as they were published."""
+    """Makes an older version live, once its files and its golden predictions are found as they were published."""
     with _told():
         from modelkit.release.versions import rollback
 
-        before, now = rollback(repository, name, to)
+        before, now = rollback(repository, name, to, signer_or_fail(signing_key, trusted_keys))
         typer.echo(f"{name}: version {now} is live, {before} was")
 
 
@@ -135,12 +148,15 @@ def collect_garbage(
     keep: Annotated[int, typer.Option(min=1, help="Newest versions to keep, beside the live one.")] = 3,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only says what would go.")] = False,
     repository: Repository = REPOSITORY,
+    signing_key: SigningKey = None,
+    trusted_keys: TrustedKeysFile = None,
 ) -> None:
     """Removes old versions of a model, never the live one."""
     with _told():
         from modelkit.release.retention import collect
 
-        removed = collect(repository, name, keep=keep, dry_run=dry_run)
+        signer = signer_or_fail(signing_key, trusted_keys)
+        removed = collect(repository, name, keep=keep, dry_run=dry_run, signer=signer)
         does = "would remove" if dry_run else "removed"
         typer.echo(f"{name}: {does} versions {_words(removed.versions)}; leftovers {_words(removed.leftovers)}")
 

@@ -39,6 +39,8 @@ from modelkit.release.golden import GOLDEN_FILE, choose, render
 from modelkit.release.structure import Precision, check_structure
 from modelkit.release.trial import SPLIT, Tried, try_models
 from modelkit.release.versions import model_bytes, next_version
+from modelkit.signing.manifests import open_manifest
+from modelkit.signing.signer import Signer
 from modelkit.tensorrt.gate import Verdict, check_tensorrt
 from servicekit.manifest import MANIFEST_FILE, Manifest, Output, Version, read_manifest
 
@@ -71,15 +73,18 @@ class Published:
     tensorrt: Verdict
 
 
-def publish_run(repository: Path, datasets: Path, plan: Plan) -> Published:
+def publish_run(repository: Path, datasets: Path, plan: Plan, signer: Signer | None = None) -> Published:
     """Publishes a run when it passes every gate; the repository stays as it is when it does not.
 
     Raises:
+        SignatureError: the model is signed and there is no signer, or the signer does not trust what is there.
         GateError: a gate refused, with the number, the limit and by how much.
         DataError: the data set that the run was trained on is not here.
         PublishError: the model has other labels or another input, or the version holds another file.
         ManifestError: the model's manifest is wrong.
     """
+    if (repository / plan.name / MANIFEST_FILE).exists():
+        open_manifest(repository / plan.name, signer)  # rather than after minutes of gates
     candidate = read_candidate(plan.source)
     check_file(candidate)
     check_evaluation(candidate)
@@ -97,7 +102,7 @@ def publish_run(repository: Path, datasets: Path, plan: Plan) -> Published:
     version = plan.version or next_version(repository / card.name, candidate.sha256)
     facts: dict[str, float | int | str] = {"test_pictures": len(tried.labels), "tensorrt_gate": tensorrt.by}
     release = _release(version, candidate, precision, measured, _golden(dataset, tried), facts)
-    return Published(publish(repository, card, release), version, found, tensorrt)
+    return Published(publish(repository, card, release, signer), version, found, tensorrt)
 
 
 def _card(repository: Path, plan: Plan, candidate: Candidate, dataset: Dataset) -> Card:

@@ -4,8 +4,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelkit.publish import live_version, write_manifest
+from modelkit.publish import live_version
 from modelkit.shelf import exclusive, remove_folder
+from modelkit.signing.files import without_versions
+from modelkit.signing.manifests import open_manifest, write_manifest
+from modelkit.signing.signer import Signer
 from servicekit.manifest import Manifest, read_manifest
 
 GRACE_S = 5.0
@@ -21,7 +24,15 @@ class Removed:
     """Version folders that no manifest names: of publishers, or collectors, that were killed."""
 
 
-def collect(repository: Path, name: str, *, keep: int, dry_run: bool = False, grace_s: float = GRACE_S) -> Removed:
+def collect(
+    repository: Path,
+    name: str,
+    *,
+    keep: int,
+    dry_run: bool = False,
+    grace_s: float = GRACE_S,
+    signer: Signer | None = None,
+) -> Removed:
     """Removes a model's versions but for the live one and the `keep` newest.
 
     First they leave the manifest, so that nobody asks for them any more, and only then the disk. Killed between the
@@ -29,17 +40,19 @@ def collect(repository: Path, name: str, *, keep: int, dry_run: bool = False, gr
 
     Raises:
         ManifestError: there is no such model.
+        SignatureError: the model is signed and there is no signer, or the signer does not trust what is there.
     """
     folder = repository / name
     read_manifest(folder)
     with exclusive(folder):
-        manifest = read_manifest(folder)
+        manifest = read_manifest(folder) if dry_run else open_manifest(folder, signer)
         removed = Removed(_too_old(manifest, keep), _leftovers(folder, manifest))
         if dry_run:
             return removed
         if removed.versions:
             kept = {number: each for number, each in manifest.versions.items() if number not in removed.versions}
-            write_manifest(folder, manifest.model_copy(update={"versions": kept}))
+            update = {"versions": kept, "files": without_versions(manifest.files, removed.versions)}
+            write_manifest(folder, manifest.model_copy(update=update), signer)
             time.sleep(grace_s)
         for number in (*removed.versions, *removed.leftovers):
             if (folder / number).exists():

@@ -1,13 +1,13 @@
 """What a repository holds: which version is live, what each one is, how two differ, and the way back."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelkit.gate import GateError
 from modelkit.publish import PublishError, live_version, set_default
 from modelkit.release.golden import check_golden
-from servicekit.manifest import MANIFEST_FILE, Manifest, Version, read_labels, read_manifest, read_repository
+from modelkit.signing.files import check_files, published_bytes
+from modelkit.signing.signer import Signer
+from servicekit.manifest import MANIFEST_FILE, Check, Manifest, Version, read_labels, read_manifest, read_repository
 
 
 def next_version(folder: Path, sha256: str) -> str:
@@ -23,17 +23,23 @@ def next_version(folder: Path, sha256: str) -> str:
     return same[0] if same else str(max(map(int, versions)) + 1)
 
 
-def find_version(repository: Path, name: str, version: str = "") -> tuple[Manifest, str]:
+def find_version(repository: Path, name: str, version: str = "", check: Check | None = None) -> tuple[Manifest, str]:
     """Returns a model's manifest and one of its versions; the live one when none is named.
 
+    Args:
+        repository: the model repository.
+        name: the model.
+        version: the version.
+        check: says whether to trust the manifest.
+
     Raises:
-        ManifestError: the model's manifest is wrong.
+        ManifestError: the model's manifest is wrong, or not to be trusted.
         PublishError: there is no such model, or it has no such version.
     """
     if not (repository / name / MANIFEST_FILE).exists():
         known = ", ".join(sorted(path.parent.name for path in repository.glob(f"*/{MANIFEST_FILE}"))) or "none"
         raise PublishError(f"{repository} has no model {name!r}; it has {known}")
-    manifest = read_manifest(repository / name)
+    manifest = read_manifest(repository / name, check)
     chosen = version or live_version(manifest)
     if chosen not in manifest.versions:
         raise PublishError(f"{name} has no version {chosen!r}; it has {', '.join(manifest.versions)}")
@@ -47,17 +53,7 @@ def model_bytes(folder: Path, manifest: Manifest, version: str) -> bytes:
         GateError: it is missing, or not the file that was published.
     """
     artifact = manifest.versions[version].artifacts["cpu"]
-    try:
-        data = (folder / artifact.file).read_bytes()
-    except OSError as error:
-        raise GateError(f"the file gate: {folder / artifact.file} cannot be read: {error.strerror}") from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != artifact.sha256:
-        raise GateError(
-            f"the file gate: {folder / artifact.file} has changed since it was published: its sha256 begins with "
-            f"{found[:12]}, the manifest's with {artifact.sha256[:12]}"
-        )
-    return data
+    return published_bytes(folder / artifact.file, artifact.sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,21 +84,23 @@ def list_versions(repository: Path) -> list[Row]:
     return rows
 
 
-def rollback(repository: Path, name: str, to: str = "") -> tuple[str, str]:
-    """Makes an older version live, once its file and its golden predictions are found as they were published.
+def rollback(repository: Path, name: str, to: str = "", signer: Signer | None = None) -> tuple[str, str]:
+    """Makes an older version live, once its files and its golden predictions are found as they were published.
 
     Args:
         repository: the model repository.
         name: the model.
         to: the version; by default the one before the live one.
+        signer: signs the manifest.
 
     Returns:
         The version that was live, and the one that is now.
 
     Raises:
-        GateError: that version's file is damaged, or answers otherwise here.
+        GateError: one of that version's files is damaged, or the model answers otherwise here.
         ManifestError: there is no such model.
         PublishError: there is no such version, or none before the live one.
+        SignatureError: the model is signed and there is no signer, or the signer does not trust what is there.
     """
     manifest, live = find_version(repository, name)
     before = max((number for number in manifest.versions if int(number) < int(live)), key=int, default="")
@@ -111,7 +109,7 @@ def rollback(repository: Path, name: str, to: str = "") -> tuple[str, str]:
         raise PublishError(f"{name} has no version before {live}, which is live; it has {', '.join(manifest.versions)}")
     find_version(repository, name, chosen)
     check_version(repository / name, manifest, chosen)
-    set_default(repository, name, chosen)
+    set_default(repository, name, chosen, signer)
     return live, chosen
 
 
@@ -119,9 +117,11 @@ def check_version(folder: Path, manifest: Manifest, version: str) -> int:
     """Looks whether a version is as it was published, and returns how many golden predictions it repeated.
 
     Raises:
-        GateError: its file is damaged, or answers otherwise here.
+        GateError: one of its files, or of the whole model's, is damaged, or the model answers otherwise here.
     """
-    return check_golden(folder / version, model_bytes(folder, manifest, version), manifest.input)
+    golden = check_golden(folder / version, model_bytes(folder, manifest, version), manifest.input)
+    check_files(folder, manifest, [version])
+    return golden
 
 
 def differences(repository: Path, one: tuple[str, str], other: tuple[str, str]) -> list[tuple[str, str, str]]:
@@ -141,7 +141,7 @@ def _facts(repository: Path, name: str, number: str) -> dict[str, str]:
     manifest, chosen = find_version(repository, name, number)
     version = manifest.versions[chosen]
     artifact = version.artifacts["cpu"]
-    labels = read_labels(repository / name, manifest.output)
+    labels = read_labels(repository / name, manifest)
     return {
         "precision": artifact.precision,
         "sha256": artifact.sha256[:12],

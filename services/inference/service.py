@@ -29,7 +29,7 @@ async def open_service(settings: InferenceSettings) -> AsyncIterator[Service]:
     Raises:
         ManifestError: the model repository cannot be used.
     """
-    models = Models(settings.model_repository)
+    models = Models(settings.model_repository, settings.trusted_keys)
     readiness = Readiness(CONDITION)
     async with following(INTERNAL, settings.tls_files) as tls:
         connect = partial(Triton, max_message_bytes=settings.max_message_bytes, tls=tls)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from servicekit.errors import unknown_model, unknown_version
-from servicekit.manifest import read_labels, read_repository
+from servicekit.manifest import Check, read_labels, read_repository
 from servicekit.repository import Followed
 
 
@@ -20,13 +20,17 @@ class Calibration:
 class Calibrations:
     """Finds the calibration of a model's version."""
 
-    def __init__(self, repository: Path) -> None:
+    def __init__(self, repository: Path, trusted_keys: Path | None = None) -> None:
         """Reads every manifest and label file.
+
+        Args:
+            repository: the model repository.
+            trusted_keys: file with the keys of which one must have signed each manifest; without it all are trusted.
 
         Raises:
             ManifestError: one of them is missing or wrong.
         """
-        self._followed = Followed(repository, _read)
+        self._followed = Followed(repository, _read, trusted_keys)
         self.running = self._followed.running
 
     def find(self, model: str, version: str) -> Calibration:
@@ -45,10 +49,10 @@ class Calibrations:
         return by_version[version]
 
 
-def _read(repository: Path) -> Mapping[str, Mapping[str, Calibration]]:
+def _read(repository: Path, check: Check | None) -> Mapping[str, Mapping[str, Calibration]]:
     by_model = {}
-    for name, manifest in read_repository(repository).items():
-        labels = read_labels(repository / name, manifest.output)
+    for name, manifest in read_repository(repository, check).items():
+        labels = read_labels(repository / name, manifest)
         by_model[name] = {
             version: Calibration(labels, entry.temperature) for version, entry in manifest.versions.items()
         }

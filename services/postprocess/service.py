@@ -21,7 +21,7 @@ async def open_service(settings: PostprocessSettings) -> AsyncIterator[Service]:
     Raises:
         ManifestError: the model repository cannot be used.
     """
-    calibrations = Calibrations(settings.model_repository)
+    calibrations = Calibrations(settings.model_repository, settings.trusted_keys)
     servicer = PostprocessServicer(calibrations, settings.max_batch, settings.max_top_k)
     async with calibrations.running():
         yield Service(SERVICE, partial(add_PostprocessServiceServicer_to_server, servicer), Readiness())

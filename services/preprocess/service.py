@@ -24,7 +24,7 @@ async def open_service(settings: PreprocessSettings) -> AsyncIterator[Service]:
     Raises:
         ManifestError: the model repository cannot be used.
     """
-    models = Models(settings.model_repository)
+    models = Models(settings.model_repository, settings.trusted_keys)
     limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
     with Decoder(settings.decode_threads, settings.max_waiting) as decoder:
         budget = MemoryBudget(settings.max_decode_bytes)

@@ -57,6 +57,15 @@ def test_the_gateway_asks_the_services_at_their_ports_for_links() -> None:
         assert target.is_name
 
 
+@pytest.mark.parametrize("service", ["preprocess", "inference", "postprocess"])
+def test_trusted_keys_are_where_the_services_look(service: str) -> None:
+    """The file that the variable names on the host is mounted at the same path, for reading."""
+    found = services()[service]
+    mount = found["volumes"][-1]
+    assert "TRIPTYCH_TRUSTED_KEYS" in found["environment"]
+    assert (2, True) == (mount.count("${TRIPTYCH_TRUSTED_KEYS:-"), mount.endswith(":ro"))
+
+
 def test_inference_finds_every_triton() -> None:
     """It asks for the name that both Tritons have, at the port where they listen."""
     target = services()["inference"]["environment"]["TRIPTYCH_TRITON_TARGETS"]

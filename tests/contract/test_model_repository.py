@@ -60,7 +60,7 @@ def test_versions_are_those_of_the_manifest(folder: Path, manifest: Manifest) ->
 
 def test_labels_fit(folder: Path, manifest: Manifest) -> None:
     """There is one label per class, no two are the same, and manifest says where they come from."""
-    labels = read_labels(folder, manifest.output)
+    labels = read_labels(folder, manifest)
     assert len(labels) == len(set(labels))
     assert manifest.source["labels"]
 
@@ -96,7 +96,7 @@ def test_models_are_warm_before_they_are_ready(config: model_config_pb2.ModelCon
 
 def test_the_default_model_names_the_cat() -> None:
     """Class 285 of the default model is the Egyptian cat, so the labels are in ImageNet's order."""
-    labels = read_labels(LITE0, read_manifest(LITE0).output)
+    labels = read_labels(LITE0, read_manifest(LITE0))
     assert (labels[0], labels[285], labels[999]) == ("tench", "Egyptian cat", "toilet tissue")
 
 

@@ -25,6 +25,7 @@ GIVEN = (
     "link_",
     "http_port",
     "model_repo",
+    "trusted_keys",
 )
 """Beginnings of settings that the chart itself sets."""
 GIVEN_ENDS = ("_target", "_targets", "metrics_port")
@@ -310,6 +311,7 @@ def root() -> Schema:
             sizeLimit=QUANTITY,
             resources=ref("resources"),
         ),
+        "trustedKeys": section(existingConfigMap=OPTIONAL_NAME, existingSecret=OPTIONAL_NAME),
         "engineStore": section(
             existingClaim=OPTIONAL_NAME,
             subPath=STRING,

@@ -37,6 +37,9 @@
 {{- fail (printf "\n\nmodelStore.type is %s, so modelStore.%s must be set.\n" $store.type (first .)) -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.trustedKeys.existingConfigMap .Values.trustedKeys.existingSecret -}}
+{{- fail "\n\ntrustedKeys has both existingConfigMap and existingSecret: only one of them can hold the keys.\n" -}}
+{{- end -}}
 {{- if and (eq $store.type "imageVolume") (semverCompare "<1.33-0" .Capabilities.KubeVersion.Version) -}}
 {{- fail (printf "\n\nmodelStore.type imageVolume needs Kubernetes 1.33 or newer (1.35 has it on by default); this is %s. Use the type image instead.\n" .Capabilities.KubeVersion.Version) -}}
 {{- end -}}

@@ -1,4 +1,7 @@
-{{/* Where the models come from. Every Pod that needs them mounts the volume `models` at /models, read-only. */}}
+{{/*
+Where the models come from, and whose signatures count. Every Pod that needs them mounts the volume `models` at /models,
+read-only.
+*/}}
 
 {{/* Volume `models`. Argument: root. */}}
 {{- define "triptych.models.volume" -}}
@@ -25,6 +28,36 @@
   secret:
     secretName: {{ $store.s3.existingSecret }}
     defaultMode: 0440
+{{- end }}
+{{- end -}}
+
+{{/* Says whether signatures are asked for. Argument: root. */}}
+{{- define "triptych.trustedKeys" -}}
+{{- if or .Values.trustedKeys.existingConfigMap .Values.trustedKeys.existingSecret }}true{{ end -}}
+{{- end -}}
+
+{{/* Volume of the trusted keys. Argument: root. */}}
+{{- define "triptych.trustedKeys.volume" -}}
+{{- if include "triptych.trustedKeys" . }}
+- name: trusted-keys
+  {{- with .Values.trustedKeys.existingSecret }}
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0440
+  {{- end }}
+  {{- with .Values.trustedKeys.existingConfigMap }}
+  configMap:
+    name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* A folder, not the single file: that would not follow the ConfigMap. Argument: root. */}}
+{{- define "triptych.trustedKeys.mount" -}}
+{{- if include "triptych.trustedKeys" . }}
+- name: trusted-keys
+  mountPath: /etc/triptych/trusted-keys
+  readOnly: true
 {{- end }}
 {{- end -}}
 

@@ -87,6 +87,9 @@ spec:
               mountPath: /tmp
             {{- if $readsModels }}
             {{- include "triptych.models.mount" $root | nindent 12 }}
+            {{- with include "triptych.trustedKeys.mount" $root | trim }}
+            {{- . | nindent 12 }}
+            {{- end }}
             {{- end }}
             {{- with include "triptych.tls.mounts" $ids | trim }}
             {{- . | nindent 12 }}
@@ -100,6 +103,9 @@ spec:
             sizeLimit: {{ $pod.tmpSizeLimit }}
         {{- if $readsModels }}
         {{- include "triptych.models.volume" $root | nindent 8 }}
+        {{- with include "triptych.trustedKeys.volume" $root | trim }}
+        {{- . | nindent 8 }}
+        {{- end }}
         {{- end }}
         {{- with include "triptych.tls.volumes" $ids | trim }}
         {{- . | nindent 8 }}
@@ -119,6 +125,9 @@ spec:
 {{- if ne .component "gateway" }}
 - {name: TRIPTYCH_LINK_PORT, value: "8082"}
 - {name: TRIPTYCH_MODEL_REPOSITORY, value: /models}
+{{- if include "triptych.trustedKeys" .root }}
+- {name: TRIPTYCH_TRUSTED_KEYS, value: /etc/triptych/trusted-keys/trusted-keys}
+{{- end }}
 {{- end }}
 {{- with .root.Values.tracing }}
 {{- if .otlpEndpoint }}

@@ -70,7 +70,7 @@ def find_model(by: str, repository: Path) -> Model:
     name, _, wanted = by.partition(":")
     manifest, version = find_version(repository, name, wanted)
     folder = repository / name
-    labels = read_labels(folder, manifest.output)
+    labels = read_labels(folder, manifest)
     temperature = manifest.versions[version].temperature
     return Model(model_bytes(folder, manifest, version), manifest.input, labels, temperature)
 

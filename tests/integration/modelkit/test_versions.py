@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from candidates import Colours, colour_dataset, colour_run
+from fakes.signatures import signer, write_trusted
 from typer.testing import CliRunner, Result
 
 from modelkit.cli import app
@@ -13,7 +14,9 @@ from modelkit.publish import PublishError, live_version
 from modelkit.release.publishing import Plan, publish_run
 from modelkit.release.retention import Removed, collect
 from modelkit.release.versions import differences, list_versions, rollback
+from modelkit.signing.manifests import sign_model
 from servicekit.manifest import read_manifest
+from servicekit.signatures import SignatureError
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +77,27 @@ def test_nothing_goes_back_to_a_damaged_version(
     with pytest.raises(GateError, match=refusal):
         rollback(repository, "colours")
     assert "3" == live_version(read_manifest(repository / "colours"))
+
+
+def test_rolling_back_signs_again(repository: Path, tmp_path: Path) -> None:
+    """A signed model goes back with a key and no way else, and whoever trusts that key can tell."""
+    trusted = str(write_trusted(tmp_path / "trusted", signer()))
+    unsigned = command(repository, "verify", "colours", "--trusted-keys", trusted)
+    assert (1, True) == (unsigned.exit_code, "`signature` is missing" in unsigned.output)
+    sign_model(repository, "colours", signer())
+    with pytest.raises(SignatureError, match="is signed by the key"):
+        rollback(repository, "colours")
+    assert ("3", "2") == rollback(repository, "colours", signer=signer())
+    verified = command(repository, "verify", "colours", "--trusted-keys", trusted)
+    assert f"signed by the trusted key {signer().public.id}\ncolours version 2: the files" in verified.output
+
+
+@pytest.mark.parametrize("name", ["2/lineage.json", "labels.txt", "config.pbtxt"])
+def test_every_file_is_verified(repository: Path, name: str) -> None:
+    """What lies beside the model has its sha256 in the manifest, too."""
+    (repository / "colours" / name).write_text("other")
+    answer = command(repository, "verify", "colours", "--version", "2")
+    assert (1, True) == (answer.exit_code, "has changed since it was published" in answer.output)
 
 
 def test_what_differs_is_told(repository: Path) -> None:

@@ -42,7 +42,7 @@ def test_published_version_validates(tmp_path: Path) -> None:
     artifact = manifest.versions["1"].artifacts["cpu"]
     assert hashlib.sha256(ONE.onnx).hexdigest() == artifact.sha256
     assert ONE.onnx == (tmp_path / "shapes" / artifact.file).read_bytes()
-    assert CARD.labels == read_labels(tmp_path / "shapes", manifest.output)
+    assert CARD.labels == read_labels(tmp_path / "shapes", manifest)
     assert manifest.versions["1"].lineage == {"commit": "abc"}
 
 

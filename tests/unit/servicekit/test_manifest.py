@@ -1,10 +1,11 @@
 """The model repository's contract."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.repository import manifest, write_model
+from fakes.repository import LABELS, manifest, write_model
 
 from servicekit.manifest import ManifestError, read_labels, read_manifest, read_repository
 
@@ -14,7 +15,7 @@ COMMITTED = Path(__file__).parents[3] / "triton_models"
 def test_the_committed_repository_is_valid() -> None:
     """Every model that comes with Triptych has a manifest and a label per class."""
     for name, committed in read_repository(COMMITTED).items():
-        assert committed.output.classes == len(read_labels(COMMITTED / name, committed.output))
+        assert committed.output.classes == len(read_labels(COMMITTED / name, committed))
 
 
 def test_a_manifest_is_read(tmp_path: Path) -> None:
@@ -87,4 +88,15 @@ def test_missing_labels_are_an_error(tmp_path: Path) -> None:
     (folder / "labels.txt").unlink()
 
     with pytest.raises(ManifestError, match=r"labels\.txt is missing"):
-        read_labels(folder, read_manifest(folder).output)
+        read_labels(folder, read_manifest(folder))
+
+
+def test_other_labels_than_the_published_ones_are_an_error(tmp_path: Path) -> None:
+    """Where the manifest has the file's sha256, that decides; where it has none, any labels that fit will do."""
+    data = ("\n".join(LABELS) + "\n").encode()
+    folder = write_model(tmp_path, {**manifest(), "files": {"labels.txt": hashlib.sha256(data).hexdigest()}})
+    assert LABELS == read_labels(folder, read_manifest(folder))
+    (folder / "labels.txt").write_bytes(data.replace(b"cat", b"dog"))
+
+    with pytest.raises(ManifestError, match=r"labels\.txt is not the file that was published"):
+        read_labels(folder, read_manifest(folder))

@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 from pydantic import Field, SecretStr, ValidationError
 
-from servicekit.settings import ProcessSettings, SettingsError, variable
+from servicekit.settings import ProcessSettings, ServiceSettings, SettingsError, variable
 from services.inference.settings import InferenceSettings
 
 
@@ -123,3 +123,11 @@ def test_no_triton_target_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(SettingsError, match=r"TRIPTYCH_TRITON_TARGETS.*at least one"):
         InferenceSettings.load()
+
+
+@pytest.mark.parametrize(("text", "path"), [("", None), ("trusted-keys", Path("trusted-keys"))])
+def test_no_path_of_trusted_keys_asks_for_none(monkeypatch: pytest.MonkeyPatch, text: str, path: Path | None) -> None:
+    """Compose and charts set a variable to nothing; that is not the current folder."""
+    monkeypatch.setenv("TRIPTYCH_TRUSTED_KEYS", text)
+
+    assert path == ServiceSettings.load().trusted_keys
