@@ -33,10 +33,10 @@ def distillation(teacher: nn.Module | None, *, temperature: float, alpha: float)
     return objective
 
 
-@torch.no_grad()
 def _answers(teacher: nn.Module | None, batch: Batch) -> Tensor:
     if teacher is not None:
-        asked: Tensor = teacher(batch.images)
+        with torch.no_grad():
+            asked: Tensor = teacher(batch.images)
         return asked
     assert batch.answers is not None  # noqa: S101 -- `load_batch` brings them where the recipe has a served teacher
     return batch.answers

@@ -32,9 +32,9 @@ def test_the_first_pictures_of_each_split_are_taken_with_their_labels(tmp_path: 
     for split in ("train", "t10k"):
         _idx(tmp_path, split, 9)
     few = read_idx(first(tmp_path, {"train": 5, "t10k": 2}, tmp_path / "few"))
-    whole = [item for item in read_idx(tmp_path).items() if int(item.source.rpartition("#")[2]) < 5]  # type: ignore[union-attr]
+    whole = [item for item in read_idx(tmp_path).items() if int(item.source.rpartition("#")[2]) < 5]
     kept = {"train": 5, "t10k": 2}
-    wanted = [item for item in whole if int(item.source.rpartition("#")[2]) < kept[item.source.split("-")[0]]]  # type: ignore[union-attr]
+    wanted = [item for item in whole if int(item.source.rpartition("#")[2]) < kept[item.source.split("-")[0]]]
     assert list(few.items()) == wanted
     assert len(wanted) == 7
 
