@@ -23,7 +23,8 @@ Changes = Annotated[
 Resume = Annotated[bool, typer.Option("--resume", help="Goes on from the run's last checkpoint, if it has one.")]
 Datasets = Annotated[Path, typer.Option(help="Folder of the data sets.")]
 Runs = Annotated[Path, typer.Option(help="Folder of the runs.")]
-DATASETS, RUNS = Path(".triptych/datasets"), Path(".triptych/runs")
+Pixels = Annotated[Path, typer.Option(help="Folder of decoded pictures, which may be deleted at any time.")]
+DATASETS, RUNS, PIXELS = Path(".triptych/datasets"), Path(".triptych/runs"), Path(".triptych/pixels")
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -41,6 +42,7 @@ def train_model(
     resume: Resume = False,  # noqa: FBT002 -- Typer's way to say a flag
     datasets: Datasets = DATASETS,
     runs: Runs = RUNS,
+    pixels: Pixels = PIXELS,
 ) -> None:
     """Trains a network as a recipe says; the result is a run folder.
 
@@ -50,7 +52,7 @@ def train_model(
     torchrun --standalone --nproc-per-node 2 -m triptych.cli model train my.yaml
     """  # noqa: D301 -- Typer's mark for lines that stay as they are
     with told():
-        _train(load_recipe(recipe, tuple(changes or ())), datasets, runs, resume=resume)
+        _train(load_recipe(recipe, tuple(changes or ())), (datasets, runs, pixels), resume=resume)
 
 
 def distil_model(
@@ -59,6 +61,7 @@ def distil_model(
     resume: Resume = False,  # noqa: FBT002
     datasets: Datasets = DATASETS,
     runs: Runs = RUNS,
+    pixels: Pixels = PIXELS,
 ) -> None:
     """Trains a student on the labels and on the answers of a teacher, the run that the recipe names in `teacher`.
 
@@ -70,7 +73,7 @@ def distil_model(
         loaded = load_recipe(recipe, tuple(changes or ()))
         if loaded.teacher is None:
             raise RecipeError(f"{recipe} names no teacher: distilling needs `teacher: {{run: FOLDER}}`")
-        _train(loaded, datasets, runs, resume=resume)
+        _train(loaded, (datasets, runs, pixels), resume=resume)
 
 
 def find_lr(
@@ -145,12 +148,14 @@ def export_model(
             typer.echo(f"  {engine}: {difference:.2g} of the largest logit from torch, at most {tolerance:g} allowed")
 
 
-def _train(recipe: Recipe, datasets: Path, runs: Path, *, resume: bool) -> None:
+def _train(recipe: Recipe, places: tuple[Path, Path, Path], *, resume: bool) -> None:
     from modelkit.train.train import Places, train  # noqa: PLC0415 -- torch
 
     with watching() as watch:
-        folder = train(recipe, Places(datasets, runs), resume=resume, watch=watch)
-    typer.echo(f"{folder}  {json.dumps(json.loads((folder / RESULT_FILE).read_text(encoding='utf-8')))}")
+        folder = train(recipe, Places(*places), resume=resume, watch=watch)
+    result = folder / RESULT_FILE
+    if result.exists():  # on other nodes than the first process's it may not be seen yet
+        typer.echo(f"{folder}  {json.dumps(json.loads(result.read_text(encoding='utf-8')))}")
 
 
 @contextmanager

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load
 
-from modelkit.train.distributed import process_group, wait
+from modelkit.train.distributed import process_group, read_for_all, wait
 from modelkit.train.files import write_json
 from modelkit.train.imitation import compute_freely, imitate_int8
 from modelkit.train.loop import BEST_FILE, Course, Watch, evaluate_result, make_learner, result_of, run_course
@@ -71,8 +71,7 @@ def train(
             start(folder, recipe, resume=resume)
             if not finished(folder):
                 write_environment(folder, recipe, shard.world)
-        wait(shard)
-        if finished(folder):
+        if read_for_all(folder / RESULT_FILE, shard) is not None:
             return folder
         pictures = (load or load_pictures)(recipe, places)
         wait(shard)
@@ -166,7 +165,9 @@ def _finish(course: Course, pictures: Pictures, architecture: Architecture) -> N
     progress = run_course(course)
     model = result_of(course.learner)
     if course.recipe.early_stop is not None:
-        model.load_state_dict(load_file(course.folder / BEST_FILE))
+        best = read_for_all(course.folder / BEST_FILE, course.shard)
+        assert best is not None  # noqa: S101 -- the first epoch is the best so far, and kept
+        model.load_state_dict(load(best))
     judged = [split for split in ("val", "test") if split in pictures.splits]
     figures: dict[str, object] = {split: asdict(evaluate_result(course, pictures.splits[split])) for split in judged}
     if course.shard.rank == 0:
