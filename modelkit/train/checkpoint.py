@@ -10,7 +10,9 @@ from pathlib import Path
 
 import torch
 
+from modelkit.train.distributed import read_for_all
 from modelkit.train.files import write_atomically
+from modelkit.train.sampling import Shard
 from modelkit.train.step import Learner, unwrapped
 
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -38,13 +40,13 @@ def save_checkpoint(folder: Path, learner: Learner, progress: Progress) -> None:
     write_atomically(folder / CHECKPOINT_FILE, buffer.getvalue())
 
 
-def load_checkpoint(folder: Path, learner: Learner) -> Progress:
-    """Restores the run's last checkpoint; a run without one starts anew."""
-    path = folder / CHECKPOINT_FILE
-    if not path.exists():
+def load_checkpoint(folder: Path, learner: Learner, shard: Shard) -> Progress:
+    """Restores the run's last checkpoint, the same one in every process; a run without one starts anew."""
+    content = read_for_all(folder / CHECKPOINT_FILE, shard)
+    if content is None:
         return Progress()
     device = next(learner.model.parameters()).device
-    saved = torch.load(path, map_location=device, weights_only=True)
+    saved = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
     for name, part in _parts(learner).items():
         part.load_state_dict(saved[name])
     return Progress(**saved["progress"])

@@ -29,7 +29,8 @@ Server = Annotated[
     typer.Option(envvar="TRIPTYCH_SERVER", metavar="HOST:PORT", help="Address of the gateway that serves the teacher."),
 ]
 SERVER = "localhost:8081"
-DATASETS, RUNS = Path(".triptych/datasets"), Path(".triptych/runs")
+Pixels = Annotated[Path, typer.Option(help="Folder of decoded pictures, which may be deleted at any time.")]
+DATASETS, RUNS, PIXELS = Path(".triptych/datasets"), Path(".triptych/runs"), Path(".triptych/pixels")
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -47,6 +48,7 @@ def train_model(
     resume: Resume = False,  # noqa: FBT002 -- Typer's way to say a flag
     datasets: Datasets = DATASETS,
     runs: Runs = RUNS,
+    pixels: Pixels = PIXELS,
     server: Server = SERVER,
 ) -> None:
     """Trains a network as a recipe says; the result is a run folder.
@@ -59,7 +61,7 @@ def train_model(
     with told():
         from modelkit.train.train import Places  # noqa: PLC0415 -- torch
 
-        _train(load_recipe(recipe, tuple(changes or ())), Places(datasets, runs, gateway=server), resume=resume)
+        _train(load_recipe(recipe, tuple(changes or ())), Places(datasets, runs, pixels, server), resume=resume)
 
 
 def distil_model(
@@ -68,6 +70,7 @@ def distil_model(
     resume: Resume = False,  # noqa: FBT002
     datasets: Datasets = DATASETS,
     runs: Runs = RUNS,
+    pixels: Pixels = PIXELS,
     server: Server = SERVER,
 ) -> None:
     """Trains a student on the labels and on the answers of a teacher: a run, or a model that a cluster serves.
@@ -83,7 +86,7 @@ def distil_model(
             raise RecipeError(f"{recipe} names no teacher: distilling needs `teacher: {{run: FOLDER}}`")
         from modelkit.train.train import Places  # noqa: PLC0415 -- torch
 
-        _train(loaded, Places(datasets, runs, gateway=server), resume=resume)
+        _train(loaded, Places(datasets, runs, pixels, server), resume=resume)
 
 
 def find_lr(
@@ -182,7 +185,9 @@ def _train(recipe: Recipe, places: "Places", *, resume: bool) -> None:
 
     with watching() as watch:
         folder = train(recipe, places, resume=resume, watch=watch)
-    typer.echo(f"{folder}  {json.dumps(json.loads((folder / RESULT_FILE).read_text(encoding='utf-8')))}")
+    result = folder / RESULT_FILE
+    if result.exists():  # on other nodes than the first process's it may not be seen yet
+        typer.echo(f"{folder}  {json.dumps(json.loads(result.read_text(encoding='utf-8')))}")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import Tensor, distributed, nn
@@ -50,6 +51,17 @@ def total(figures: Tensor, shard: Shard) -> Tensor:
     if shard.world > 1:
         distributed.all_reduce(figures)
     return figures
+
+
+def read_for_all(path: Path, shard: Shard) -> bytes | None:
+    """Returns what the first process reads, to all of them; None where there is no file.
+
+    Processes on several nodes share a volume, which may show one of them for a while what another has replaced.
+    """
+    found = [path.read_bytes() if shard.rank == 0 and path.exists() else None]
+    if shard.world > 1:
+        distributed.broadcast_object_list(found)
+    return found[0]
 
 
 def wait(shard: Shard) -> None:

@@ -73,7 +73,7 @@ def make_learner(recipe: Recipe, model: Classifier, objective: Objective) -> Lea
 
 def run_course(course: Course) -> Progress:
     """Trains from the last checkpoint to the end; the learner then holds the last weights."""
-    progress = load_checkpoint(course.folder, course.learner)
+    progress = load_checkpoint(course.folder, course.learner, course.shard)
     if course.shard.rank > 0:
         return _run(course, progress, None)
     with Journal(course.folder, progress.step) as journal:

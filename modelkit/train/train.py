@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load
 
-from modelkit.train.distributed import process_group, wait
+from modelkit.train.distributed import process_group, read_for_all, wait
 from modelkit.train.files import write_json
 from modelkit.train.imitation import compute_freely, imitate_int8
 from modelkit.train.loop import BEST_FILE, Course, Watch, evaluate_result, make_learner, result_of, run_course
@@ -76,8 +76,7 @@ def train(
             start(folder, recipe, resume=resume)
             if not finished(folder):
                 write_environment(folder, recipe, shard.world)
-        wait(shard)
-        if finished(folder):
+        if read_for_all(folder / RESULT_FILE, shard) is not None:
             return folder
         pictures = (load or load_pictures)(recipe, places)
         wait(shard)
@@ -181,7 +180,7 @@ def _teacher(run: Path, recipe: Recipe, pictures: Pictures) -> Classifier:
 def served_answers(course: Course, pictures: Pictures, places: Places) -> Answers | None:
     """Returns what a served teacher says of the training pictures, None where the recipe has none.
 
-    The first process asks, the others read what it wrote.
+    The first process asks, the others find what it wrote; those on other nodes ask again.
 
     Raises:
         RecipeError: it cannot be asked.
@@ -194,9 +193,10 @@ def served_answers(course: Course, pictures: Pictures, places: Places) -> Answer
     dataset = open_dataset(places.datasets, **pictures.dataset)
     cache = places.cache / "{name}-{version}".format_map(pictures.dataset)
     questions = Questions(dataset, len(course.train), cache, mirrored=course.recipe.augment.flip)
-    if course.shard.rank == 0:
-        ask(teacher.served, questions, places.gateway, course.watch)
-    wait(course.shard)
+    for turn in (True, False):
+        if (course.shard.rank == 0) == turn:
+            ask(teacher.served, questions, places.gateway, course.watch)
+        wait(course.shard)
     return read_answers(teacher.served, questions)
 
 
@@ -204,7 +204,9 @@ def _finish(course: Course, pictures: Pictures, architecture: Architecture) -> N
     progress = run_course(course)
     model = result_of(course.learner)
     if course.recipe.early_stop is not None:
-        model.load_state_dict(load_file(course.folder / BEST_FILE))
+        best = read_for_all(course.folder / BEST_FILE, course.shard)
+        assert best is not None  # noqa: S101 -- the first epoch is the best so far, and kept
+        model.load_state_dict(load(best))
     judged = [split for split in ("val", "test") if split in pictures.splits]
     figures: dict[str, object] = {split: asdict(evaluate_result(course, pictures.splits[split])) for split in judged}
     if course.shard.rank == 0:

@@ -101,6 +101,52 @@ def deployment(component: str, container: dict[str, Any], **pod: Any) -> dict[st
     }
 
 
+def training(**changes: Any) -> dict[str, Any]:
+    """Returns the Indexed Job of two workers that train together; `changes` replace fields of its spec."""
+    words = ["--nnodes=2", "--node-rank=$(JOB_COMPLETION_INDEX)", "--master-addr=triptych-training-0.meeting"]
+    container = {
+        "name": "train",
+        "image": "triptych/modelkit:0.1.0",
+        "args": [*words, "-m", "triptych.cli", "--resume", "--runs=/runs"],
+        "ports": [{"name": "rendezvous", "containerPort": 29500}],
+        "securityContext": deepcopy(SECURE),
+        "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "1Gi"}},
+        "volumeMounts": [{"name": "runs", "mountPath": "/runs"}],
+    }
+    labels = {**LABELS, "app.kubernetes.io/component": "training"}
+    pod = {
+        "automountServiceAccountToken": False,
+        "subdomain": "meeting",
+        "containers": [container],
+        "volumes": [{"name": "runs", "persistentVolumeClaim": {"claimName": "runs"}}],
+    }
+    ignored = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    spec = {
+        "completionMode": "Indexed",
+        "completions": 2,
+        "parallelism": 2,
+        "backoffLimitPerIndex": 6,
+        "podFailurePolicy": {"rules": [ignored]},
+        "template": {"metadata": {"labels": labels}, "spec": pod},
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "triptych-training", "namespace": "triptych"},
+        "spec": spec | changes,
+    }
+
+
+def meeting(**changes: Any) -> dict[str, Any]:
+    """Returns the headless Service that gives the workers names; `changes` replace fields of its spec."""
+    spec = {
+        "clusterIP": "None",
+        "publishNotReadyAddresses": True,
+        "selector": {**LABELS, "app.kubernetes.io/component": "training"},
+    }
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "meeting"}, "spec": spec | changes}
+
+
 def budget(component: str = "gateway", **spec: Any) -> dict[str, Any]:
     """Returns the PodDisruptionBudget of a component."""
     selector = {"matchLabels": {**LABELS, "app.kubernetes.io/component": component}}

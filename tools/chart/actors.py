@@ -22,6 +22,9 @@ INTERNET = Peer("the internet", address="203.0.113.7", ports=(Port(443), Port(43
 METADATA = Peer("cloud metadata", address="169.254.169.254", ports=(Port(80),))
 API_SERVER = Peer("the Kubernetes API", address="10.96.0.1", ports=(Port(443),))
 
+CHOSEN = (1024, 65535)
+"""Ends of what the kernel may choose a port from, on which workers that train together listen for each other."""
+
 INVITED: Mapping[str, tuple[str, int]] = {
     "Prometheus": ("monitoringPeers", 9090),
     "a named caller": ("gatewayPeers", 443),
@@ -32,8 +35,9 @@ INVITED: Mapping[str, tuple[str, int]] = {
 
 
 def pods(rendering: Rendering) -> list[Peer]:
-    """Returns one pod of every workload, with the ports that its containers list."""
-    return [_pod(rendering, workload, index) for index, workload in enumerate(rendering.workloads)]
+    """Returns a pod of every workload, with the ports that its containers list; two of workers that train together."""
+    each = [(workload, name) for workload in rendering.workloads for name in _names(workload)]
+    return [_pod(rendering, workload, name, index) for index, (workload, name) in enumerate(each)]
 
 
 def outside(rendering: Rendering) -> list[Peer]:
@@ -41,11 +45,18 @@ def outside(rendering: Rendering) -> list[Peer]:
     return [*_named_in_values(rendering), DNS, STRANGER, NEIGHBOUR, INTERNET, METADATA, API_SERVER]
 
 
-def _pod(rendering: Rendering, workload: Workload, index: int) -> Peer:
+def _names(workload: Workload) -> list[str]:
+    """Returns the names of as many of its pods as may have to talk to each other."""
+    together = workload.indexed and walk(workload.manifest, "spec").get("completions", 1) > 1
+    return [f"{workload.name}-{index}" for index in (0, 1)] if together else [workload.name]
+
+
+def _pod(rendering: Rendering, workload: Workload, name: str, index: int) -> Peer:
     listed = [port for container in workload.containers for port in container.get("ports") or ()]
     ports = [Port(item["containerPort"], item.get("name", ""), item.get("protocol", "TCP")) for item in listed]
+    ports += [Port(number) for number in CHOSEN if workload.indexed]
     address = f"10.244.1.{index + 1}"
-    return Peer(workload.name, rendering.namespace, workload.labels, address=address, ports=[*ports, Port(22)])
+    return Peer(name, rendering.namespace, workload.labels, address=address, ports=[*ports, Port(22)])
 
 
 def _named_in_values(rendering: Rendering) -> list[Peer]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tools.chart.manifests import Finding, Rendering
 from tools.chart.reachability import reachable_only_as_intended
-from tools.chart.rules import alerts, images, lifecycle, resources, scaling, secrets, security, wiring
+from tools.chart.rules import alerts, images, lifecycle, resources, scaling, secrets, security, training, wiring
 
 Rule = Callable[[Rendering], Iterator[Finding]]
 RULES: Mapping[str, Sequence[Rule]] = {
@@ -35,6 +35,7 @@ RULES: Mapping[str, Sequence[Rule]] = {
         scaling.disruption_budgets,
         scaling.spread,
     ),
+    "Training": (training.workers_meet, training.workers_go_on),
     "What runs": (
         images.known_images,
         images.digests,

@@ -57,6 +57,11 @@ class Workload:
         return self.kind in SERVING
 
     @property
+    def indexed(self) -> bool:
+        """Returns whether its pods are numbered workers that do one thing together."""
+        return self.kind == "Job" and walk(self.manifest, "spec").get("completionMode") == "Indexed"
+
+    @property
     def template(self) -> Manifest:
         """Returns the pod's metadata and spec."""
         return walk(self.manifest, *POD_TEMPLATES[self.kind])

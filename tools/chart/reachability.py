@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
-from tools.chart.actors import DNS, outside, pods
+from tools.chart.actors import CHOSEN, DNS, outside, pods
 from tools.chart.manifests import COMPONENT, Finding, Rendering, walk
 from tools.chart.network import Peer, Policies, is_peer
 
@@ -13,6 +13,7 @@ CALLS: Mapping[str, Mapping[str, frozenset[int]]] = {
     "gateway": {tier: frozenset({8081, 8082}) for tier in ("preprocess", "inference", "postprocess")},
     "inference": {"triton": frozenset({8001})},
     "test": {"gateway": frozenset({8080, 8081})},
+    "training": {"training": frozenset({29500, *CHOSEN})},
 }
 """Ports that a component calls at another: these, and no others."""
 METRICS: Mapping[str, int] = {"triton": 8002}

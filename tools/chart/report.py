@@ -61,6 +61,7 @@ def _drains(renderings: Sequence[Rendering]) -> Iterator[str]:
 def _matrices(renderings: Sequence[Rendering]) -> Iterator[str]:
     yield "\n## Who reaches whom\n"
     yield "TCP ports (53 is also UDP) that the rendered NetworkPolicies leave open; what is not listed is refused."
+    yield "Workers that train together listen on ports that the kernel chooses: 1024 and 65535 stand for all between."
     yield "Probes come from the pod's own node, which policies do not stop. Scenarios with the same matrix share it."
     shared: dict[str, list[str]] = {}
     for item in renderings:

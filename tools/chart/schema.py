@@ -47,6 +47,7 @@ DURATION: Schema = {"type": "string", "pattern": "^([0-9]+(\\.[0-9]+)?(h|m|s|ms)
 URL_OR_NONE: Schema = {"type": "string", "pattern": "^(https?://.+)?$"}
 PATHS: Schema = {"type": "array", "minItems": 1, "items": {"type": "string", "pattern": "^/"}}
 SPREAD: Schema = {"enum": ["DoNotSchedule", "ScheduleAnyway", ""]}
+DEVICE: Schema = {"type": "string", "pattern": "^nvidia\\.com/(gpu(\\.shared)?|mig-[0-9]+g\\.[0-9]+gb(\\.me)?)$"}
 COUNT_OR_SHARE: Schema = {
     "oneOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^(100|[0-9]{1,2})%$"}]
 }
@@ -207,7 +208,7 @@ def gpu() -> Schema:
     """Returns how a pool gets its GPUs."""
     return section(
         count=whole(1),
-        resourceName={"type": "string", "pattern": "^nvidia\\.com/(gpu(\\.shared)?|mig-[0-9]+g\\.[0-9]+gb(\\.me)?)$"},
+        resourceName=DEVICE,
         product=STRING,
         productLabel=STRING,
         dra=section(enabled=BOOLEAN, deviceClassName=NAME | {"pattern": "^[-.a-z0-9]+$"}, selectors=STRINGS),
@@ -246,6 +247,49 @@ def triton() -> Schema:
         pools={"type": "array", "minItems": 1, "items": pool},
         cpu=section(**triton_server()),
         gpu=section(**triton_server(**more)),
+    )
+
+
+def claim() -> Schema:
+    """Returns a claim that exists, or how one is made."""
+    return section(
+        existingClaim=OPTIONAL_NAME,
+        subPath=STRING,
+        create=BOOLEAN,
+        size=QUANTITY,
+        storageClassName=OPTIONAL_NAME,
+        accessModes={"type": "array", "items": {"enum": ["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]}},
+    )
+
+
+def training() -> Schema:
+    """Returns the section of the Job that trains."""
+    placing = ("priorityClassName", "runtimeClassName", "nodeSelector", "tolerations", "affinity")
+    pod = ("podAnnotations", "podLabels", "extraEnv", "tmpSizeLimit")
+    return section(
+        enabled=BOOLEAN,
+        suspend=BOOLEAN,
+        workers=whole(1),
+        processes=whole(1),
+        image=ref("image"),
+        recipe=STRING,
+        existingConfigMap=OPTIONAL_NAME,
+        set={"type": "array", "items": {"type": "string", "pattern": "^[a-z][a-z0-9_.]*="}},
+        datasets=claim(),
+        runs=claim(),
+        files=section(enabled=BOOLEAN, resources=ref("resources")),
+        gpu=section(count=whole(), resourceName=DEVICE, product=STRING, productLabel=STRING),
+        threads=whole(1),
+        resources=ref("resources"),
+        shmSize=QUANTITY,
+        pixelsSizeLimit=QUANTITY,
+        waitSeconds=whole(1),
+        job=section(
+            backoffLimitPerIndex=whole(),
+            activeDeadlineSeconds=whole(1),
+            ttlSecondsAfterFinished=either(WHOLE_SECONDS),
+        ),
+        **{key: shared()[key] for key in (*placing, *pod)},
     )
 
 
@@ -312,14 +356,8 @@ def root() -> Schema:
             resources=ref("resources"),
         ),
         "trustedKeys": section(existingConfigMap=OPTIONAL_NAME, existingSecret=OPTIONAL_NAME),
-        "engineStore": section(
-            existingClaim=OPTIONAL_NAME,
-            subPath=STRING,
-            create=BOOLEAN,
-            size=QUANTITY,
-            storageClassName=OPTIONAL_NAME,
-            accessModes={"type": "array", "items": {"enum": ["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]}},
-        ),
+        "engineStore": claim(),
+        "training": training(),
         "tls": section(
             enabled=BOOLEAN,
             source={"enum": ["certManager", "existingSecrets"]},

@@ -5,6 +5,7 @@
 {{- include "triptych.checks.tls" . -}}
 {{- include "triptych.checks.scaling" . -}}
 {{- include "triptych.checks.routes" . -}}
+{{- include "triptych.checks.training" . -}}
 {{- end -}}
 
 {{- define "triptych.checks.pools" -}}

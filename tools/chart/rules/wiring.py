@@ -23,14 +23,14 @@ def selectors_match(rendering: Rendering) -> Iterator[Finding]:
 
 
 def services_lead_somewhere(rendering: Rendering) -> Iterator[Finding]:
-    """Every Service selects pods of serving workloads only, and each port leads to one that they listen on."""
+    """Every Service leads to pods that serve, or to workers that it names, on ports that they listen on."""
     for service in rendering.of("Service"):
         taken = [
             item
             for item in rendering.workloads
             if matches({"matchLabels": walk(service, "spec", "selector")}, item.labels)
         ]
-        if not taken or any(not item.serves for item in taken):
+        if not taken or not all(item.serves or _names(service, item) for item in taken):
             yield Finding(named(service), f"leads to {', '.join(item.where for item in taken) or 'no pods'}")
         for port in walk(service, "spec").get("ports") or ():
             target = port.get("targetPort", port["port"])
@@ -122,6 +122,11 @@ def _ports(workload: Workload) -> set[int | str]:
     """Returns numbers and names of the ports that the workload's containers list."""
     listed = [port for container in workload.containers for port in container.get("ports") or ()]
     return {port["containerPort"] for port in listed} | {port["name"] for port in listed if "name" in port}
+
+
+def _names(service: Manifest, workload: Workload) -> bool:
+    """Returns whether the Service gives names to the workers of an Indexed Job."""
+    return workload.indexed and workload.pod.get("subdomain") == service["metadata"]["name"]
 
 
 def _service_ports(service: Manifest) -> set[int | str]:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from fakes.manifests import LABELS, gateway, rendering, triton
+import pytest
+from fakes.manifests import LABELS, gateway, rendering, training, triton
 
 from tools.chart.reachability import matrix, reachable_only_as_intended
 
@@ -61,6 +62,26 @@ def test_pod_without_policy_is_found() -> None:
 def test_enabled_and_not_rendered_is_found() -> None:
     """Values that ask for policies and render none are found."""
     assert ["NetworkPolicy: the values enable policies, but none is rendered"] == _findings()
+
+
+@pytest.mark.parametrize(
+    ("first", "found"),
+    [
+        (1024, []),
+        (1, ["reaches triptych-training-{}:22, and should not"]),
+        (29500, ["cannot reach triptych-training-{}:1024"]),
+    ],
+)
+def test_workers_reach_each_other_and_no_more(first: int, found: list[str]) -> None:
+    """Workers of one Job are two peers: what is open between them from this port on is no more than they need."""
+    peers = [{"podSelector": {"matchLabels": {"app.kubernetes.io/component": "training"}}}]
+    ports = [{"port": first, "endPort": 65535}]
+    policy = _policy("training", [], 9464, egress=[{"ports": ports, "to": peers}, DNS])
+    policy["spec"]["ingress"] = [{"ports": ports, "from": peers}]
+    release = rendering(training(), policy, networkPolicy={"enabled": True})
+
+    expected = [f"triptych-training-{one}: {words.format(1 - one)}" for one in (0, 1) for words in found]
+    assert expected == [str(finding) for finding in reachable_only_as_intended(release)]
 
 
 def test_matrix_holds_open_ports_only() -> None:

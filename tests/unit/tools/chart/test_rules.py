@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fakes.manifests import SECURE, budget, deployment, gateway, rendering, scaler, service, triton
+from fakes.manifests import SECURE, budget, deployment, gateway, meeting, rendering, scaler, service, training, triton
 
 from tools.chart.audit import RULES, Rule, audit
 from tools.chart.rules import alerts, images, lifecycle, resources, scaling, secrets, security, wiring
+from tools.chart.rules import training as workers
 
 KEY = "-----BEGIN " + "PRIVATE KEY-----"
 HPA, KEDA = "HorizontalPodAutoscaler", "ScaledObject"
@@ -43,6 +44,12 @@ def _laying_out(version: str) -> dict[str, Any]:
     words = ["tensorrt", "none", "9", "/store", "/engines", "/repository", "lite0", version, "f", "s", "k"]
     container = triton()["spec"]["template"]["spec"]["containers"][0]
     return deployment("triton", container, initContainers=[{"name": "lay-out", "args": words}])
+
+
+def _worker(**fields: Any) -> dict[str, Any]:
+    job = training()
+    job["spec"]["template"]["spec"]["containers"][0] |= fields
+    return job
 
 
 def _alert(expression: str) -> dict[str, Any]:
@@ -122,6 +129,17 @@ BROKEN: list[tuple[Rule, list[dict[str, Any]], str]] = [
     (images.ports_listed, [gateway(ports=[{"name": "grpc", "containerPort": 8081}])], "lists the ports [8081]"),
     (images.triton_hardened, [triton(args=[])], "is started without --allow-http=false"),
     (images.triton_hardened, [triton(args=["--grpc-restricted-protocol=trace:X=-"])], "of the group shared-memory"),
+    (workers.workers_meet, [training(parallelism=1), meeting()], "all of its workers at once"),
+    (workers.workers_meet, [training()], "no headless Service"),
+    (workers.workers_meet, [training(), meeting(selector={"app": "other"})], "no headless Service"),
+    (workers.workers_meet, [training(), meeting(publishNotReadyAddresses=False)], "only once they are ready"),
+    (workers.workers_meet, [training(completions=3), meeting()], "without --nnodes=3"),
+    (workers.workers_meet, [_worker(args=[]), meeting()], "without --master-addr=triptych-training-0.meeting"),
+    (workers.workers_go_on, [training(backoffLimitPerIndex=0)], "fail and come again"),
+    (workers.workers_go_on, [training(podFailurePolicy={})], "counts a drained node"),
+    (workers.workers_go_on, [_worker(args=["--runs=/runs"])], "begins anew"),
+    (workers.workers_go_on, [_worker(volumeMounts=[])], "on no claim"),
+    (wiring.services_lead_somewhere, [training(completionMode="NonIndexed"), meeting()], "leads to Job/"),
     (wiring.selectors_match, [gateway(), deployment("gateway", {})], "takes the pods of"),
     (wiring.services_lead_somewhere, [service()], "leads to no pods"),
     (wiring.services_lead_somewhere, [gateway(), service(target=80)], "leads to 80, where"),
@@ -156,7 +174,8 @@ def test_rule_finds_what_breaks_it(rule: Rule, objects: list[dict[str, Any]], wo
 
 def test_sound_release_breaks_no_rule() -> None:
     """A release that is right in every way has no finding under any rule."""
-    sound = rendering(gateway(), triton(), service(), budget(), budget("triton"), networkPolicy={"enabled": False})
+    served = [gateway(), triton(), service(), budget(), budget("triton")]
+    sound = rendering(*served, training(), meeting(), claim="runs", networkPolicy={"enabled": False})
 
     assert [] == [finding for verdict in audit(sound) for finding in verdict.findings]
 
