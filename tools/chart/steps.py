@@ -124,7 +124,8 @@ def _exists(values: Any, path: list[str]) -> bool:
 def same_as_compose(renderings: Iterable[Rendering]) -> Iterator[Finding]:
     """Compose and the chart run the same images, give them the same variables and ports, and start Triton alike."""
     services: Mapping[str, Any] = yaml.safe_load(COMPOSE.read_text())["services"]
-    ours = {process_of({"image": expand(service["image"])}): service for service in services.values()}
+    serving = [service for service in services.values() if service.get("restart") != "no"]
+    ours = {process_of({"image": expand(service["image"])}): service for service in serving}
     for rendering in renderings:
         for workload in rendering.serving:
             for container in workload.containers:
