@@ -50,6 +50,8 @@ RULES: Mapping[str, Sequence[Rule]] = {
         wiring.references_exist,
         wiring.monitors_find,
         alerts.only_served_versions_are_missed,
+        alerts.every_pool_is_missed,
+        alerts.own_namespace_is_watched,
         wiring.one_namespace,
         wiring.unique_names,
     ),

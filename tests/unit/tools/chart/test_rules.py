@@ -45,8 +45,8 @@ def _laying_out(version: str) -> dict[str, Any]:
     return deployment("triton", container, initContainers=[{"name": "lay-out", "args": words}])
 
 
-def _alert(expression: str) -> dict[str, Any]:
-    rules = [{"alert": "TriptychModelVersionMissing", "expr": expression}]
+def _alert(expression: str, name: str = "TriptychModelVersionMissing") -> dict[str, Any]:
+    rules = [{"alert": name, "expr": expression}]
     return {"kind": "PrometheusRule", "metadata": {"name": "causes"}, "spec": {"groups": [{"rules": rules}]}}
 
 
@@ -140,6 +140,13 @@ BROKEN: list[tuple[Rule, list[dict[str, Any]], str]] = [
         [_laying_out("1"), _alert('max (triptych_model_version_ready{model="lite0",version="2"}) == 0')],
         "does not watch lite0 version 1",
     ),
+    (
+        alerts.every_pool_is_missed,
+        [triton(), _alert('absent(nv_inference_count{pod=~"triptych-triton-cpu-[^-]+-[^-]+"})', "TriptychPoolAway")],
+        "does not watch Deployment/triptych-triton",
+    ),
+    (alerts.own_namespace_is_watched, [_alert("sum by (namespace) (a_b) > 1")], "reads a_b of every namespace"),
+    (alerts.own_namespace_is_watched, [_alert('n:a_b{namespace=~".*"}')], "reads n:a_b of every namespace"),
     (wiring.one_namespace, [{"kind": "X", "metadata": {"name": "x", "namespace": "y"}}], "the namespace 'y'"),
     (wiring.unique_names, [gateway(), gateway()], "is rendered twice"),
     (wiring.unique_names, [{"kind": "X", "metadata": {"name": "x" * 64}}], "more than 63"),
@@ -199,6 +206,14 @@ def test_a_pool_that_serves_the_whole_store_is_watched_whole() -> None:
     whole = rendering(triton(), _alert("max by (version) (triptych_model_version_ready) == 0"))
 
     assert [] == list(alerts.only_served_versions_are_missed(whole))
+
+
+def test_each_pool_and_the_own_namespace_are_sound() -> None:
+    """An alert that names the pods of a pool, in the namespace of the release, has no finding."""
+    expression = 'absent(nv_inference_count{namespace="triptych",pod=~"triptych-triton-[^-]+-[^-]+"})'
+    release = rendering(triton(), _alert(expression, "TriptychPoolAway"))
+
+    assert [] == [*alerts.every_pool_is_missed(release), *alerts.own_namespace_is_watched(release)]
 
 
 def test_slow_scale_down_is_sound() -> None:
