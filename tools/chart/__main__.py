@@ -61,7 +61,8 @@ def _check(chart: Chart, summary: Summary, scratch: Path, *, write: bool) -> Non
     summary.step("another release in another namespace shares nothing", same_elsewhere(chart))
     for version in VERSIONS:
         summary.step(
-            f"Kubernetes {version} accepts every object", _each(accepted(item, version) for item in renderings)
+            f"Kubernetes {version} accepts what is rendered for it",
+            _each(accepted(chart, item, version) for item in renderings),
         )
     verdicts = [verdict for item in renderings for verdict in audit(item)]
     for verdict in _by_rule(verdicts):
