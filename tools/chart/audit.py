@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tools.chart.manifests import Finding, Rendering
-from tools.chart.reachability import reachable_only_as_intended
+from tools.chart.reachability import enforced, reachable_only_as_intended
 from tools.chart.rules import alerts, images, lifecycle, resources, scaling, secrets, security, wiring
 
 Rule = Callable[[Rendering], Iterator[Finding]]
@@ -57,6 +57,11 @@ RULES: Mapping[str, Sequence[Rule]] = {
     ),
 }
 """Every rule, under the heading that the report puts it."""
+EXEMPT: Mapping[Rule, Callable[[Rendering], bool]] = {
+    security.restricted: security.from_host,
+    reachable_only_as_intended: lambda rendering: not enforced(rendering),
+}
+"""Where a rule does not hold, or not in full, because the values ask for something else."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,8 @@ class Verdict:
     rule: Rule
     scenario: str
     findings: Sequence[Finding]
+    exempt: bool = False
+    """Whether the values ask for something else, so that no finding proves little."""
 
     @property
     def statement(self) -> str:
@@ -77,7 +84,7 @@ class Verdict:
 def audit(rendering: Rendering) -> list[Verdict]:
     """Returns every rule's verdict on a rendering."""
     return [
-        Verdict(heading, rule, rendering.scenario, tuple(rule(rendering)))
+        Verdict(heading, rule, rendering.scenario, tuple(rule(rendering)), rule in EXEMPT and EXEMPT[rule](rendering))
         for heading, rules in RULES.items()
         for rule in rules
     ]

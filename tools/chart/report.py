@@ -47,7 +47,8 @@ def _rules(verdicts: Sequence[Verdict]) -> Iterator[str]:
 def _where(verdicts: Sequence[Verdict]) -> str:
     broken = [verdict for verdict in verdicts if verdict.findings]
     if not broken:
-        return "every scenario"
+        exempt = ", ".join(verdict.scenario for verdict in verdicts if verdict.exempt)
+        return f"every scenario but {exempt}" if exempt else "every scenario"
     return "**broken**: " + "; ".join(f"{verdict.scenario} ({len(verdict.findings)})" for verdict in broken)
 
 
