@@ -41,6 +41,7 @@ RULES: Mapping[str, Sequence[Rule]] = {
         images.settings_exist,
         images.ports_listed,
         images.triton_hardened,
+        images.triton_recent,
     ),
     "What refers to what": (
         wiring.selectors_match,
