@@ -5,6 +5,8 @@
 #   --secret id=apt.conf,src=FILE    apt's settings, which only builders need
 #   --secret id=ca.crt,src=FILE      the certificates to trust, all of them in one file
 #   --build-arg PYTHON_IMAGE=NAME    the base image, from elsewhere
+# Who builds says of which commit, last of all so that another one costs nothing:
+#   --label org.opencontainers.image.revision=$(git rev-parse HEAD)
 ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm
 
 # What builds, with all that the base image brings.
@@ -30,11 +32,9 @@ RUN stdlib="$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
 
 FROM scratch AS base
 ARG VERSION=0.1.0
-ARG REVISION=
 LABEL org.opencontainers.image.vendor="Triptych" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.version="${VERSION}"
 # One layer is what makes the rest be gone.
 # hadolint ignore=DL3067
 COPY --from=least / /
@@ -217,13 +217,11 @@ CMD ["--help"]
 # The models alone: an OCI image volume, or an init container that copies them (`cp -r /models/. TARGET`).
 FROM scratch AS models
 ARG VERSION=0.1.0
-ARG REVISION=
 LABEL org.opencontainers.image.title="triptych/models" \
       org.opencontainers.image.description="The model repository, under /models" \
       org.opencontainers.image.vendor="Triptych" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.version="${VERSION}"
 COPY --from=busybox /out /
 COPY triton_models /models
 USER 10001:10001

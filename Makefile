@@ -7,6 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 # The folder itself on the path, which type checkers understand; setuptools' import hook they do not.
 EDITABLE := --config-settings editable_mode=compat
 need_python = command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: apt install python3.11-venv, or make PYTHON=/path/to/python3.11" >&2; exit 1; }
+need_prometheus = command -v prometheus >/dev/null && command -v promtool >/dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && apt-get -qq install --no-install-recommends prometheus; } || { echo "Prometheus is needed: apt install prometheus" >&2; exit 1; }
 SOURCES := triptych servicekit services gateway colocated modelkit localcluster tests tools benchmarks
 
 help: ## Show this text
@@ -97,6 +98,7 @@ test-slow: .venv-modelkit/stamp ## Run the tests that need PyTorch
 	.venv-modelkit/bin/pytest tests/slow $(ARGS)
 
 check-chart: .venv-chart/stamp .venv-checkov/stamp ## Hold every scenario of the Helm chart against schemas, policies and rules
+	@$(need_prometheus)
 	@.venv-chart/bin/python -m tools.chart $(ARGS)
 
 check-chart-pods: .venv-chart/stamp ## Run the chart's pods with podman and classify a photograph
@@ -112,7 +114,7 @@ gen: setup ## Generate the Python code of protos/, docs/settings.md, the chart's
 	$(BIN)/python -m tools.dashboards write
 
 check-dashboards: setup ## Prove every query of dashboards and rules against a real Prometheus and a real cluster (a minute)
-	@command -v prometheus >/dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && apt-get -qq install --no-install-recommends prometheus; } || { echo "Prometheus is needed: apt install prometheus" >&2; exit 1; }
+	@$(need_prometheus)
 	$(BIN)/python -m tools.dashboards check
 	$(BIN)/pytest tests/contract/test_rules.py tests/contract/test_observability.py
 

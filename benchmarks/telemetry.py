@@ -1,8 +1,9 @@
 """Measures what telemetry costs: `python -m benchmarks.telemetry --rounds 10`.
 
-Four clusters run at the same time and take turns under a closed loop, in another order in each round, so that what else
-the machine does meets all alike: without telemetry, tracing every hundredth request, tracing every one, and without
-tracing but with a log line for each RPC. The collector is a process that reads what it gets and throws it away.
+Five clusters run at the same time and take turns under a closed loop, in another order in each round, so that what else
+the machine does meets all alike: without telemetry, tracing every hundredth request, tracing every one, without tracing
+but with a log line for each RPC, and as chart and compose run it once they are told of a collector. The collector is a
+process that reads what it gets and throws it away.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from benchmarks.load.exchange import Workload
 from benchmarks.load.triptych import TRANSPORTS, workload
 from benchmarks.report.systems import COMPUTE_ALL
 from benchmarks.workload import pictures
+from servicekit.settings import ProcessSettings, variable
 
 OFF = "off"
 WARM_UP_S = 1.0
@@ -51,7 +53,13 @@ def variables(collector: str) -> dict[str, dict[str, str]]:
         "1 % traced": {**traced, "TRIPTYCH_TRACE_SAMPLE_RATIO": "0.01"},
         "all traced": {**traced, "TRIPTYCH_TRACE_SAMPLE_RATIO": "1"},
         "request log": {"TRIPTYCH_REQUEST_LOG": "true"},
+        "as shipped": {**traced, **defaults("request_log", "trace_sample_ratio")},
     }
+
+
+def defaults(*names: str) -> dict[str, str]:
+    """Returns the settings' own values, which neither chart nor compose changes."""
+    return {variable(name): str(ProcessSettings.model_fields[name].default) for name in names}
 
 
 class _Sink(BaseHTTPRequestHandler):

@@ -16,12 +16,15 @@ PAGE = RULES / "slo.yaml"
 HEAD = """# Written by `make gen` from tools/slo_rules.py: the objectives stand there.
 #
 # A ratio is the share of requests that were bad, over each window. An alert wants it high over a long window, so that
-# it matters, and over a short one, so that it ends soon after its cause did. Budgets are for 30 days.
+# it matters, and over a short one, so that it ends soon after its cause did. Budgets are for 30 days. Where it says
+# namespace=~".*" the chart puts the release's own.
 """
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 OURS = 'code=~"INTERNAL|UNKNOWN|UNAVAILABLE|DATA_LOSS|DEADLINE_EXCEEDED",reason!="DEADLINE_SHORT"'
 """Ends that are the service's fault; who gives less time than the latency objective allows has himself to blame."""
 RUNBOOK = "docs/runbook.md#"
+ANY = 'namespace=~".*"'
+"""Stands in every selector, for the chart to replace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,34 +61,36 @@ class Objective:
     """Ends the sentence `... of the requests ...`."""
 
 
-def _rate(selector: str) -> str:
-    return f"sum by (namespace) (rate({selector}[{{window}}]))"
+def _rate(metric: str, *matchers: str) -> str:
+    return f"sum by (namespace) (rate({metric}{{{','.join([ANY, *matchers])}}}[{{window}}]))"
 
 
-ANSWERED = 'triptych_request_seconds_count{outcome="ok"}'
+OK = 'outcome="ok"'
+ALL = _rate("triptych_requests_total")
+ANSWERED = _rate("triptych_request_seconds_count", OK)
 OBJECTIVES = (
     Objective(
         "errors",
         "TriptychErrorBudgetBurn",
         0.001,
-        _rate(f"triptych_requests_total{{{OURS}}}"),
-        _rate("triptych_requests_total"),
+        _rate("triptych_requests_total", OURS),
+        ALL,
         "failed through the service's fault",
     ),
     Objective(
         "slow",
         "TriptychLatencyBudgetBurn",
         0.01,
-        _rate(ANSWERED) + " - " + _rate('triptych_request_seconds_bucket{outcome="ok",le="0.5"}'),
-        _rate(ANSWERED),
+        ANSWERED + " - " + _rate("triptych_request_seconds_bucket", OK, 'le="0.5"'),
+        ANSWERED,
         "took longer than 500 ms",
     ),
     Objective(
         "shed",
         "TriptychShedBudgetBurn",
         0.01,
-        _rate('triptych_requests_total{code="RESOURCE_EXHAUSTED"}'),
-        _rate("triptych_requests_total"),
+        _rate("triptych_requests_total", 'code="RESOURCE_EXHAUSTED"'),
+        ALL,
         "were refused for lack of room",
     ),
 )
@@ -107,9 +112,10 @@ def alerts(objective: Objective) -> Iterator[dict[str, Any]]:
     """Yields an alert for each pair of windows."""
     for burn in BURNS:
         limit = f"{burn.factor:g} * {objective.budget:g}"
+        long, short = (f"{series(objective, window)}{{{ANY}}}" for window in (burn.long, burn.short))
         yield {
             "alert": objective.alert,
-            "expr": f"{series(objective, burn.long)} > {limit}\nand\n{series(objective, burn.short)} > {limit}",
+            "expr": f"{long} > {limit}\nand\n{short} > {limit}",
             "labels": {"severity": burn.severity, "window": burn.long},
             "annotations": {
                 "summary": f"In {{{{ $labels.namespace }}}}, too many requests {objective.what}.",

@@ -1,6 +1,7 @@
 """docker-compose.yml and the Dockerfile against the settings, the local cluster and each other."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ CPU_ONLY = (
     "--pinned-memory-pool-byte-size=",
 )
 """Flags that tell of our runtime on a CPU, which NVIDIA's image on a GPU does without."""
+ONCE = {"engines"}
+"""Services that do something and end."""
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -80,6 +83,38 @@ def test_the_gpu_triton_is_started_as_the_other_one() -> None:
     assert flags == set(services()["triton-gpu"]["command"][1:])
 
 
+def test_plans_are_built_where_they_run() -> None:
+    """They are built by the chart's scripts, in the image and on the GPU that serve them, and links to them hold."""
+    builder, server = services()["engines"], services()["triton-gpu"]
+    mounted, served = (
+        {target: source for source, target, _ in map(_volume, each["volumes"])} for each in (builder, server)
+    )
+    words = builder["command"]
+    assert ["python3", "/scripts/prepare-engines.py", "/store", "/engines", "/repository"] == words
+    assert (ROOT / mounted["/scripts"] / "prepare-engines.py").is_file()
+    assert {path: served[path] for path in ("/store", "/engines")}.items() <= mounted.items()
+    assert (mounted["/repository"], builder["image"], builder["deploy"]) == (
+        served["/models"],
+        server["image"],
+        server["deploy"],
+    )
+    assert builder["image"] == builder["environment"]["IMAGE"]
+    assert {"engines": {"condition": "service_completed_successfully"}} == server["depends_on"]
+
+
+def test_the_model_server_writes_nothing_that_it_loads() -> None:
+    """Store, plans and repository are read-only to the Triton on a GPU; only what builds writes, without a network."""
+    assert {"ro"} == {mode for _, _, mode in map(_volume, services()["triton-gpu"]["volumes"])}
+    assert "none" == services()["engines"]["network_mode"]
+
+
+def _volume(text: str) -> tuple[str, str, str]:
+    """Returns source, target and mode; the source may hold a variable with a default."""
+    match = re.fullmatch(r"(.+?):(/[^:]+)(?::(ro))?", text)
+    assert match is not None, text
+    return match[1], match[2], match[3] or "rw"
+
+
 @pytest.mark.parametrize("service", sorted(services()))
 def test_nobody_has_privileges(service: str) -> None:
     """Every service, not only ours, has a read-only root, no capability, limits, and ports on loopback at most."""
@@ -88,19 +123,24 @@ def test_nobody_has_privileges(service: str) -> None:
     assert {"cpus", "memory"} <= found["deploy"]["resources"]["limits"].keys()
     assert found["pids_limit"] > 0
     assert [] == [port for port in found.get("ports", []) if not port.startswith("127.0.0.1:")]
-    assert not {"privileged", "container_name", "network_mode", "pid", "ipc", "devices"} & found.keys()
+    assert "none" == found.get("network_mode", "none")
+    assert not {"privileged", "container_name", "pid", "ipc", "devices", "cap_add"} & found.keys()
 
 
 @pytest.mark.parametrize("service", sorted(services()))
 def test_everybody_is_asked_how_it_is(service: str) -> None:
-    """Every service has a health check, from its image or from compose, and whoever waits for one waits for that."""
+    """Every service has a health check, from its image or compose, or ends; whoever waits for one waits for that."""
     found = services()[service]
+    for name, each in found.get("depends_on", {}).items():
+        assert ("service_completed_successfully" if name in ONCE else "service_healthy") == each["condition"]
+    if service in ONCE:
+        assert "no" == found["restart"]
+        return
     stages = dockerfile_stages()
     stage = stages.get(found.get("build", {}).get("target", ""), "")
     while "HEALTHCHECK" not in stage and (base := stage.partition("\n")[0].removeprefix("FROM ")) in stages:
         stage = stages[base]
     assert "HEALTHCHECK" in stage or found["healthcheck"]["test"]
-    assert {"service_healthy"} >= {each["condition"] for each in found.get("depends_on", {}).values()}
 
 
 def test_grafana_has_no_password_to_guess() -> None:
@@ -128,7 +168,7 @@ def test_triton_has_time_to_leave() -> None:
 
 def test_preprocess_shares_a_network_with_the_gateway_alone() -> None:
     """Of the services without which nothing works, only the gateway can be reached by what parses strangers' files."""
-    networks = {name: set(service["networks"]) for name, service in services().items()}
+    networks = {name: set(service.get("networks", ())) for name, service in services().items()}
     assert {"decode"} == networks["preprocess"]
     assert {"gateway", "preprocess"} == {name for name in OURS if "decode" in networks[name]}
     assert compose()["networks"]["decode"] == {"internal": True}

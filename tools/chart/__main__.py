@@ -35,10 +35,6 @@ class Summary:
         sys.stdout.writelines(f"       {finding}\n" for finding in found)
         sys.stdout.flush()
 
-    def skip(self, name: str, why: str) -> None:
-        """Prints that a check was not made."""
-        sys.stdout.write(f"skip {name}: {why}\n")
-
 
 def main() -> int:
     """Runs everything."""
@@ -65,7 +61,8 @@ def _check(chart: Chart, summary: Summary, scratch: Path, *, write: bool) -> Non
     summary.step("another release in another namespace shares nothing", same_elsewhere(chart))
     for version in VERSIONS:
         summary.step(
-            f"Kubernetes {version} accepts every object", _each(accepted(item, version) for item in renderings)
+            f"Kubernetes {version} accepts what is rendered for it",
+            _each(accepted(chart, item, version) for item in renderings),
         )
     verdicts = [verdict for item in renderings for verdict in audit(item)]
     for verdict in _by_rule(verdicts):
@@ -85,10 +82,7 @@ def _others(chart: Chart, summary: Summary, renderings: list[Rendering], scratch
     for item in renderings:
         (manifests / f"{item.scenario}.yaml").write_text(chart.text(chart.scenarios()[item.scenario]))
     summary.step("checkov's policies", programs.policies(manifests))
-    if program := programs.promtool():
-        summary.step("promtool: rules and their tests", programs.rules_hold(program, chart.folder / "files"))
-    else:
-        summary.skip("promtool: rules and their tests", "there is no promtool here (Debian has it in `prometheus`)")
+    summary.step("promtool: rules and their tests", programs.rules_hold(renderings, scratch))
 
 
 def _lint(chart: Chart) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tools.chart.manifests import Finding, Rendering
-from tools.chart.reachability import reachable_only_as_intended
+from tools.chart.reachability import enforced, reachable_only_as_intended
 from tools.chart.rules import alerts, images, lifecycle, resources, scaling, secrets, security, training, wiring
 
 Rule = Callable[[Rendering], Iterator[Finding]]
@@ -42,6 +42,7 @@ RULES: Mapping[str, Sequence[Rule]] = {
         images.settings_exist,
         images.ports_listed,
         images.triton_hardened,
+        images.triton_recent,
     ),
     "What refers to what": (
         wiring.selectors_match,
@@ -51,11 +52,18 @@ RULES: Mapping[str, Sequence[Rule]] = {
         wiring.references_exist,
         wiring.monitors_find,
         alerts.only_served_versions_are_missed,
+        alerts.every_pool_is_missed,
+        alerts.own_namespace_is_watched,
         wiring.one_namespace,
         wiring.unique_names,
     ),
 }
 """Every rule, under the heading that the report puts it."""
+EXEMPT: Mapping[Rule, Callable[[Rendering], bool]] = {
+    security.restricted: security.from_host,
+    reachable_only_as_intended: lambda rendering: not enforced(rendering),
+}
+"""Where a rule does not hold, or not in full, because the values ask for something else."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,8 @@ class Verdict:
     rule: Rule
     scenario: str
     findings: Sequence[Finding]
+    exempt: bool = False
+    """Whether the values ask for something else, so that no finding proves little."""
 
     @property
     def statement(self) -> str:
@@ -76,7 +86,7 @@ class Verdict:
 def audit(rendering: Rendering) -> list[Verdict]:
     """Returns every rule's verdict on a rendering."""
     return [
-        Verdict(heading, rule, rendering.scenario, tuple(rule(rendering)))
+        Verdict(heading, rule, rendering.scenario, tuple(rule(rendering)), rule in EXEMPT and EXEMPT[rule](rendering))
         for heading, rules in RULES.items()
         for rule in rules
     ]

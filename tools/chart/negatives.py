@@ -8,7 +8,7 @@ import yaml
 
 from tools.chart.helm import HelmError
 from tools.chart.manifests import Finding
-from tools.chart.render import Chart
+from tools.chart.render import KUBE, Chart
 
 TABLE = Path(__file__).parent / "negatives.yaml"
 LONGEST = 1200
@@ -18,7 +18,7 @@ NOISE = ("nil pointer", "can't evaluate field", "wrong type for value")
 
 
 def cases() -> list[dict[str, Any]]:
-    """Returns the table: a name, values, and the words that the refusal must hold."""
+    """Returns the table: a name, values, perhaps a Kubernetes, and the words that the refusal must hold."""
     return list(yaml.safe_load(TABLE.read_text()))
 
 
@@ -28,7 +28,7 @@ def refused(chart: Chart, folder: Path) -> Iterator[Finding]:
         file = folder / "values.yaml"
         file.write_text(yaml.safe_dump(case["values"]))
         try:
-            chart.text([file])
+            chart.text([file], kube=case.get("kube", KUBE))
         except HelmError as error:
             yield from unreadable(case, str(error))
         else:

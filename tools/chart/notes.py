@@ -29,6 +29,8 @@ def notes_work(rendering: Rendering) -> Iterator[Finding]:
     told = commands(rendering.notes)
     if not told:
         yield Finding("NOTES.txt", "tells no command")
+    if _tested(rendering) != (["helm", "test", rendering.release] in [words[:3] for words in told]):
+        yield Finding("NOTES.txt", "leaves `helm test` out, or names it where nothing tests the release")
     forwarded: set[str] = set()
     for words in told:
         text = shlex.join(words)
@@ -61,6 +63,10 @@ def _kubectl(rendering: Rendering, words: Sequence[str], forwarded: set[str]) ->
             forwarded.add(match[1])
             if match[2] not in ports:
                 yield f"{named(item) if item else 'the Service'} has no port {match[2]}"
+
+
+def _tested(rendering: Rendering) -> bool:
+    return any(workload.component == "test" for workload in rendering.workloads)
 
 
 def _in_namespace(rendering: Rendering, words: Sequence[str]) -> bool:

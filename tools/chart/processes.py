@@ -10,10 +10,9 @@ from tools.document_settings import SERVICES
 
 SETTINGS: Mapping[str, type[ProcessSettings]] = SERVICES
 """Settings of each of our processes, by the last part of its image's name."""
-TRITON = frozenset({"triton-cpu", "tritonserver"})
+OWN_TRITON, NVIDIAS_TRITON = "triton-cpu", "tritonserver"
+TRITON = frozenset({OWN_TRITON, NVIDIAS_TRITON})
 """Names of the images that run Triton."""
-OWN_TRITON = "triton-cpu"
-"""Our own image of it, which knows the flags that harden Triton; it is given what differs only."""
 TOOLS = frozenset({"modelkit", "models"})
 """Images of ours that serve nothing."""
 PORTS: Mapping[str, frozenset[int]] = {
@@ -25,7 +24,10 @@ PORTS: Mapping[str, frozenset[int]] = {
 
 
 def triton_flags(container: Manifest) -> list[str]:
-    """Returns the flags that Triton is started with, those of our own image first; of two that differ the last wins."""
+    """Returns the flags that Triton is started with, those of our own image first; of two that differ the last wins.
+
+    Our own image knows the flags that harden Triton, and is given only what differs.
+    """
     given = [
         word for word in [*(container.get("command") or ()), *(container.get("args") or ())] if word.startswith("--")
     ]

@@ -4,11 +4,13 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+import yaml
+
 from tools.chart.helm import ROOT
-from tools.chart.manifests import Finding
+from tools.chart.manifests import Finding, Rendering
 from tools.chart.render import CHART
 
 CHECKOV = ROOT / ".venv-checkov" / "bin" / "checkov"
@@ -21,6 +23,8 @@ SKIPPED: Mapping[str, str] = {
     "CKV_K8S_43": "digests are asked for by global.requireDigests, which production sets, and held by a rule of ours",
 }
 """Checks of checkov's that do not apply, and why."""
+TESTS = ROOT / "tests" / "promtool"
+"""Tests of the files of rules, and below `rendered` those of rules that the chart renders, which stand beside them."""
 YAMLLINT = "{extends: relaxed, rules: {line-length: {max: 160}, indentation: {indent-sequences: whatever}}}"
 """Rules for files that people write; rendered manifests are Helm's."""
 
@@ -63,22 +67,29 @@ def policies(manifests: Path) -> Iterator[Finding]:
         yield Finding("checkov", f"{check} is left out for nothing: it fails nowhere")
 
 
-def promtool() -> str | None:
-    """Returns where promtool is, if it is anywhere."""
-    return shutil.which("promtool")
-
-
-def rules_hold(program: str, folder: Path) -> Iterator[Finding]:
-    """Prometheus takes the rules, and each of their tests passes."""
-    for action, files in (
-        ("rules", sorted(folder.glob("rules/*.yaml"))),
-        ("tests", sorted(folder.glob("tests/**/*.yaml"))),
-    ):
-        if files:
-            words = [program, "check", "rules"] if action == "rules" else [program, "test", "rules"]
-            done = _run([*words, *map(str, files)])
+def rules_hold(renderings: Iterable[Rendering], scratch: Path, tests: Path = TESTS) -> Iterator[Finding]:
+    """Prometheus takes the rules of every scenario, and the tests of them, and of the files they come from, pass."""
+    program, rules = shutil.which("promtool"), [file for each in renderings for file in _written(each, scratch)]
+    cases = sorted(tests.glob("*.yaml")) + [
+        Path(shutil.copy(case, scratch / f"test-{case.name}")) for case in sorted(tests.glob("rendered/*.yaml"))
+    ]
+    if program is None:
+        yield Finding("promtool", "there is none here: apt install prometheus")
+    elif not cases or not rules:
+        yield Finding("promtool", f"finds {len(rules)} files of rules, and {len(cases)} files of tests in {tests}")
+    else:
+        for words in (["check", "rules", *map(str, rules)], ["test", "rules", *map(str, cases)]):
+            done = _run([program, *words])
             if done.returncode != 0:
                 yield Finding("promtool", (done.stderr + done.stdout).strip()[-1500:])
+
+
+def _written(rendering: Rendering, folder: Path) -> Iterator[Path]:
+    """Writes each PrometheusRule as a file that Prometheus reads, and yields where."""
+    for item in rendering.of("PrometheusRule"):
+        file = folder / f"{rendering.scenario}-{item['metadata']['name']}.yaml"
+        file.write_text(yaml.safe_dump(item["spec"]))
+        yield file
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:

@@ -1,7 +1,7 @@
 """Renders the chart's scenarios with Helm, and parses what comes out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from tools.chart.manifests import Rendering
 CHART = ROOT / "helm" / "triptych"
 SUFFIX = "-values.yaml"
 DEFAULTS = "defaults"
+KUBE = "1.35"
+"""The Kubernetes that scenarios are rendered for, where no other is named."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Chart:
         *sets: str,
         release: str = "triptych",
         namespace: str = "triptych",
-        kube: str = "1.35.0",
+        kube: str = KUBE,
     ) -> str:
         """Returns the rendered manifests as text.
 
@@ -45,9 +47,8 @@ class Chart:
             HelmError: the chart or its schema refuses the values.
         """
         options = [*_options(files), *(word for item in sets for word in ("--set-json", item))]
-        return run(
-            self.helm, "template", release, str(self.folder), "--namespace", namespace, "--kube-version", kube, *options
-        )
+        cluster = ["--namespace", namespace, "--kube-version", f"{kube}.0"]
+        return run(self.helm, "template", release, str(self.folder), *cluster, *options)
 
     def notes(self, files: Sequence[Path]) -> str:
         """Returns what Helm says after an installation."""
@@ -61,6 +62,16 @@ class Chart:
         for file in files:
             merged = overlay(merged, yaml.safe_load(file.read_text()) or {})
         return dict(merged)
+
+    def rendered_for(self, rendering: Rendering, kube: str) -> Rendering:
+        """Returns the same scenario for another Kubernetes.
+
+        Raises:
+            HelmError: the chart refuses it there.
+        """
+        if kube == KUBE:
+            return rendering
+        return replace(rendering, objects=parse(self.text(self.scenarios()[rendering.scenario], kube=kube)))
 
     def rendering(self, scenario: str, release: str = "triptych", namespace: str = "triptych") -> Rendering:
         """Returns the objects of a scenario."""

@@ -1,16 +1,21 @@
 """Holds every object against the schema of its kind: Kubernetes' own of each version, or a custom resource's."""
 
+import json
 import warnings
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tools.chart.helm import HelmError
 from tools.chart.manifests import Finding, Manifest, Rendering, named, walk
+from tools.chart.render import Chart
 
-VERSIONS = ("1.33", "1.34", "1.35", "1.36", "1.37")
+VERSIONS = ("1.30", "1.33", "1.34", "1.35", "1.36", "1.37")
+"""The oldest Kubernetes that the chart is for, and those that people run."""
 TYPED: Mapping[tuple[str, str], str] = {
     **{
         ("monitoring.coreos.com/v1", kind): "prometheus_operator.v1"
@@ -27,30 +32,34 @@ NEWER: Mapping[tuple[str, str], frozenset[str]] = {
 }
 """Fields that the classes, made from KEDA 2.16, do not know yet, and their values: the behavior came with KEDA 2.17."""
 GATEWAY_API = Path(__file__).parent / "gateway-api.yaml"
-SINCE: Mapping[str, str] = {"resource.k8s.io/v1": "1.34"}
-"""The first Kubernetes that has a group's version, where an older one of our range has not."""
-IMAGE_VOLUMES = "1.35"
-"""The first Kubernetes that mounts images by default."""
+CLAIMS, IMAGE_VOLUMES = "1.34", "1.35"
+"""The first Kubernetes with dynamic resource allocation, and the first that mounts images, without being told to."""
 
 
-def accepted(rendering: Rendering, version: str) -> Iterator[Finding]:
-    """Every object is one that this version of Kubernetes, or the custom resource's definition, accepts."""
-    for item in rendering.objects:
-        if is_custom(item):
-            message = custom(item)
-        elif _before(version, SINCE.get(item["apiVersion"], "1.0")):
-            message = None
-        else:
-            message = native(item, version)
-        if message:
-            yield Finding(named(item), f"Kubernetes {version}: {message}")
+def accepted(chart: Chart, rendering: Rendering, version: str) -> Iterator[Finding]:
+    """Rendered for a version of Kubernetes, a scenario is one that it accepts, or is refused where that is too old."""
+    try:
+        objects = chart.rendered_for(rendering, version).objects
+    except HelmError as error:
+        if not (_before(version, needs(rendering)) and f"this is v{version}" in str(error)):
+            yield Finding(rendering.scenario, f"Kubernetes {version}: {error}")
+        return
+    for item in objects:
+        if message := _fault(json.dumps(item), version=None if is_custom(item) else version):
+            yield Finding(f"{rendering.scenario}: {named(item)}", f"Kubernetes {version}: {message}")
+
+
+@cache
+def _fault(item: str, version: str | None) -> str | None:
+    """Returns what is wrong with an object, once for all scenarios that have it; custom ones come without a version."""
+    return native(json.loads(item), version) if version else custom(json.loads(item))
 
 
 def needs(rendering: Rendering) -> str:
-    """Returns the oldest Kubernetes of our range that has everything a rendering uses."""
-    wanted = [SINCE.get(item["apiVersion"], VERSIONS[0]) for item in rendering.objects]
+    """Returns the oldest Kubernetes of our range that does what a rendering wants without being told to."""
+    claims = rendering.of("ResourceClaimTemplate")
     images = any("image" in volume for workload in rendering.workloads for volume in workload.pod.get("volumes") or ())
-    return max([*wanted, IMAGE_VOLUMES if images else VERSIONS[0]], key=_number)
+    return max(CLAIMS if claims else VERSIONS[0], IMAGE_VOLUMES if images else VERSIONS[0], key=_number)
 
 
 def is_custom(item: Manifest) -> bool:

@@ -124,7 +124,8 @@ def _exists(values: Any, path: list[str]) -> bool:
 def same_as_compose(renderings: Iterable[Rendering]) -> Iterator[Finding]:
     """Compose and the chart run the same images, give them the same variables and ports, and start Triton alike."""
     services: Mapping[str, Any] = yaml.safe_load(COMPOSE.read_text())["services"]
-    ours = {process_of({"image": expand(service["image"])}): service for service in services.values()}
+    serving = [service for service in services.values() if service.get("restart") != "no"]
+    ours = {process_of({"image": expand(service["image"])}): service for service in serving}
     for rendering in renderings:
         for workload in rendering.serving:
             for container in workload.containers:
@@ -137,7 +138,7 @@ def same_as_compose(renderings: Iterable[Rendering]) -> Iterator[Finding]:
 def differences(service: Manifest, container: Manifest) -> Iterator[str]:
     """Yields where a service of compose and a container of the chart differ."""
     image, other = (str(expand(item["image"])).split("@")[0] for item in (service, container))
-    if not image.endswith(other.split("/", 1)[-1].rsplit(":", 1)[0] + ":" + image.rsplit(":", 1)[1]):
+    if not f"/{other}".endswith(f"/{image}"):  # `global.imageRegistry` may stand before it
         yield f"runs {other}, compose {image}"
     given = environment(container)
     for name, value in (service.get("environment") or {}).items():
@@ -160,6 +161,8 @@ FREE_FLAGS = (
     "--model-repository",
     "--pinned-memory",
     "--trace-config",
+    "--allow-http=",
+    "--http-",
     "--grpc-use-ssl",
     "--grpc-server",
     "--grpc-root",

@@ -4,6 +4,7 @@ import tomllib
 from pathlib import Path
 
 from tools.containers.base_image import ensure_base_image
+from tools.containers.command import run, succeeds
 from tools.containers.engine import Engine
 from tools.containers.machine import BuildSettings
 
@@ -27,6 +28,12 @@ def version() -> str:
     return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
 
 
+def revision() -> str:
+    """Returns the commit that images are built from, `-dirty` where files differ; nothing where there is no git."""
+    describe = ("git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty")
+    return run(describe).strip() if succeeds(*describe) else ""
+
+
 def image_name(target: str) -> str:
     """Returns the name of an image."""
     return f"triptych/{target}:{version()}"
@@ -40,6 +47,7 @@ def build(engine: Engine, settings: BuildSettings, target: str) -> None:
     """
     ensure_base_image(engine)
     options = ["--target", target, "--tag", image_name(target), "--build-arg", f"VERSION={version()}"]
+    options += ["--label", f"org.opencontainers.image.revision={revision()}"]
     for name, file in settings.secrets.items():
         options += ["--secret", f"id={name},src={file}"]
     if engine.lends_folders:

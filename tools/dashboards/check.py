@@ -14,10 +14,12 @@ from pathlib import Path
 from tools.dashboards import load, prometheus, queries
 from tools.dashboards.pages import FILES, FOLDER
 from tools.dashboards.prometheus import Prometheus, PrometheusError
-from tools.dashboards.queries import Asked
+from tools.dashboards.queries import Asked, metrics
 
 RULES = FILES / "rules"
 LOAD_S = 25.0
+GPU = "nv_gpu_"
+"""How metrics begin that only a Triton on a GPU has: what asks for them is proved where there is one."""
 SETTLE_S = 5.0
 """After the load, for the last scrape and the rules that read it."""
 
@@ -65,6 +67,12 @@ def asked() -> list[Asked]:
     return found
 
 
+def provable(found: list[Asked], *, gpu: bool) -> tuple[list[Asked], list[Asked]]:
+    """Returns the queries that can be proved here, and those that want a GPU where there is none."""
+    unproved = [query for query in found if not gpu and any(name.startswith(GPU) for name in metrics(query.expr))]
+    return [query for query in found if query not in unproved], unproved
+
+
 def answered(server: Prometheus, query: Asked) -> str:
     """Returns what is wrong with a query's answer, or nothing."""
     try:
@@ -89,9 +97,11 @@ async def check() -> list[str]:
             ended = await load.run(cluster.http, cluster.grpc, LOAD_S)
             _say(", ".join(f"{how}: {count}" for how, count in sorted(ended.items())))
             await asyncio.sleep(SETTLE_S)
-            all_queries = asked()
+            all_queries, unproved = provable(asked(), gpu=bool(server.values("nv_gpu_utilization")))
             problems = [problem for query in all_queries if (problem := answered(server, query))]
             _say(f"{len(all_queries)} queries, {len(problems)} of them without data")
+            for query in unproved:
+                _say(f"not proved, for want of a GPU: {query.where}")
             return [*server.down(), *server.broken_rules(), *problems]
 
 

@@ -182,15 +182,15 @@ _MACHINE = [
     ),
     Panel(
         "GPU",
-        "Share of the time that each GPU computes, and share of its memory that is taken; nought where there is none.",
+        "Share of the time that each GPU computes, and share of its memory that is taken; empty where there is none.",
         [
             Query(
-                f"max by (instance, gpu_uuid) (nv_gpu_utilization{{{NAMESPACE}}}) or vector(0)",
+                f"max by (instance, gpu_uuid) (nv_gpu_utilization{{{NAMESPACE}}})",
                 "{{instance}} {{gpu_uuid}} busy",
             ),
             Query(
                 f"max by (instance, gpu_uuid) (nv_gpu_memory_used_bytes{{{NAMESPACE}}} "
-                f"/ nv_gpu_memory_total_bytes{{{NAMESPACE}}}) or vector(0)",
+                f"/ nv_gpu_memory_total_bytes{{{NAMESPACE}}})",
                 "{{instance}} {{gpu_uuid}} memory",
             ),
         ],

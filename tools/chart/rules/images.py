@@ -16,7 +16,7 @@ from tools.chart.manifests import (
     variable_names,
     walk,
 )
-from tools.chart.processes import PORTS, SETTINGS, TOOLS, TRITON, triton_flags
+from tools.chart.processes import NVIDIAS_TRITON, PORTS, SETTINGS, TOOLS, TRITON, triton_flags
 
 DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 HARDENED = frozenset(
@@ -33,6 +33,10 @@ HARDENED = frozenset(
 )
 """Flags that Triton must be started with, whatever else is chosen."""
 ACCEPTED_CONTROL = frozenset({"--model-control-mode=explicit", "--model-control-mode=none"})
+HTTP, LOOPBACK = "--allow-http=true", "--http-address=127.0.0.1"
+"""HTTP for probes, which know no TLS; the later flag wins."""
+RELEASE = re.compile(r":(\d{2})\.(\d{2})\b")
+OLDEST_RELEASE = ("26", "07")
 
 
 def digests(rendering: Rendering) -> Iterator[Finding]:
@@ -57,6 +61,16 @@ def known_images(rendering: Rendering) -> Iterator[Finding]:
             ours = process_of(container) in {*SETTINGS, *TRITON, *TOOLS}
             if not ours and not any(repository.endswith(text) for text in foreign):
                 yield Finding(in_container(workload, container), f"runs {container['image']}, which no value names")
+
+
+def triton_recent(rendering: Rendering) -> Iterator[Finding]:
+    """NVIDIA's Triton is release 26.07 or newer: older ones let callers in past the locks."""
+    for workload in rendering.workloads:
+        for container in workload.all_containers:
+            if process_of(container) == NVIDIAS_TRITON:
+                release = RELEASE.search(container["image"])
+                if release is None or release.groups() < OLDEST_RELEASE:
+                    yield Finding(in_container(workload, container), f"runs {container['image']}, not 26.07 or newer")
 
 
 def settings_exist(rendering: Rendering) -> Iterator[Finding]:
@@ -89,7 +103,7 @@ def ports_listed(rendering: Rendering) -> Iterator[Finding]:
 
 
 def triton_hardened(rendering: Rendering) -> Iterator[Finding]:
-    """Triton starts with the same hardening as `triptych up` gives it: no HTTP, administration locked."""
+    """Triton starts hardened as `triptych up` does it: administration locked, HTTP off or, for probes, on loopback."""
     for workload in rendering.serving:
         for container in workload.containers:
             if process_of(container) in TRITON:
@@ -100,7 +114,10 @@ def triton_hardened(rendering: Rendering) -> Iterator[Finding]:
 def _flags_missing(container: Manifest) -> Iterator[str]:
     flags = set(triton_flags(container))
     for flag in sorted(HARDENED - ACCEPTED_CONTROL - flags):
-        yield f"is started without {flag}"
+        if flag != "--allow-http=false" or HTTP not in flags:
+            yield f"is started without {flag}"
+    if HTTP in flags and LOOPBACK not in flags:
+        yield "answers HTTP beyond its own pod"
     if not flags & ACCEPTED_CONTROL:
         yield "lets models be loaded by polling"
     locked = next((flag for flag in flags if flag.startswith("--grpc-restricted-protocol=")), "")

@@ -23,7 +23,7 @@ SECCOMP = {"RuntimeDefault", "Localhost"}
 def restricted(rendering: Rendering) -> Iterator[Finding]:
     """Pods meet the Pod Security Standard "restricted"."""
     for workload in rendering.workloads:
-        yield from _pod(workload, allow_host_path=_from_host(rendering))
+        yield from _pod(workload, allow_host_path=from_host(rendering))
         for container in workload.all_containers:
             for message in _container(workload, container):
                 yield Finding(in_container(workload, container), message)
@@ -63,7 +63,7 @@ def read_only_models(rendering: Rendering) -> Iterator[Finding]:
                     yield Finding(in_container(workload, container), f"mounts {mount['mountPath']} writable")
 
 
-def _from_host(rendering: Rendering) -> bool:
+def from_host(rendering: Rendering) -> bool:
     """Returns whether the values ask for models from the node's disk, which is for a developer's single node."""
     return walk(rendering.values, "modelStore").get("type") == "hostPath"
 

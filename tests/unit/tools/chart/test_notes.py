@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from fakes.manifests import gateway, rendering, service
+from fakes.manifests import deployment, gateway, rendering, service
 
 from tools.chart.notes import commands, notes_work
 
@@ -45,6 +45,16 @@ def test_sound_notes_have_no_finding() -> None:
 def test_wrong_notes_are_found(right: str, wrong: str, words: str) -> None:
     """A command that could not work is found."""
     assert any(words in text for text in _findings(SOUND.replace(right, wrong)))
+
+
+def test_notes_name_a_test_where_there_is_one() -> None:
+    """`helm test` is told where the release has a test, and only there."""
+    tested = replace(rendering(gateway(), service(), deployment("test", {})), notes=SOUND)
+    named = replace(tested, notes=f"{SOUND}\n  helm test triptych --namespace triptych\n")
+    assert ["NOTES.txt: leaves `helm test` out, or names it where nothing tests the release"] == [
+        str(finding) for finding in notes_work(tested)
+    ]
+    assert [] == list(notes_work(named))
 
 
 def test_notes_without_commands_are_found() -> None:

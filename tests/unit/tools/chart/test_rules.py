@@ -52,8 +52,8 @@ def _worker(**fields: Any) -> dict[str, Any]:
     return job
 
 
-def _alert(expression: str) -> dict[str, Any]:
-    rules = [{"alert": "TriptychModelVersionMissing", "expr": expression}]
+def _alert(expression: str, name: str = "TriptychModelVersionMissing") -> dict[str, Any]:
+    rules = [{"alert": name, "expr": expression}]
     return {"kind": "PrometheusRule", "metadata": {"name": "causes"}, "spec": {"groups": [{"rules": rules}]}}
 
 
@@ -140,6 +140,10 @@ BROKEN: list[tuple[Rule, list[dict[str, Any]], str]] = [
     (workers.workers_go_on, [_worker(args=["--runs=/runs"])], "begins anew"),
     (workers.workers_go_on, [_worker(volumeMounts=[])], "on no claim"),
     (wiring.services_lead_somewhere, [training(completionMode="NonIndexed"), meeting()], "leads to Job/"),
+    (images.triton_hardened, [triton(args=["--allow-http=true"])], "answers HTTP beyond its own pod"),
+    (images.triton_recent, [triton(image="nvcr.io/nvidia/tritonserver:26.06-py3")], "not 26.07 or newer"),
+    (images.triton_recent, [triton(image="nvcr.io/nvidia/tritonserver:25.12-py3")], "not 26.07 or newer"),
+    (images.triton_recent, [triton(image="mirror.example/tritonserver:ours")], "not 26.07 or newer"),
     (wiring.selectors_match, [gateway(), deployment("gateway", {})], "takes the pods of"),
     (wiring.services_lead_somewhere, [service()], "leads to no pods"),
     (wiring.services_lead_somewhere, [gateway(), service(target=80)], "leads to 80, where"),
@@ -158,6 +162,13 @@ BROKEN: list[tuple[Rule, list[dict[str, Any]], str]] = [
         [_laying_out("1"), _alert('max (triptych_model_version_ready{model="lite0",version="2"}) == 0')],
         "does not watch lite0 version 1",
     ),
+    (
+        alerts.every_pool_is_missed,
+        [triton(), _alert('absent(nv_inference_count{pod=~"triptych-triton-cpu-[^-]+-[^-]+"})', "TriptychPoolAway")],
+        "does not watch Deployment/triptych-triton",
+    ),
+    (alerts.own_namespace_is_watched, [_alert("sum by (namespace) (a_b) > 1")], "reads a_b of every namespace"),
+    (alerts.own_namespace_is_watched, [_alert('n:a_b{namespace=~".*"}')], "reads n:a_b of every namespace"),
     (wiring.one_namespace, [{"kind": "X", "metadata": {"name": "x", "namespace": "y"}}], "the namespace 'y'"),
     (wiring.unique_names, [gateway(), gateway()], "is rendered twice"),
     (wiring.unique_names, [{"kind": "X", "metadata": {"name": "x" * 64}}], "more than 63"),
@@ -218,6 +229,14 @@ def test_a_pool_that_serves_the_whole_store_is_watched_whole() -> None:
     whole = rendering(triton(), _alert("max by (version) (triptych_model_version_ready) == 0"))
 
     assert [] == list(alerts.only_served_versions_are_missed(whole))
+
+
+def test_each_pool_and_the_own_namespace_are_sound() -> None:
+    """An alert that names the pods of a pool, in the namespace of the release, has no finding."""
+    expression = 'absent(nv_inference_count{namespace="triptych",pod=~"triptych-triton-[^-]+-[^-]+"})'
+    release = rendering(triton(), _alert(expression, "TriptychPoolAway"))
+
+    assert [] == [*alerts.every_pool_is_missed(release), *alerts.own_namespace_is_watched(release)]
 
 
 def test_slow_scale_down_is_sound() -> None:

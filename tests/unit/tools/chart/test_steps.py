@@ -54,6 +54,8 @@ def test_same_container_does_not_differ() -> None:
     ("changes", "words"),
     [
         ({"image": "triptych/gate:0.1.0"}, "runs triptych/gate:0.1.0"),
+        ({"image": "triptych/gateway:0.2.0"}, "runs triptych/gateway:0.2.0, compose triptych/gateway:0.1.0"),
+        ({"image": "registry.example.com/gateway:0.1.0"}, "runs registry.example.com/gateway:0.1.0"),
         ({"env": []}, "does not set TRIPTYCH_PREPROCESS_TARGET"),
         ({"env": [{"name": "TRIPTYCH_PREPROCESS_TARGET", "value": "dns:///x:8082"}]}, "in compose link:///"),
         ({"ports": [{"containerPort": 8081}]}, "does not list the port"),
@@ -62,6 +64,14 @@ def test_same_container_does_not_differ() -> None:
 def test_different_container_is_found(changes: dict[str, Any], words: str) -> None:
     """Images, variables and ports that differ from compose's are found."""
     assert any(words in text for text in differences(COMPOSE, _container(**changes)))
+
+
+@pytest.mark.parametrize(
+    "image", ["registry.example.com/triptych/gateway:0.1.0", "triptych/gateway:0.1.0@sha256:" + "0" * 64]
+)
+def test_the_same_image_from_elsewhere_does_not_differ(image: str) -> None:
+    """A registry before the name, and a digest behind the tag, name the same image."""
+    assert [] == list(differences(COMPOSE, _container(image=image)))
 
 
 @pytest.mark.parametrize(
