@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from modelkit.gate import GateError
 from modelkit.tensorrt.api import RuntimeMissingError, load
 from modelkit.tensorrt.building import RefusedError, Wanted, build
+from modelkit.triton_config import MAX_BATCH_SIZE
 
 TARGET = "sm89"
 """GPU that the gate builds for; none is needed."""
-_WANTED = Wanted(max_batch=32, opt_batch=8, target=TARGET)
+_WANTED = Wanted(max_batch=MAX_BATCH_SIZE, opt_batch=MAX_BATCH_SIZE // 4, target=TARGET)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def test_tensorrt_rtx_has_the_class(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def bindings() -> bytes:
-    """Returns the bindings of TensorRT itself; importing them would want its libraries, 2 GB."""
+    """Returns the bindings of TensorRT itself; importing them would want its libraries, which nothing here needs."""
     package = "tensorrt-cu13-bindings"
     assert metadata.version(package).startswith("11.")
     (file,) = (each for each in metadata.files(package) or [] if each.name == "tensorrt.so")

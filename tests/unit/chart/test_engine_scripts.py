@@ -121,6 +121,14 @@ def test_scripts_and_command_agree(bench: Bench) -> None:
     assert plan == (bench.repository / MODEL / "1" / "model.plan").read_bytes()
 
 
+def test_plan_of_tensorrt_rtx_is_not_laid_out(bench: Bench) -> None:
+    """Triton could not load it."""
+    bench.build()
+    manifest = bench.engines / PLAN / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"tensorrt",', '"tensorrt-rtx",'))
+    assert "holds no plan of TensorRT's own" in bench.lay_out("tensorrt").stderr
+
+
 def test_another_largest_batch_is_another_plan(bench: Bench) -> None:
     """A model whose configuration allows larger batches is not served with a plan that cannot take them."""
     bench.build()
