@@ -8,8 +8,6 @@
  *     without that the instances share the cores that this process may use.
  *   NUM_STREAMS: groups that share the threads of an instance, each inferring a piece of the batch; by default (`AUTO`)
  *     one for every four threads.
- *   LARGEST_PIECE: most rows that are inferred at once; by default (`AUTO`) each size is tried while the model loads,
- *     and those that do not pay on this machine are left out.
  *   CACHE_DIR: folder for compiled models; by default the environment's OPENVINO_CACHE, and without that nothing is
  *     kept.
  *
@@ -76,17 +74,13 @@ static TRITONSERVER_Error *find_file(TRITONBACKEND_Model *model, const config_t 
   return NULL;
 }
 
-static void announce(TRITONBACKEND_Model *model, const char *path, const engine_t *engine) {
-  const config_t *config = engine_config(engine);
+static void announce(TRITONBACKEND_Model *model, const char *path, const config_t *config) {
   const char *name = "";
-  char pieces[64];
-  engine_print_pieces(engine, pieces, sizeof pieces);
   TRITONSERVER_Error *error = TRITONBACKEND_ModelName(model, &name);
   if (error) TRITONSERVER_ErrorDelete(error);
   char line[1024];
-  snprintf(line, sizeof line,
-           "openvino: %s: %.700s: %ld instances, each with %ld threads in %ld streams, %s rows at once", name, path,
-           config->instances, config->threads, config->streams, pieces);
+  snprintf(line, sizeof line, "openvino: %s: %.700s: %ld instances, each with %ld threads in %ld streams", name, path,
+           config->instances, config->threads, config->streams);
   error = TRITONSERVER_LogMessage(TRITON_LOG_INFO, __FILE__, __LINE__, line);
   if (error) TRITONSERVER_ErrorDelete(error);
 }
@@ -100,7 +94,7 @@ EXPORTED TRITONBACKEND_ModelInitialize(TRITONBACKEND_Model *model) {
   if (error) return error;
   engine_t *engine = engine_open(path, &config, &reason);
   if (!engine) return as_error(&reason);
-  announce(model, path, engine);
+  announce(model, path, &config);
   error = TRITONBACKEND_ModelSetState(model, engine);
   if (error) engine_close(engine);
   return error;

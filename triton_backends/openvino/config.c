@@ -95,14 +95,6 @@ static bool read_threads(const char *json, config_t *config, reason_t *reason) {
   return true;
 }
 
-static bool read_largest_piece(const char *json, config_t *config, reason_t *reason) {
-  char largest[32];
-  read_setting(json, "LARGEST_PIECE", NULL, largest, sizeof largest);
-  config->largest_piece = 0;
-  if (!*largest || !strcasecmp(largest, "AUTO") || positive(largest, &config->largest_piece)) return true;
-  return failed(reason, "LARGEST_PIECE is '%s', neither AUTO nor a number of rows", largest);
-}
-
 bool config_read(const char *json, config_t *config, reason_t *reason) {
   if (!json_string(json_member(json, "default_model_filename"), config->file, sizeof config->file) || !*config->file) {
     strcpy(config->file, "model.xml");
@@ -112,5 +104,5 @@ bool config_read(const char *json, config_t *config, reason_t *reason) {
   read_setting(json, "CACHE_DIR", "OPENVINO_CACHE", config->cache, sizeof config->cache);
   return read_tensors(json_member(json, "input"), config->input, &config->inputs, reason) &&
          read_tensors(json_member(json, "output"), config->output, &config->outputs, reason) &&
-         read_threads(json, config, reason) && read_largest_piece(json, config, reason);
+         read_threads(json, config, reason);
 }

@@ -20,10 +20,9 @@ typedef struct {
   int inputs, outputs;
   tensor_t input[MAX_TENSORS], output[MAX_TENSORS];
   long instances;
-  long threads;       /* of one instance */
-  long streams;       /* of one instance: groups that share its threads, each inferring a piece of the batch */
-  long largest_piece; /* of a batch; 0 where the machine shall tell */
-  char cache[4096];   /* folder for compiled models; empty where nothing is kept */
+  long threads;     /* of one instance */
+  long streams;     /* of one instance: groups that share its threads, each inferring a piece of the batch */
+  char cache[4096]; /* folder for compiled models; empty where nothing is kept */
 } config_t;
 
 /* Reads a model's configuration as JSON. False, with the reason, where something in it cannot be. */

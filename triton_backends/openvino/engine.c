@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "pieces.h"
+static const uint64_t PIECES[SIZES] = {8, 4, 2, 1}; /* 4 images cost as much as 8, each */
 
 static const ov_element_type_e ELEMENTS[] = {
     [TRITON_BOOL] = BOOLEAN, [TRITON_UINT8] = U8,  [TRITON_UINT16] = U16, [TRITON_UINT32] = U32, [TRITON_UINT64] = U64,
@@ -24,7 +24,7 @@ struct engine {
   ov_core_t *core;
   ov_partial_shape_t shapes[MAX_TENSORS]; /* of the inputs, as the file has them; the batch is free */
   int sizes;                              /* how many of them: one where the model has no batch */
-  ov_compiled_model_t *compiled[SIZES];   /* NULL for a size that is not used */
+  ov_compiled_model_t *compiled[SIZES];
 };
 
 /* Notes what OpenVINO says of a call, and returns whether it went well. */
@@ -157,30 +157,6 @@ static bool compile(engine_t *engine, const ov_model_t *model, int size, reason_
   return well(status, "compile the model", reason);
 }
 
-/* Drops the sizes that cost more than smaller ones. */
-static bool drop_sizes(engine_t *engine, reason_t *reason) {
-  worker_t *worker = worker_open(engine, reason);
-  if (!worker) return false;
-  bool pays[SIZES];
-  pieces_choose(worker, pays);
-  worker_close(worker);
-  for (int size = 0; size < SIZES; size++) {
-    if (pays[size]) continue;
-    ov_compiled_model_free(engine->compiled[size]);
-    engine->compiled[size] = NULL;
-  }
-  return true;
-}
-
-static bool compile_all(engine_t *engine, const ov_model_t *model, reason_t *reason) {
-  uint64_t largest = (uint64_t)engine->config.largest_piece;
-  for (int size = 0; size < engine->sizes; size++) {
-    if (engine->config.max_rows && largest && PIECES[size] > largest) continue;
-    if (!compile(engine, model, size, reason)) return false;
-  }
-  return engine->sizes == 1 || largest || drop_sizes(engine, reason);
-}
-
 engine_t *engine_open(const char *path, const config_t *config, reason_t *reason) {
   engine_t *engine = calloc(1, sizeof *engine);
   if (!engine) return failed(reason, "out of memory"), NULL;
@@ -189,8 +165,8 @@ engine_t *engine_open(const char *path, const config_t *config, reason_t *reason
   ov_model_t *model = NULL;
   bool good = well(ov_core_create(&engine->core), "start", reason) &&
               well(ov_core_read_model(engine->core, path, NULL, &model), "read the model", reason) &&
-              check_inputs(engine, model, reason) && check_outputs(config, model, reason) &&
-              compile_all(engine, model, reason);
+              check_inputs(engine, model, reason) && check_outputs(config, model, reason);
+  for (int size = 0; good && size < engine->sizes; size++) good = compile(engine, model, size, reason);
   if (model) ov_model_free(model);
   if (good) return engine;
   engine_close(engine);
@@ -210,26 +186,6 @@ void engine_close(engine_t *engine) {
 }
 
 const config_t *engine_config(const engine_t *engine) { return &engine->config; }
-
-void engine_print_pieces(const engine_t *engine, char *text, size_t size) {
-  size_t used = 0;
-  snprintf(text, size, "no");
-  for (int i = 0; engine->config.max_rows && i < SIZES && used < size; i++) {
-    if (!engine->compiled[i]) continue;
-    used += (size_t)snprintf(text + used, size - used, "%s%" PRIu64, used ? ", " : "", PIECES[i]);
-  }
-}
-
-bool engine_shape(const engine_t *engine, int input, uint64_t rows, shape_t *shape) {
-  const ov_partial_shape_t *wanted = &engine->shapes[input];
-  if (wanted->rank.max < 1 || wanted->rank.max > MAX_RANK) return false;
-  *shape = (shape_t){.rank = (uint32_t)wanted->rank.max, .dims = {(int64_t)rows}};
-  for (uint32_t i = 1; i < shape->rank; i++) {
-    if (wanted->dims[i].max < 0 || wanted->dims[i].min != wanted->dims[i].max) return false;
-    shape->dims[i] = wanted->dims[i].max;
-  }
-  return true;
-}
 
 static bool shape_fits(const ov_partial_shape_t *wanted, const shape_t *shape) {
   if (wanted->rank.max < 0) return true;
@@ -277,9 +233,7 @@ worker_t *worker_open(const engine_t *engine, reason_t *reason) {
   if (!worker) return failed(reason, "out of memory"), NULL;
   worker->engine = engine;
   bool good = true;
-  for (int size = 0; good && size < engine->sizes; size++) {
-    if (engine->compiled[size]) good = open_jobs(worker, size, reason);
-  }
+  for (int size = 0; good && size < engine->sizes; size++) good = open_jobs(worker, size, reason);
   if (good) return worker;
   worker_close(worker);
   return NULL;
@@ -309,7 +263,7 @@ int worker_plan(const worker_t *worker, uint64_t left, uint64_t *size, job_t **j
   uint64_t streams = (uint64_t)engine->config.streams;
   uint64_t share = (left + streams - 1) / streams;
   int chosen = 0;
-  while (PIECES[chosen] > share || !engine->compiled[chosen]) chosen++;
+  while (PIECES[chosen] > share) chosen++;
   *jobs = worker->jobs[chosen];
   *size = PIECES[chosen];
   uint64_t pieces = left / *size;

@@ -1,6 +1,6 @@
 /* Runs one model file on OpenVINO. Compiled for a fixed batch, a model takes less time than compiled for any, 0.83 to
  * 0.93 of it (benchmarks/openvino_batches.py), so it is compiled for several sizes, and a batch of 13 runs as 8 + 4
- * + 1. Sizes that do not pay on this machine are dropped (pieces.h). */
+ * + 1. */
 
 #ifndef ENGINE_H
 #define ENGINE_H
@@ -27,7 +27,7 @@ typedef struct {
   shape_t shape[MAX_TENSORS]; /* of the inputs, as they were last */
 } job_t;
 
-/* What an instance needs to infer: jobs for each size that is used, one per stream. */
+/* What an instance needs to infer: jobs for each size, one per stream. */
 typedef struct {
   const engine_t *engine;
   job_t *jobs[SIZES];
@@ -37,12 +37,6 @@ typedef struct {
 engine_t *engine_open(const char *path, const config_t *config, reason_t *reason);
 void engine_close(engine_t *engine);
 const config_t *engine_config(const engine_t *engine);
-
-/* Lists the sizes of the pieces that batches are cut into. */
-void engine_print_pieces(const engine_t *engine, char *text, size_t size);
-
-/* Tells the shape of an input of so many rows. False where the model leaves another dimension open. */
-bool engine_shape(const engine_t *engine, int input, uint64_t rows, shape_t *shape);
 
 /* Says whether the model takes an input of this shape; where not, why. */
 bool engine_takes(const engine_t *engine, int input, const shape_t *shape, reason_t *reason);

@@ -65,17 +65,6 @@ def _mixed() -> ov.Model:
     return ov.Model([y], [x], "mixed")
 
 
-def _jealous() -> ov.Model:
-    """Costs more a row the more rows there are: each is multiplied with every other."""
-    x = ops.parameter([-1, 3], np.float32, name="x")
-    wide = ops.tile(x, ops.constant([1, 400_000]))
-    products = ops.matmul(wide, wide, transpose_a=False, transpose_b=True)
-    y = ops.multiply(x, ops.reduce_mean(ops.divide(products, products), ops.constant([1]), keep_dims=True))
-    x.output(0).set_names({"x"})
-    y.output(0).set_names({"y"})
-    return ov.Model([y], [x], "jealous")
-
-
 PAIR = """
 input [ { name: "b" data_type: TYPE_UINT8 dims: [ 3 ] }, { name: "a" data_type: TYPE_FP32 dims: [ 2 ] } ]
 output [ { name: "copy" data_type: TYPE_INT32 dims: [ 3 ] }, { name: "total" data_type: TYPE_FP32 dims: [ 1 ] } ]
@@ -97,8 +86,6 @@ SERVED = {
         _double([-1, 3]),
         BATCHED + ROWS + DOUBLED + PARAMETER.format("CACHE_DIR", "/proc/nothing/can/be/made/here"),
     ),
-    "jealous": (_jealous(), BATCHED + ROWS + DOUBLED),
-    "pairs": (_double([-1, 3]), BATCHED + ROWS + DOUBLED + PARAMETER.format("LARGEST_PIECE", 2)),
     "plain": (_double([-1, 3]), f"max_batch_size: 0 {INSTANCES} {ROWS} {DOUBLED}".replace("[ 3 ]", "[ -1, 3 ]")),
 }
 REFUSED = {
@@ -125,11 +112,6 @@ REFUSED = {
         _double([-1, 3]),
         BATCHED + ROWS + DOUBLED + PARAMETER.format("NUM_STREAMS", 1000000),
         "NUM_STREAMS is '1000000', neither AUTO nor a number of streams",
-    ),
-    "piece": (
-        _double([-1, 3]),
-        BATCHED + ROWS + DOUBLED + PARAMETER.format("LARGEST_PIECE", "all"),
-        "LARGEST_PIECE is 'all', neither AUTO nor a number of rows",
     ),
     "mixed": (_mixed(), BATCHED + ROWS + DOUBLED, "output 'y' has not one row for each row of the inputs"),
     "absent": (None, BATCHED + ROWS + DOUBLED, "OpenVINO cannot read the model"),
@@ -195,7 +177,7 @@ def _rows(count: int, first: float = 0) -> Any:
     return np.arange(first, first + count * 3, dtype=np.float32).reshape(count, 3)
 
 
-@pytest.mark.parametrize("model", ["double", "streams", "fixed", "pairs"])
+@pytest.mark.parametrize("model", ["double", "streams", "fixed"])
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 13, 33, 64])
 def test_batches_of_any_size_keep_their_order(server: Server, model: str, rows: int) -> None:
     """However a batch is cut into pieces, its rows come back in order."""
@@ -243,19 +225,6 @@ def test_pictures_of_any_size(server: Server) -> None:
         answers = list(threads.map(lambda each: server.infer("mean", {"picture": each})["mean"], pictures))
     for picture, answer in zip(pictures, answers, strict=True):
         np.testing.assert_allclose(picture.mean(axis=(1, 2)), answer, rtol=1e-3)
-
-
-@pytest.mark.parametrize(("model", "pieces"), [("jealous", "1"), ("pairs", "2, 1"), ("mean", "8, 4, 2, 1")])
-def test_only_sizes_that_pay_are_used(server: Server, model: str, pieces: str) -> None:
-    """Where rows cost more together they are inferred one by one; what cannot be tried is left as it was."""
-    (line,) = (each for each in server.log.read_text().splitlines() if f"openvino: {model}: " in each)
-    assert line.endswith(f' streams, {pieces} rows at once"')
-
-
-def test_rows_that_are_inferred_one_by_one_come_back_in_order(server: Server) -> None:
-    """Nine ways of cutting, and one size."""
-    for rows in range(1, 10):
-        np.testing.assert_allclose(_rows(rows, 1), server.infer("jealous", {"x": _rows(rows, 1)})["y"], rtol=1e-3)
 
 
 @pytest.mark.parametrize("rows", [1, 5, 2])
