@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.workload import ROOT
+
 
 class CommandError(Exception):
     """Says that a command ended otherwise than it should, and what it said."""
@@ -41,7 +43,7 @@ class Shell:
         Raises:
             CommandError: it ended with another status.
         """
-        command = " ".join(map(str, ("triptych", *words)))
+        command = " ".join(map(str, ("triptych", *words))).replace(f"{ROOT}/", "")
         begin = time.monotonic()
         ended = subprocess.run(  # noqa: S603 -- our own commands
             [self.python, "-m", "triptych.cli", *words],
