@@ -124,7 +124,7 @@ bench: setup ## Measure the limit, the cluster and its rivals in turns (half an 
 lifecycle: .venv/dev.stamp .venv-modelkit/stamp ## Take Fashion-MNIST from pictures to a served INT8 student (an hour or two)
 	$(BIN)/python -m benchmarks.lifecycle --out docs/lifecycle/report.md $(ARGS)
 
-lifecycle-smoke: .venv/dev.stamp .venv-modelkit/stamp ## The same with few pictures and one epoch (minutes)
+lifecycle-smoke: .venv/dev.stamp .venv-modelkit/stamp ## The same with few pictures and epochs (minutes)
 	$(BIN)/python -m benchmarks.lifecycle --smoke --seconds 1 $(ARGS)
 
 format: setup ## Format the code

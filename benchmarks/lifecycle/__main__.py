@@ -46,7 +46,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--smoke", action="store_true", help="a few pictures, one epoch: whether all of it works")
+    parser.add_argument("--smoke", action="store_true", help="a few pictures and epochs: whether all of it works")
     parser.add_argument("--source", type=Path, help="folder of Fashion-MNIST's IDX files")
     parser.add_argument("--seconds", type=float, default=4, help="of each load on Triton")
     parser.add_argument("--out", type=Path, help="file for the report")

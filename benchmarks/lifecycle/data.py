@@ -28,14 +28,28 @@ def fashion_mnist(cache: Path) -> Path:
     if not unpacked.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
         try:
-            for command in (["apt-get", "download", PACKAGE], ["bash", "-c", f"dpkg-deb --extract {PACKAGE}_*.deb ."]):
-                subprocess.run(command, cwd=cache, check=True, capture_output=True, text=True)  # noqa: S603 -- fixed words
+            _fetch(cache)
         except (OSError, subprocess.CalledProcessError) as error:
             told = getattr(error, "stderr", "") or error
             raise NoDataError(
                 f"install {PACKAGE} (Debian, Ubuntu), or name its folder with --source: {told}"
             ) from error
     return unpacked
+
+
+def _fetch(cache: Path) -> None:
+    """Downloads the package and unpacks it; where apt does not know it, its lists are brought up to date first."""
+    try:
+        _run(cache, "apt-get", "download", PACKAGE)
+    except subprocess.CalledProcessError:
+        _run(cache, "apt-get", "-qq", "update")  # as root only
+        _run(cache, "apt-get", "download", PACKAGE)
+    (package,) = cache.glob(f"{PACKAGE}_*.deb")
+    _run(cache, "dpkg-deb", "--extract", package.name, ".")
+
+
+def _run(folder: Path, *command: str) -> None:
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)  # noqa: S603 -- fixed words
 
 
 def first(source: Path, pictures: dict[str, int], folder: Path) -> Path:
