@@ -27,7 +27,7 @@ METRICS = 5
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """Is what the arms are really like; shares of requests."""
+    """Is what the arms are really like; shares of events, each of another key."""
 
     name: str
     slow: tuple[float, float] = (0.01, 0.01)
@@ -57,14 +57,14 @@ class Run:
 
 
 def simulate(truth: Truth, events: int, seed: int) -> Run:
-    """Runs one experiment to its rollback or end; each event is a request of one arm, and perhaps a labelled pair."""
+    """Runs one experiment to its rollback or end; each event is a new key's request, and perhaps a labelled pair."""
     rng = np.random.default_rng(seed)
     limit = math.log(METRICS / Rules().alpha)
     tallies = _tallies(truth, events, rng)
     for count, (facts, margins) in enumerate(tallies, 1):
         pairs = facts.pairs
         suspect = any(excess_log_e(before, after, margin) >= limit for before, after, margin in margins)
-        suspect = suspect or (pairs.losses > pairs.wins and mcnemar_log_e(pairs) >= limit)
+        suspect = suspect or (pairs.losses > pairs.wins and mcnemar_log_e(pairs) >= limit)  # worse by any margin
         if suspect and judge(facts, Rules()).advice == Advice.ROLL_BACK:  # whose intervals take longer
             return Run(count, rolled_back=True)
     return Run(events, rolled_back=False)
@@ -106,7 +106,7 @@ def _tallies(truth: Truth, events: int, rng: np.random.Generator) -> Iterator[tu
             (
                 (*late_rates, rules.slow_margin),
                 (*failures, rules.failed_margin),
-                (wrong[0], wrong[1], 0.0),
+                (wrong[0], wrong[1], rules.accuracy_margin),
             ),
         )
 

@@ -7,7 +7,7 @@ wins (weighted rendezvous hashing).
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 Share = float
@@ -57,6 +57,7 @@ class Experiment:
     salt: str
     """Of the arms: another one deals the keys anew."""
     arms: tuple[Arm, ...]
+    """One or more."""
     shadows: tuple[Shadow, ...] = ()
     audience: Audience = field(default_factory=Audience)
     layer: str = ""
@@ -99,38 +100,38 @@ def assign(
     model: str,
     asker: Asker,
     holdout: Holdout,
-    ready: Callable[[str], bool],
 ) -> Assignment | None:
     """Returns what the first experiment of this model decides that takes the asker; None where none does.
 
-    An arm whose version is not ready takes nobody: the request is answered as if there were no experiment, since giving
-    it to another arm would make the arms' askers differ.
+    Whether versions are ready does not matter here: an assignment counts, whatever becomes of it. Where the arm's
+    version takes no requests, the request is answered as if there were no experiment; to give it to another arm would
+    make the arms' askers differ.
 
     Args:
         experiments: those that run, in an order that is the same in every gateway.
         model: that the request names or means. A request that names a version takes part in none: do not ask.
         asker: who sends it.
         holdout: who is kept out.
-        ready: says whether a version takes requests.
     """
     if unit(holdout.salt, asker.key) < holdout.share:
         return None
     chosen = next((each for each in experiments if each.model == model and _takes(each, asker)), None)
     if chosen is None:
         return None
-    arm = draw(chosen.arms, chosen.salt, asker.key)
-    if not ready(arm.version):
-        return None
-    seen = tuple(
-        shadow
-        for shadow in chosen.shadows
-        if unit(f"{chosen.salt}/shadow/{shadow.name}", asker.request_id) < shadow.share and ready(shadow.version)
-    )
+    arm = draw(chosen.arms, f"{chosen.name}/{chosen.salt}", asker.key)
+    place = f"{chosen.name}/{chosen.salt}/shadow"
+    seen = tuple(each for each in chosen.shadows if unit(f"{place}/{each.name}", asker.request_id) < each.share)
     return Assignment(chosen.name, arm.name, arm.version, seen)
 
 
 def draw(arms: Sequence[Arm], salt: str, key: str) -> Arm:
-    """Returns the arm of a key."""
+    """Returns the arm of a key.
+
+    Args:
+        arms: one or more.
+        salt: of the experiment; two experiments with one salt would deal alike.
+        key: of the asker.
+    """
     return min(arms, key=lambda arm: -math.log(1 - unit(f"{salt}/{arm.name}", key)) / arm.weight)
 
 

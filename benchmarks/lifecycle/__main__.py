@@ -16,18 +16,20 @@ from benchmarks.lifecycle.chain import DATASET, FINAL, FULL, MODELS, RUNS, SMOKE
 from benchmarks.lifecycle.data import NoDataError, fashion_mnist, first
 from benchmarks.lifecycle.figures import Lifecycle, Served, read_results
 from benchmarks.lifecycle.page import render
-from benchmarks.lifecycle.served import ask, best_class, images_per_second, wait_until_ready
+from benchmarks.lifecycle.served import Answers, ask, best_class, images_per_second, wait_until_ready
 from benchmarks.lifecycle.shell import CommandError, Shell
 from benchmarks.limit import CORES
 from benchmarks.workload import ROOT
 from modelkit.data.store import open_dataset
+from modelkit.publish import live_version
+from servicekit.manifest import read_manifest
 
 PHOTOGRAPH = ROOT / "examples" / "chelsea.png"
 BATCHES = (1, 8, 32)
 
 
 def main() -> int:
-    """Runs the chain. Returns 0 when every command did what it should and the cluster answered as offline."""
+    """Runs the chain. Returns 0 when every command did what it should and the cluster answered as it must."""
     options = _options()
     scale = SMOKE if options.smoke else FULL
     shell = Shell(options.python, scale.folder)
@@ -71,17 +73,25 @@ def _run(chain: Chain, source: Path, seconds: float) -> tuple[str, bool]:
     with running(("--model-repository", str(models)), {"TRIPTYCH_RESULT_CACHE_BYTES": "0"}) as cluster:
         server = f"127.0.0.1:{cluster.grpc_port}"
         wait_until_ready(server, TEACHER, "1")
+        before = best_class(server, PHOTOGRAPH)
         chain.students(server)
         chain.compress(server)
         chain.publish(FINAL, STUDENT, "--parent", RUNS / TEACHER)
+        live = live_version(read_manifest(models / TEACHER))
         refusal = chain.offer_worse()
-        served = _serve(cluster, server, scale, seconds)
+        student, rates = _serve(cluster, server, scale, seconds)
+        served = Served(
+            student,
+            rates,
+            photographs=(before, best_class(server, PHOTOGRAPH)),
+            live=(live, live_version(read_manifest(models / TEACHER))),
+        )
     found = Lifecycle(read_results(scale.folder, scale.seeds), scale.seeds, served)
-    right = served.student.agreement == len(served.student.truth)
+    right = served.undisturbed and served.student.agreement == len(served.student.truth)
     return render(found, refusal.output, chain.shell.done, _about(time.monotonic() - begin)), right
 
 
-def _serve(cluster: Cluster, server: str, scale: Scale, seconds: float) -> Served:
+def _serve(cluster: Cluster, server: str, scale: Scale, seconds: float) -> tuple[Answers, dict[str, dict[int, float]]]:
     wait_until_ready(server, STUDENT, "1")
     models, dataset = scale.folder / MODELS, open_dataset(scale.folder / ".triptych" / "datasets", DATASET)
     names = {TEACHER: TEACHER, FINAL: STUDENT}
@@ -89,7 +99,7 @@ def _serve(cluster: Cluster, server: str, scale: Scale, seconds: float) -> Serve
         run: {size: images_per_second(cluster, models, name, "1", dataset, size, seconds) for size in BATCHES}
         for run, name in names.items()
     }
-    return Served(ask(server, models, STUDENT, "1", dataset), rates, best_class(server, PHOTOGRAPH))
+    return ask(server, models, STUDENT, "1", dataset), rates
 
 
 def _about(seconds: float) -> dict[str, str]:

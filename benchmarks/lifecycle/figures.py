@@ -21,8 +21,15 @@ class Served:
     student: Answers
     throughput: dict[str, dict[int, float]]
     """Images per second through Triton, by run and batch."""
-    photograph: str
-    """What the default model saw beside them."""
+    photographs: tuple[str, str]
+    """What the default model saw before the student was published, and beside it."""
+    live: tuple[str, str]
+    """The teacher's live version before a worse one was offered, and after that."""
+
+    @property
+    def undisturbed(self) -> bool:
+        """Says whether publishing, and a refusal, changed nothing of what was live."""
+        return self.photographs[0] == self.photographs[1] and self.live[0] == self.live[1]
 
 
 @dataclass(frozen=True, slots=True)

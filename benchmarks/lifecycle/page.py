@@ -72,6 +72,7 @@ def _served(found: Lifecycle) -> Iterator[str]:
     yield (
         f"\nThrough the gateway the final student has {served_top1(served):.2%} of {len(answers.truth):,} pictures "
         f"right, in {answers.seconds:.1f} s; {answers.agreement:,} of its first classes are those of the same file "
-        f"in a process of its own. EfficientNet-Lite0 beside it still sees a {served.photograph} in "
-        "`examples/chelsea.png`."
+        f"in a process of its own. EfficientNet-Lite0 beside it sees a {served.photographs[1]} in "
+        f"`examples/chelsea.png`, before that a {served.photographs[0]}. The teacher's live version is "
+        f"{served.live[1]} after a worse one was offered, {served.live[0]} before."
     )

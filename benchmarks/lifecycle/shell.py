@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class Shell:
 
         Args:
             words: what follows `triptych`.
-            refused: whether it should end with status 1.
+            refused: whether it should end with status 1, and a gate's sentence.
 
         Raises:
             CommandError: it ended with another status.
@@ -56,7 +56,7 @@ class Shell:
         done = Done(command, time.monotonic() - begin, ended.stdout)
         sys.stdout.write(f"{done.seconds:7.1f} s  $ {command}\n")
         sys.stdout.flush()
-        if ended.returncode != int(refused):
+        if ended.returncode != int(refused) or (refused and " gate: " not in ended.stdout):
             raise CommandError(f"{command}\nended with status {ended.returncode}:\n{ended.stdout[-4000:]}")
         self.done.append(done)
         return done
@@ -65,8 +65,12 @@ class Shell:
         """Runs commands that need nothing of each other, the first ones first.
 
         Raises:
-            CommandError: one ended with another status than 0; those that are under way are waited for.
+            CommandError: one ended with another status than 0; what is under way is waited for, no other is begun.
         """
         with ThreadPoolExecutor(cores) as pool:
-            for each in [pool.submit(self, *command) for command in commands]:
-                each.result()
+            try:
+                for each in as_completed([pool.submit(self, *command) for command in commands]):
+                    each.result()
+            except CommandError:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise

@@ -73,6 +73,7 @@ def compress_model(  # noqa: PLR0913, PLR0917 -- options are arguments
         list[Path] | None, typer.Option(help="Folder of another run to compare, such as a distilled student.")
     ] = None,
     datasets: Datasets = DATASETS,
+    server: Server = SERVER,
 ) -> None:
     """Makes smaller networks of a run, measures them through OpenVINO, and names the one to take.
 
@@ -92,7 +93,9 @@ def compress_model(  # noqa: PLR0913, PLR0917 -- options are arguments
         pruning = parse(PruneRecipe, load_yaml(recipe, tuple(changes or ())), str(recipe))
         search = Search(run, pruning, tuple(remove or (0.3, 0.5, 0.7)), tuple(student or ()))
         with watching() as watch:
-            found = compress(search, Wanted(max_drop, target_latency), Places(datasets, run.parent), watch=watch)
+            found = compress(
+                search, Wanted(max_drop, target_latency), Places(datasets, run.parent, gateway=server), watch=watch
+            )
         _show_candidates(found)
         typer.echo(f"{found.choice.name or 'nothing'}: {found.choice.why}\n{found.folder}")
         if found.choice.name is None:

@@ -89,7 +89,7 @@ def distil_model(
         _train(loaded, Places(datasets, runs, pixels, server), resume=resume)
 
 
-def find_lr(
+def find_lr(  # noqa: PLR0913, PLR0917 -- options are arguments
     recipe: RecipeFile,
     changes: Changes = None,
     steps: Annotated[int, typer.Option(min=10, help="Steps, each at a higher rate.")] = 100,
@@ -97,6 +97,7 @@ def find_lr(
     high: Annotated[float, typer.Option(help="Last learning rate.")] = 3.0,
     datasets: Datasets = DATASETS,
     runs: Runs = RUNS,
+    server: Server = SERVER,
 ) -> None:
     """Raises the learning rate step by step until the loss breaks out, and suggests a peak for the recipe.
 
@@ -108,11 +109,11 @@ def find_lr(
         from modelkit.train.train import Places  # noqa: PLC0415
 
         loaded = load_recipe(recipe, tuple(changes or ()))
-        found = search(loaded, Places(datasets, runs), Sweep(low, high, steps))
+        found = search(loaded, Places(datasets, runs, gateway=server), Sweep(low, high, steps))
         typer.echo(f"suggested peak: {found.suggestion:.3g}; the loss is lowest at {found.lowest:.3g}; {found.plot}")
 
 
-def sweep_model(
+def sweep_model(  # noqa: PLR0913, PLR0917 -- options are arguments
     recipe: RecipeFile,
     rates: Annotated[str, typer.Option("--lr", help="Peak learning rates, with commas.", show_default=False)],
     batches: Annotated[str, typer.Option("--batch", help="Pictures in one step, with commas.", show_default=False)],
@@ -120,6 +121,7 @@ def sweep_model(
     changes: Changes = None,
     datasets: Datasets = DATASETS,
     runs: Runs = RUNS,
+    server: Server = SERVER,
 ) -> None:
     """Trains briefly with every pair of rates and batches, and reports how they change the result; goes on if cut off.
 
@@ -134,7 +136,7 @@ def sweep_model(
 
         loaded, grid = load_recipe(recipe, tuple(changes or ())), read_grid(rates, batches, epochs)
         with watching() as watch:
-            done = sweep(loaded, grid, Places(datasets, runs), watch=watch)
+            done = sweep(loaded, grid, Places(datasets, runs, gateway=server), watch=watch)
         chosen = best(done.cells)
         if chosen is not None:
             typer.echo(f"best: --set optimiser.lr={chosen.rate:g} --set batch={chosen.batch}, top-1 {chosen.top1:.4f}")

@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from modelkit.train.sampling import Shard
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -53,15 +56,20 @@ def total(figures: Tensor, shard: Shard) -> Tensor:
     return figures
 
 
+def told_by_first(value: T, shard: Shard) -> T:
+    """Returns the first process's value to all of them."""
+    told = [value]
+    if shard.world > 1:
+        distributed.broadcast_object_list(told)
+    return told[0]
+
+
 def read_for_all(path: Path, shard: Shard) -> bytes | None:
     """Returns what the first process reads, to all of them; None where there is no file.
 
     Processes on several nodes share a volume, which may show one of them for a while what another has replaced.
     """
-    found = [path.read_bytes() if shard.rank == 0 and path.exists() else None]
-    if shard.world > 1:
-        distributed.broadcast_object_list(found)
-    return found[0]
+    return told_by_first(path.read_bytes() if shard.rank == 0 and path.exists() else None, shard)
 
 
 def wait(shard: Shard) -> None:

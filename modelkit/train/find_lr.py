@@ -54,8 +54,8 @@ class Found:
 
 def search(recipe: Recipe, places: Places, sweep: Sweep) -> Found:
     """Takes one step at each rate, and writes figures and a plot into `<run>-find-lr`."""
-    recipe = settled(recipe)
     folder = places.runs / f"{recipe.name}-find-lr"
+    recipe = settled(recipe, folder, Shard())
     folder.mkdir(parents=True, exist_ok=True)
     with torch_settings(recipe):
         pictures = load_pictures(recipe, places)

@@ -23,6 +23,7 @@ from modelkit.data.records import NO_LABEL
 from modelkit.train.pixels import Source
 from modelkit.train.recipe import RecipeError, Served
 from servicekit.manifest import Recipe as Input
+from services.preprocess.formats.header import Format
 from services.preprocess.headers import Limits, read_header
 from services.preprocess.transforms import header_to_array
 from triptych import ClassifyError, Client
@@ -132,24 +133,27 @@ class _Lesson:
 
 
 def _ask_view(lesson: _Lesson, watch: Watch) -> None:
+    """Asks about one view. What is kept is replaced whole or not at all: a training may be reading it."""
     questions = lesson.questions
-    kept, width = questions.file(lesson.teacher, lesson.view), 4 * len(questions.dataset.labels)
-    first = lesson.ask(list(islice(questions.images(lesson.view), _CALL)))
-    if kept.exists() and _same(first, np.fromfile(kept, np.float32, first.size)):
-        return
-    kept.unlink(missing_ok=True)
-    with kept.with_suffix(".part").open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # another training may ask the same teacher
-        if kept.exists():
+    kept = questions.file(lesson.teacher, lesson.view)
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another training may ask the same teacher
+        first = lesson.ask(list(islice(questions.images(lesson.view), _CALL)))
+        if kept.exists() and _same(first, np.fromfile(kept, np.float32, first.size)):
             return
-        done = _whole_rows(file, first, width)
-        for answers in _rest(lesson, done):
-            file.write(answers.tobytes())
-            done += len(answers)
-            watch(done, questions.pictures, f"asks {lesson.teacher.model}, {lesson.view} pictures")
-        file.flush()
-        os.fsync(file.fileno())
-        Path(file.name).rename(kept)
+        with kept.with_suffix(".part").open("a+b") as file:
+            _complete(lesson, file, first, watch)
+        kept.with_suffix(".part").replace(kept)
+
+
+def _complete(lesson: _Lesson, file: io.BufferedRandom, first: Logits, watch: Watch) -> None:
+    done = _whole_rows(file, first, 4 * len(lesson.questions.dataset.labels))
+    for answers in _rest(lesson, done):
+        file.write(answers.tobytes())
+        done += len(answers)
+        watch(done, lesson.questions.pictures, f"asks {lesson.teacher.model}, {lesson.view} pictures")
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _whole_rows(file: io.BufferedRandom, first: Logits, width: int) -> int:
@@ -183,7 +187,7 @@ def _logits(answer: Classification, classes: tuple[str, ...]) -> Logits:
 
 
 def mirror(content: bytes) -> bytes:
-    """Returns an encoded picture's mirror image, upright, whole, as PNG.
+    """Returns an encoded picture's mirror image, upright and whole: as JPEG where the picture is one, else as PNG.
 
     Raises:
         InvalidArgument: as `image_to_array`.
@@ -191,6 +195,9 @@ def mirror(content: bytes) -> bytes:
     header = read_header(content, Limits())
     width, height = (header.width_px, header.height_px)[:: -1 if header.turned else 1]
     pixels = header_to_array(header, Input(width=width, height=height, crop=1.0)).pixels
-    file = io.BytesIO()
-    Image.fromarray(pixels[:, ::-1]).save(file, "PNG", compress_level=1)
+    file, image = io.BytesIO(), Image.fromarray(pixels[:, ::-1])
+    if header.format is Format.JPEG:
+        image.save(file, "JPEG", quality=95, subsampling=0)
+    else:
+        image.save(file, "PNG", compress_level=1)
     return file.getvalue()

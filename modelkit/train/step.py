@@ -97,9 +97,9 @@ def autocast(device: str, precision: str) -> AbstractContextManager[None]:
 
 
 def fastest_precision(device: str) -> str:
-    """Returns the precision in which the machine trains fastest: a CPU that has no bf16 imitates it, slowly."""
+    """Returns the precision in which the machine trains fastest: one that has no bf16 imitates it, slowly."""
     if device == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     known = torch.cpu.get_capabilities()
     return "bf16" if any(known.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")) else "fp32"
 

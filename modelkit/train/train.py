@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load
 
-from modelkit.train.distributed import process_group, read_for_all, wait
+from modelkit.train.distributed import process_group, read_for_all, told_by_first, wait
 from modelkit.train.files import write_json
 from modelkit.train.imitation import compute_freely, imitate_int8
 from modelkit.train.loop import BEST_FILE, Course, Watch, evaluate_result, make_learner, result_of, run_course
@@ -17,8 +17,8 @@ from modelkit.train.networks import WEIGHTS_FILE, Architecture, Classifier, crea
 from modelkit.train.networks import load as load_network
 from modelkit.train.objective import Objective, distillation, labels_only
 from modelkit.train.pixels import Split, load_split
-from modelkit.train.recipe import Data, Recipe, RecipeError, Served
-from modelkit.train.run import RESULT_FILE, finished, start, write_environment, write_lineage
+from modelkit.train.recipe import Data, Recipe, RecipeError, Served, load_recipe
+from modelkit.train.run import RECIPE_FILE, RESULT_FILE, finished, start, write_environment, write_lineage
 from modelkit.train.sampling import Shard, step_seed
 from modelkit.train.served_teacher import Answers, Questions, ask, read_answers
 from modelkit.train.step import fastest_precision
@@ -69,9 +69,9 @@ def train(
         RecipeError: the recipe does not fit the data or the machine, or the run exists.
         DataError: there is no such data set.
     """
-    recipe = settled(recipe)
     folder = places.runs / recipe.name
     with process_group(recipe.device) as shard, torch_settings(recipe):
+        recipe = settled(recipe, folder, shard)
         if shard.rank == 0:
             start(folder, recipe, resume=resume)
             if not finished(folder):
@@ -87,11 +87,13 @@ def train(
     return folder
 
 
-def settled(recipe: Recipe) -> Recipe:
-    """Returns a recipe whose precision is the one that this machine takes for `auto`."""
+def settled(recipe: Recipe, folder: Path, shard: Shard) -> Recipe:
+    """Returns a recipe with a precision in place of `auto`: the run's where it has begun, else the first machine's."""
     if recipe.precision != "auto":
         return recipe
-    return recipe.model_copy(update={"precision": fastest_precision(recipe.device)})
+    begun = folder / RECIPE_FILE
+    precision = load_recipe(begun).precision if begun.exists() else fastest_precision(recipe.device)
+    return recipe.model_copy(update={"precision": told_by_first(precision, shard)})
 
 
 @contextmanager
@@ -180,7 +182,7 @@ def _teacher(run: Path, recipe: Recipe, pictures: Pictures) -> Classifier:
 def served_answers(course: Course, pictures: Pictures, places: Places) -> Answers | None:
     """Returns what a served teacher says of the training pictures, None where the recipe has none.
 
-    The first process asks, the others find what it wrote; those on other nodes ask again.
+    One process of a machine asks, the others wait for it and find what it wrote.
 
     Raises:
         RecipeError: it cannot be asked.
@@ -193,10 +195,7 @@ def served_answers(course: Course, pictures: Pictures, places: Places) -> Answer
     dataset = open_dataset(places.datasets, **pictures.dataset)
     cache = places.cache / "{name}-{version}".format_map(pictures.dataset)
     questions = Questions(dataset, len(course.train), cache, mirrored=course.recipe.augment.flip)
-    for turn in (True, False):
-        if (course.shard.rank == 0) == turn:
-            ask(teacher.served, questions, places.gateway, course.watch)
-        wait(course.shard)
+    ask(teacher.served, questions, places.gateway, course.watch)
     return read_answers(teacher.served, questions)
 
 

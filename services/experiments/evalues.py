@@ -137,7 +137,10 @@ def difference_interval(before: Rate, after: Rate, alpha: float) -> Interval:
 
 
 def excess_log_e(before: Rate, after: Rate, margin: float) -> float:
-    """Returns the log e-value against the hypothesis that `after` has at most `margin` more than `before`."""
+    """Returns the log e-value against the hypothesis that `after` has at most `margin` more than `before`.
+
+    It is at least the true one, which is below 0, where it is 0: only what exceeds 0 says anything.
+    """
     return difference_log_e(before, after, margin) if after.share - before.share > margin else 0.0
 
 

@@ -39,20 +39,25 @@ class Advice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Counts what happened with control and candidate."""
+    """Counts what happened with control and candidate since their weights were last changed.
+
+    Evidence is about events that do not depend on each other. Arms are dealt to keys, and requests of one key are
+    alike: so each figure counts a key once, by the first of its events, except for `pairs` and `disagreement`, whose
+    two answers are to one picture.
+    """
 
     assigned: tuple[int, int] = (0, 0)
-    """Requests that control and candidate answered."""
+    """Keys that were dealt control and candidate, whether or not their versions then took requests."""
     correct: tuple[Rate, Rate] = (_NONE, _NONE)
-    """Right answers among those with a label."""
+    """Right answers among keys with a labelled one."""
     pairs: Pairs = _NO_PAIRS
     """Labelled pictures that both saw: only the candidate was right, only control, both or neither."""
     disagreement: Rate = _NONE
     """Pictures that both saw, to which their first classes differ."""
     slow: tuple[Rate, Rate] = (_NONE, _NONE)
-    """Answers later than the service level allows."""
+    """Keys whose answer came later than the service level allows."""
     failed: tuple[Rate, Rate] = (_NONE, _NONE)
-    """Requests that the server failed."""
+    """Keys whose request the server failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +65,13 @@ class Rules:
     """Says what is asked of a candidate; margins are differences of shares, 0 to 1."""
 
     weights: tuple[float, float] = (1.0, 1.0)
-    """By which requests fall on control and candidate."""
+    """By which keys fall on control and candidate."""
     alpha: float = 0.05
     """Largest probability that any metric's verdict is ever wrong."""
     candidates: int = 1
     """That are compared with the control in this experiment: each gets its part of alpha."""
     accuracy_margin: float = 0.01
-    """Accuracy may be lower by this much for the candidate to count as no worse."""
+    """Loss of accuracy that is allowed: within it the candidate counts as no worse, surely beyond it as worse."""
     slow_margin: float = 0.02
     failed_margin: float = 0.002
     """By which a guardrail may be exceeded."""
@@ -142,17 +147,12 @@ def _accuracy_apart(rates: tuple[Rate, Rate], rules: Rules, alpha: float) -> Fin
 
 
 def _accuracy_paired(pairs: Pairs, rules: Rules, alpha: float) -> Finding:
-    """Judges better and worse by McNemar, which needs the fewest pairs, and no worse by the interval."""
+    """Judges better by McNemar, which needs the fewest pairs, and all else by the interval."""
     interval = paired_interval(pairs, alpha)
     word = _word(interval, rules.accuracy_margin)
-    if word in ("open", "no worse") and mcnemar_log_e(pairs) >= math.log(1 / alpha):
-        word = "better" if pairs.wins > pairs.losses else _harm(interval, rules.accuracy_margin)
+    if pairs.wins > pairs.losses and mcnemar_log_e(pairs) >= math.log(1 / alpha):
+        word = "better"
     return Finding("accuracy on the same pictures", pairs.difference, interval, pairs.total, word)
-
-
-def _harm(interval: Interval, margin: float) -> str:
-    """Returns what a loss of accuracy is that is real: one that surely stays within the margin was allowed."""
-    return "no worse" if interval.low >= -margin else "worse"
 
 
 def _word(interval: Interval, margin: float) -> str:
@@ -160,7 +160,7 @@ def _word(interval: Interval, margin: float) -> str:
         return "better"
     if interval.low >= -margin:
         return "no worse"
-    return "worse" if interval.high < 0 else "open"
+    return "worse" if interval.high < -margin else "open"
 
 
 def _disagreement(rate: Rate, rules: Rules, alpha: float) -> Finding:
@@ -174,7 +174,7 @@ def _mismatch(facts: Facts, rules: Rules) -> str:
     control, candidate = facts.assigned
     wanted = (control + candidate) * rules.weights[1] / sum(rules.weights)
     return (
-        f"repair: the candidate answered {candidate:,} of {control + candidate:,} requests, where its part is "
+        f"repair: the candidate was dealt {candidate:,} of {control + candidate:,} keys, where its part is "
         f"{wanted:,.0f}; until that is explained the arms cannot be compared"
     )
 

@@ -59,7 +59,7 @@ def _lifecycle(**changes: float) -> Lifecycle:
     truth = np.arange(100) % 10
     answers = Answers(truth, truth, truth, seconds=2.0)
     rates = {"fashion_mnist_teacher": {1: 300.0, 8: 350.0}, "fashion_mnist_small": {1: 1500.0, 8: 4000.0}}
-    return Lifecycle(_results(**changes), SEEDS, Served(answers, rates, "tiger cat"))
+    return Lifecycle(_results(**changes), SEEDS, Served(answers, rates, ("tiger cat", "tiger cat"), ("1", "1")))
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ def test_the_page_tells_every_run_with_mean_and_spread() -> None:
 def test_a_command_that_ends_otherwise_than_it_should_is_told(tmp_path: Path) -> None:
     """With what it said; `refused` wants status 1."""
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho no such run; exit ${4:-0}\n")
+    python.write_text("#!/bin/sh\necho the ${5:-other} gate: no such run; exit ${4:-0}\n")
     python.chmod(0o755)
     shell = Shell(python, tmp_path)
-    assert shell("model").output == "no such run\n"
+    assert shell("model").output == "the other gate: no such run\n"
     assert shell("model", "1", refused=True).command == "triptych model 1"
-    with pytest.raises(CommandError, match=r"triptych model 1\nended with status 1:\nno such run"):
+    with pytest.raises(CommandError, match=r"triptych model 1\nended with status 1:\nthe other gate: no such run"):
         shell("model", "1")
     with pytest.raises(CommandError, match="ended with status 0"):
         shell("model", refused=True)

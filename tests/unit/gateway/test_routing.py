@@ -17,7 +17,7 @@ KEYS = [f"user-{number}" for number in range(20_000)]
 
 
 def _arm(experiment: Experiment, key: str, model: str = "cats") -> str:
-    decided = assign([experiment], model, Asker(key, key), NOBODY, lambda _version: True)
+    decided = assign([experiment], model, Asker(key, key), NOBODY)
     return decided.arm if decided else ""
 
 
@@ -35,7 +35,7 @@ def test_arms_get_their_share(weights: tuple[int, ...]) -> None:
 @given(st.text(), st.text())
 def test_the_same_key_gets_the_same_arm(key: str, request: str) -> None:
     """Whatever the request."""
-    first, second = (assign([EXPERIMENT], "cats", Asker(key, each), NOBODY, bool) for each in (request, "another"))
+    first, second = (assign([EXPERIMENT], "cats", Asker(key, each), NOBODY) for each in (request, "another"))
     assert first == second is not None
 
 
@@ -50,9 +50,9 @@ def test_only_the_least_moves_when_weights_change() -> None:
     assert abs(sum(moved.values()) - expected) < 4 * expected**0.5
 
 
-def test_another_salt_deals_anew() -> None:
-    """Arms under two salts are independent: a chi-squared test of the table of both."""
-    other = replace(EXPERIMENT, salt="s2")
+@pytest.mark.parametrize("other", [replace(EXPERIMENT, salt="s2"), replace(EXPERIMENT, name="another")])
+def test_another_salt_or_name_deals_anew(other: Experiment) -> None:
+    """Arms of both are independent: a chi-squared test of their table."""
     table = Counter((_arm(EXPERIMENT, key), _arm(other, key)) for key in KEYS)
     names = ("control", "candidate")
     assert stats.chi2_contingency([[table[one, two] for two in names] for one in names]).pvalue > 1e-3
@@ -74,7 +74,7 @@ def test_slots_of_a_layer_share_no_key_and_layers_are_independent() -> None:
 def test_whoever_is_held_out_takes_part_in_nothing() -> None:
     """The same keys for every experiment."""
     held = Holdout("h", 0.1)
-    out = {key for key in KEYS if assign([EXPERIMENT], "cats", Asker(key, key), held, bool) is None}
+    out = {key for key in KEYS if assign([EXPERIMENT], "cats", Asker(key, key), held) is None}
     assert out == {key for key in KEYS if unit("h", key) < 0.1}
     assert len(out) == pytest.approx(2000, rel=0.1)
 
@@ -92,32 +92,24 @@ def test_whoever_is_held_out_takes_part_in_nothing() -> None:
 )
 def test_an_audience_is_asked_for(audience: Audience, asker: Asker, takes: bool) -> None:
     """Tenants are alternatives, headers must all be right."""
-    decided = assign([replace(EXPERIMENT, audience=audience)], "cats", asker, NOBODY, bool)
+    decided = assign([replace(EXPERIMENT, audience=audience)], "cats", asker, NOBODY)
     assert (decided is not None) == takes
-
-
-def test_an_arm_that_is_not_ready_takes_nobody() -> None:
-    """Its keys are answered without experiment; the other arm keeps its own and gets no more."""
-    arms = [assign([EXPERIMENT], "cats", Asker(key, key), NOBODY, lambda version: version == "1") for key in KEYS]
-    for key, decided in zip(KEYS, arms, strict=True):
-        assert (decided.arm if decided else "candidate") == _arm(EXPERIMENT, key)
 
 
 def test_another_model_takes_no_part() -> None:
     """Nor does anybody where there is no experiment."""
     assert _arm(EXPERIMENT, "k", model="dogs") == ""
-    assert assign([], "cats", Asker("k", "r"), NOBODY, bool) is None
+    assert assign([], "cats", Asker("k", "r"), NOBODY) is None
 
 
 def test_shadows_are_sampled_by_request() -> None:
-    """One key's requests are seen as often as the share says, whatever arm answers; one that is not ready sees none."""
-    shadows = (Shadow("all", "2", 1.0), Shadow("some", "3", 0.25), Shadow("absent", "4", 1.0))
+    """One key's requests are seen as often as the share says, whatever arm answers."""
+    shadows = (Shadow("all", "2", 1.0), Shadow("some", "3", 0.25))
     experiment = replace(EXPERIMENT, arms=(OLD,), shadows=shadows)
     seen: Counter[str] = Counter()
     for request in KEYS:
-        decided = assign([experiment], "cats", Asker("one", request), NOBODY, lambda version: version != "4")
+        decided = assign([experiment], "cats", Asker("one", request), NOBODY)
         assert decided is not None
         seen.update(shadow.name for shadow in decided.shadows)
     assert seen["all"] == len(KEYS)
-    assert seen["absent"] == 0
     assert seen["some"] == pytest.approx(len(KEYS) / 4, rel=0.05)
