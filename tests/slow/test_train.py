@@ -19,7 +19,7 @@ from modelkit.train.objective import labels_only
 from modelkit.train.recipe import Optimiser, RecipeError, load_recipe
 from modelkit.train.run import sha256
 from modelkit.train.sampling import Shard
-from modelkit.train.step import Learner, make_optimiser, train_step
+from modelkit.train.step import Learner, fastest_precision, make_optimiser, train_step
 from modelkit.train.train import Places, prepare, train
 
 pytestmark = [pytest.mark.timeout(600)]
@@ -139,3 +139,11 @@ def test_auto_precision_is_what_the_machine_computes_in(tmp_path: Path) -> None:
     known = torch.cpu.get_capabilities()
     has_bf16 = any(known.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     assert load_recipe(folder / "recipe.yaml").precision == ("bf16" if has_bf16 else "fp32")
+
+
+def test_auto_precision_of_a_run_that_has_begun_is_the_runs(tmp_path: Path) -> None:
+    """Wherever it goes on: another machine's choice would be another recipe."""
+    other = "fp32" if fastest_precision("cpu") == "bf16" else "bf16"
+    first = toy_train(tmp_path, "epochs=1", f"precision={other}")
+    assert toy_train(tmp_path, "epochs=1", "precision=auto") == first
+    assert load_recipe(first / "recipe.yaml").precision == other
