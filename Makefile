@@ -121,6 +121,9 @@ check-dashboards: setup ## Prove every query of dashboards and rules against a r
 bench: setup ## Measure the limit, the cluster and its rivals in turns (half an hour; ARGS="--rounds 1 --only apart")
 	$(BIN)/python -m benchmarks.report $(ARGS)
 
+modelkit: .venv-modelkit/stamp ## Set up PyTorch and what makes models, in .venv-modelkit
+	@echo "Try: source .venv-modelkit/bin/activate && triptych model --help"
+
 lifecycle: .venv/dev.stamp .venv-modelkit/stamp ## Take Fashion-MNIST from pictures to a served INT8 student (an hour or two)
 	$(BIN)/python -m benchmarks.lifecycle --out docs/lifecycle/report.md $(ARGS)
 
@@ -132,4 +135,4 @@ format: setup ## Format the code
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/clang-format -i triton_backends/openvino/*.[ch]
 
-.PHONY: help setup up down check check-chart check-chart-pods test unit e2e images e2e-containers test-slow gen check-dashboards bench lifecycle lifecycle-smoke format
+.PHONY: help setup up down check check-chart check-chart-pods test unit e2e images e2e-containers test-slow gen check-dashboards bench modelkit lifecycle lifecycle-smoke format
