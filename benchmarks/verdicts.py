@@ -18,7 +18,7 @@ from functools import partial
 import numpy as np
 
 from benchmarks.limit import CORES
-from services.experiments.evalues import Pairs, Rate, excess_log_e, mcnemar_log_e, rate_log_e
+from services.experiments.evalues import Pairs, Rate, excess_log_e, paired_log_e, rate_log_e
 from services.experiments.verdicts import Advice, Facts, Rules, judge
 
 METRICS = 5
@@ -59,12 +59,12 @@ class Run:
 def simulate(truth: Truth, events: int, seed: int) -> Run:
     """Runs one experiment to its rollback or end; each event is a new key's request, and perhaps a labelled pair."""
     rng = np.random.default_rng(seed)
-    limit = math.log(METRICS / Rules().alpha)
+    limit, margin = math.log(METRICS / Rules().alpha), Rules().accuracy_margin
     tallies = _tallies(truth, events, rng)
     for count, (facts, margins) in enumerate(tallies, 1):
         pairs = facts.pairs
-        suspect = any(excess_log_e(before, after, margin) >= limit for before, after, margin in margins)
-        suspect = suspect or (pairs.losses > pairs.wins and mcnemar_log_e(pairs) >= limit)  # worse by any margin
+        suspect = any(excess_log_e(before, after, most) >= limit for before, after, most in margins)
+        suspect = suspect or (pairs.difference < -margin and paired_log_e(pairs, -margin) >= limit)
         if suspect and judge(facts, Rules()).advice == Advice.ROLL_BACK:  # whose intervals take longer
             return Run(count, rolled_back=True)
     return Run(events, rolled_back=False)
