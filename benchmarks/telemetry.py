@@ -126,6 +126,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=4, help="of each turn, the warm-up apart")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--transport", choices=TRANSPORTS, default="grpc")
+    parser.add_argument("--only", nargs="*", default=[], help="variants to compare with none; by default all")
     parser.add_argument("--colocated", action="store_true")
     options = parser.parse_args()
     contents = [picture.content for picture in pictures()]
@@ -136,6 +137,8 @@ def main() -> int:
         collector = stack.enter_context(collecting())
         variants: dict[str, Variant] = {}
         for name, own in variables(collector).items():
+            if options.only and name not in (OFF, *options.only):
+                continue
             settings = {"TRIPTYCH_REQUEST_LOG": "false", **COMPUTE_ALL, **own}
             running = stack.enter_context(cluster.running(shape, settings))
             port = running.port(options.transport)
