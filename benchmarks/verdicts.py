@@ -21,9 +21,6 @@ from benchmarks.limit import CORES
 from services.experiments.evalues import Pairs, Rate, excess_log_e, paired_log_e, rate_log_e
 from services.experiments.verdicts import Advice, Facts, Rules, judge
 
-METRICS = 5
-"""That share alpha, as in `services.experiments.verdicts`."""
-
 
 @dataclass(frozen=True, slots=True)
 class Truth:
@@ -59,7 +56,7 @@ class Run:
 def simulate(truth: Truth, events: int, seed: int) -> Run:
     """Runs one experiment to its rollback or end; each event is a new key's request, and perhaps a labelled pair."""
     rng = np.random.default_rng(seed)
-    limit, margin = math.log(METRICS / Rules().alpha), Rules().accuracy_margin
+    limit, margin = math.log(1 / Rules().metric_alpha), Rules().accuracy_margin
     tallies = _tallies(truth, events, rng)
     for count, (facts, margins) in enumerate(tallies, 1):
         pairs = facts.pairs

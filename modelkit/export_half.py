@@ -5,6 +5,7 @@ On a CPU it gains nothing: OpenVINO computes as it does with fp32 weights, ONNX 
 """
 
 import json
+from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -56,7 +57,7 @@ def export_half(parent: Path, name: str, *, tolerance: float = HALF_TOLERANCE) -
     export_run(parent)  # lineage names the parent's file
     folder, recipe = parent.parent / name, architecture.input
     start(folder, Halving(name=name, parent=parent), resume=True)
-    _, half = load(parent)
+    half = deepcopy(model)
     half.net.half()
     example = torch.zeros(2, recipe.height, recipe.width, 3, dtype=torch.uint8)
     output = Output(classes=len(architecture.labels))

@@ -4,7 +4,6 @@ What was finished before is not done again, so a run that was cut off goes on.
 """
 
 import argparse
-import json
 import platform
 import shutil
 import sys
@@ -19,6 +18,7 @@ from benchmarks.lifecycle.page import render
 from benchmarks.lifecycle.served import Answers, ask, best_class, images_per_second, wait_until_ready
 from benchmarks.lifecycle.shell import CommandError, Shell
 from benchmarks.limit import CORES
+from benchmarks.machine import cpu_field
 from benchmarks.workload import ROOT
 from modelkit.data.store import open_dataset
 from modelkit.publish import live_version
@@ -103,15 +103,13 @@ def _serve(cluster: Cluster, server: str, scale: Scale, seconds: float) -> tuple
 
 
 def _about(seconds: float) -> dict[str, str]:
-    cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    model = next((line.partition(":")[2].strip() for line in cpu if line.startswith("model name")), "unknown")
-    flags = next((set(line.split()) for line in cpu if line.startswith("flags")), set[str]())
+    model, flags = cpu_field("model name"), cpu_field("flags").split()
     kinds = [name for name in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8") if name in flags]
     return {
         "Command": "`" + " ".join(["python -m benchmarks.lifecycle", *sys.argv[1:]]) + "`",
         "Date": time.strftime("%Y-%m-%d"),
         "Machine": f"{CORES} cores, {model} ({', '.join(kinds)}), Linux {platform.release().split('-')[0]}",
-        "Seconds of this call": json.dumps(round(seconds)),
+        "Seconds of this call": str(round(seconds)),
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.lifecycle.chain import AWARE, FINAL, PRUNED, RUNS, TEACHER, WIDE
-from benchmarks.lifecycle.served import Answers, accuracy
+from benchmarks.lifecycle.served import Answers
 from benchmarks.report.claims import Claim
 
 PTQ = "fashion_mnist_ptq"
@@ -77,8 +77,3 @@ def goals(found: Lifecycle) -> Iterator[Claim]:
     yield Claim("final student: top-1 below the teacher", below, 1.0, at_least=False, unit=" points")
     yield Claim("final student: throughput through Triton / the teacher's", faster, 4.0, at_least=True)
     yield Claim(f"gateway: first class as offline, of {pictures:,}", served.student.agreement, pictures, at_least=True)
-
-
-def served_top1(served: Served) -> float:
-    """Returns the student's share of right answers through the gateway."""
-    return accuracy(served.student.truth, served.student.served)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from benchmarks.lifecycle.chain import AWARE, FINAL, PRUNED, TEACHER, WIDE
-from benchmarks.lifecycle.figures import PTQ, Lifecycle, goals, served_top1
+from benchmarks.lifecycle.figures import PTQ, Lifecycle, goals
 from benchmarks.lifecycle.shell import Done
 
 _MADE = {
@@ -70,7 +70,7 @@ def _served(found: Lifecycle) -> Iterator[str]:
     for name, rates in served.throughput.items():
         yield f"| {name} | " + " | ".join(f"{rate:,.0f}" for rate in rates.values()) + " |"
     yield (
-        f"\nThrough the gateway the final student has {served_top1(served):.2%} of {len(answers.truth):,} pictures "
+        f"\nThrough the gateway the final student has {answers.top1:.2%} of {len(answers.truth):,} pictures "
         f"right, in {answers.seconds:.1f} s; {answers.agreement:,} of its first classes are those of the same file "
         f"in a process of its own. EfficientNet-Lite0 beside it sees a {served.photographs[1]} in "
         f"`examples/chelsea.png`, before that a {served.photographs[0]}. The teacher's live version is "

@@ -1,10 +1,10 @@
 """What the published models do in the running cluster: the same answers as offline, and how fast."""
 
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -46,9 +46,14 @@ class Answers:
         """Returns the number of pictures with the same first class."""
         return int((self.served == self.offline).sum())
 
+    @property
+    def top1(self) -> float:
+        """Returns the share of pictures that the served version has right."""
+        return float((self.served == self.truth).mean())
 
-def wait_until_ready(server: str, model: str, version: str) -> float:
-    """Returns the seconds until a version takes requests.
+
+def wait_until_ready(server: str, model: str, version: str) -> None:
+    """Waits until a version takes requests.
 
     Raises:
         TimeoutError: it does not within a minute.
@@ -58,7 +63,7 @@ def wait_until_ready(server: str, model: str, version: str) -> float:
         while time.monotonic() - begin < _READY_S:
             found = [each for served in client.models() if served.name == model for each in served.versions]
             if any(each.version == version and each.ready for each in found):
-                return time.monotonic() - begin
+                return
             time.sleep(0.2)
     raise TimeoutError(f"{model}:{version} is not ready after {_READY_S:g} s")
 
@@ -84,8 +89,7 @@ def images_per_second(
     """Returns what Triton infers of prepared batches of `size`, with two requests under way for each core."""
     folder = repository / model
     manifest = read_manifest(folder)
-    records = [record for record, _ in zip(labelled(dataset, SPLIT), range(size), strict=False)]
-    batch = decode(records, manifest.input)
+    batch = decode(list(islice(labelled(dataset, SPLIT), size)), manifest.input)
     expected = int(compiled(model_bytes(folder, manifest, version))(batch)[0].argmax())
     message = request(model, batch, version)
     workload = Workload(("127.0.0.1", cluster.triton_port), lambda: Grpc(METHOD, [message]), top1, (expected,))
@@ -103,8 +107,3 @@ def best_class(server: str, photograph: Path) -> str:
     """Returns what the gateway's default model sees in a photograph."""
     with Client(server) as client:
         return client.classify(photograph).best.label
-
-
-def accuracy(truth: Sequence[int] | Classes, answers: Sequence[int] | Classes) -> float:
-    """Returns the share of right answers."""
-    return float((np.asarray(truth) == np.asarray(answers)).mean())

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from benchmarks.limit import CORES
+from benchmarks.machine import cpu_field
 from benchmarks.report.claims import claims
 from benchmarks.report.measurement import Round
 from benchmarks.report.page import render
@@ -49,18 +50,13 @@ def _write(rounds: list[Round], folder: Path, rivals: list[str]) -> None:
     about = {
         "Command": "`" + " ".join(["python -m benchmarks.report", *sys.argv[1:]]) + "`",
         "Date": time.strftime("%Y-%m-%d"),
-        "Machine": f"{CORES} cores, {_cpu_model()}, Linux {platform.release().split('-')[0]}",
+        "Machine": f"{CORES} cores, {cpu_field('model name')}, Linux {platform.release().split('-')[0]}",
         "Rounds": str(len(rounds)),
     }
     page = render(rounds, claims(rounds, rivals), about, draw(rounds, folder))
     (folder / "report.json").write_text(json.dumps({"about": about, "rounds": [r.to_json() for r in rounds]}, indent=1))
     (folder / "report.md").write_text(page)
     sys.stdout.write(page)
-
-
-def _cpu_model() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 if __name__ == "__main__":

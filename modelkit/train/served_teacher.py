@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,9 @@ from services.preprocess.transforms import header_to_array
 from triptych import ClassifyError, Client
 from triptych.client.results import Classification
 
+if TYPE_CHECKING:  # which imports this module
+    from modelkit.train.loop import Watch
+
 Logits = npt.NDArray[np.float32]
 
 _CALL = 32
@@ -40,13 +43,6 @@ _LEAST = 1e-30
 """Probability that stands for none."""
 _CLOSE = 0.05
 """Most that a logarithm may have moved since the answers were kept: engines differ in the last digits."""
-
-
-class Watch(Protocol):
-    """Is told how far the asking is."""
-
-    def __call__(self, done: int, every: int, words: str, /) -> None:
-        """Takes pictures done, pictures in all, and a few words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +88,7 @@ class Answers:
         return torch.where(torch.from_numpy(mirrored)[:, None], torch.from_numpy(self.views[1][rows]), plain)
 
 
-def ask(teacher: Served, questions: Questions, gateway: str, watch: Watch) -> None:
+def ask(teacher: Served, questions: Questions, gateway: str, watch: "Watch") -> None:
     """Has a teacher answer, unless it has; an asking that was cut off goes on where it was.
 
     Raises:
@@ -132,7 +128,7 @@ class _Lesson:
         return np.stack([_logits(answer, classes) for answer in answers])
 
 
-def _ask_view(lesson: _Lesson, watch: Watch) -> None:
+def _ask_view(lesson: _Lesson, watch: "Watch") -> None:
     """Asks about one view. What is kept is replaced whole or not at all: a training may be reading it."""
     questions = lesson.questions
     kept = questions.file(lesson.teacher, lesson.view)
@@ -146,7 +142,7 @@ def _ask_view(lesson: _Lesson, watch: Watch) -> None:
         kept.with_suffix(".part").replace(kept)
 
 
-def _complete(lesson: _Lesson, file: io.BufferedRandom, first: Logits, watch: Watch) -> None:
+def _complete(lesson: _Lesson, file: io.BufferedRandom, first: Logits, watch: "Watch") -> None:
     done = _whole_rows(file, first, 4 * len(lesson.questions.dataset.labels))
     for answers in _rest(lesson, done):
         file.write(answers.tobytes())

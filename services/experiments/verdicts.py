@@ -25,7 +25,9 @@ MISMATCH_ALPHA = 1e-3
 """Of the check that requests fall on arms as they should: it is looked at all the time, and must not cry wolf."""
 
 
-_NONE, _NO_PAIRS, _METRICS = Rate(0, 0), Pairs(0, 0, 0), 5
+METRICS = 5
+"""That `findings` looks at, and that share alpha."""
+_NONE, _NO_PAIRS = Rate(0, 0), Pairs(0, 0, 0)
 
 
 class Advice(StrEnum):
@@ -78,6 +80,11 @@ class Rules:
     promote: frozenset[str] = field(default_factory=lambda: frozenset({"better"}))
     """Which words about accuracy are enough to promote: `better`, or `no worse` as well."""
 
+    @property
+    def metric_alpha(self) -> float:
+        """Returns the part of alpha that one metric of one candidate gets."""
+        return self.alpha / (METRICS * self.candidates)
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -124,7 +131,7 @@ def judge(facts: Facts, rules: Rules) -> Verdict:
 
 def findings(facts: Facts, rules: Rules) -> Iterator[Finding]:
     """Returns what each metric says; those without events say `open`."""
-    alpha = rules.alpha / (_METRICS * rules.candidates)
+    alpha = rules.metric_alpha
     yield _guardrail("late answers", facts.slow, rules.slow_margin, alpha)
     yield _guardrail("failures", facts.failed, rules.failed_margin, alpha)
     yield _accuracy_apart(facts.correct, rules, alpha)
