@@ -6,9 +6,31 @@ Shapes are said here once; what `config` may hold comes from the settings classe
 import argparse
 import json
 import sys
-from typing import Any
 
 from servicekit.settings import ProcessSettings
+from tools.chart.schema_sections import claim, gateway_api, monitor, shared, training, triton
+from tools.chart.schema_words import (
+    BOOLEAN,
+    COUNT_OR_SHARE,
+    DURATION,
+    FREE,
+    MAP,
+    OPTIONAL_NAME,
+    PATHS,
+    QUANTITY,
+    SECONDS,
+    SPREAD,
+    STRING,
+    STRINGS,
+    URL_OR_NONE,
+    WHOLE_SECONDS,
+    Schema,
+    either,
+    objects,
+    ref,
+    section,
+    whole,
+)
 from tools.chart.values import CHART, VALUES, comments
 from tools.document_settings import SERVICES
 
@@ -29,54 +51,6 @@ GIVEN = (
 )
 """Beginnings of settings that the chart itself sets."""
 GIVEN_ENDS = ("_target", "_targets", "metrics_port")
-
-Schema = dict[str, Any]
-
-STRING: Schema = {"type": "string"}
-BOOLEAN: Schema = {"type": "boolean"}
-STRINGS: Schema = {"type": "array", "items": STRING}
-MAP: Schema = {"type": "object", "additionalProperties": STRING}
-FREE: Schema = {"type": "object"}
-"""Kubernetes' own, which Kubernetes checks."""
-SECONDS: Schema = {"type": "number", "minimum": 0}
-WHOLE_SECONDS: Schema = {"type": "integer", "minimum": 0}
-NAME: Schema = {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}
-OPTIONAL_NAME: Schema = {"type": "string", "pattern": "^([a-z0-9]([-.a-z0-9]*[a-z0-9])?)?$", "maxLength": 253}
-QUANTITY: Schema = {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$"}
-DURATION: Schema = {"type": "string", "pattern": "^([0-9]+(\\.[0-9]+)?(h|m|s|ms))+$"}
-URL_OR_NONE: Schema = {"type": "string", "pattern": "^(https?://.+)?$"}
-PATHS: Schema = {"type": "array", "minItems": 1, "items": {"type": "string", "pattern": "^/"}}
-SPREAD: Schema = {"enum": ["DoNotSchedule", "ScheduleAnyway", ""]}
-DEVICE: Schema = {"type": "string", "pattern": "^nvidia\\.com/(gpu(\\.shared)?|mig-[0-9]+g\\.[0-9]+gb(\\.me)?)$"}
-COUNT_OR_SHARE: Schema = {
-    "oneOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^(100|[0-9]{1,2})%$"}]
-}
-
-
-def ref(name: str) -> Schema:
-    """Refers to a definition."""
-    return {"$ref": f"#/definitions/{name}"}
-
-
-def whole(least: int = 0, most: int | None = None) -> Schema:
-    """Is a whole number."""
-    return {"type": "integer", "minimum": least} | ({} if most is None else {"maximum": most})
-
-
-def either(schema: Schema) -> Schema:
-    """Is a value, or null."""
-    choices = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
-    return schema | choices | {"type": [schema["type"], "null"]}
-
-
-def objects(*required: str) -> Schema:
-    """Is a list of Kubernetes' own objects."""
-    return {"type": "array", "items": {"type": "object", "required": list(required)} if required else FREE}
-
-
-def section(**properties: Schema) -> Schema:
-    """Is an object with these keys and no others."""
-    return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
 def camel(name: str) -> str:
@@ -155,31 +129,6 @@ def definitions() -> Schema:
     }
 
 
-def shared() -> Schema:
-    """Returns the keys that `defaults`, every tier and every pool have."""
-    return {
-        "replicas": whole(),
-        "minReadySeconds": WHOLE_SECONDS,
-        "lifecycle": ref("lifecycle"),
-        "probes": ref("probes"),
-        "strategy": ref("strategy"),
-        "autoscaling": ref("autoscaling"),
-        "podDisruptionBudget": ref("podDisruptionBudget"),
-        "topologySpread": ref("topologySpread"),
-        "tmpSizeLimit": QUANTITY,
-        "priorityClassName": OPTIONAL_NAME,
-        "runtimeClassName": OPTIONAL_NAME,
-        "nodeSelector": MAP,
-        "tolerations": objects(),
-        "affinity": FREE,
-        "podAnnotations": MAP,
-        "podLabels": MAP,
-        "extraEnv": objects("name"),
-        "extraVolumes": objects("name"),
-        "extraVolumeMounts": objects("name", "mountPath"),
-    }
-
-
 def tier(name: str) -> Schema:
     """Returns the section of a tier."""
     own = {
@@ -189,134 +138,6 @@ def tier(name: str) -> Schema:
         "config": config(SERVICES[name]),
     }
     return section(**own, **shared())
-
-
-def triton_server(**more: Schema) -> Schema:
-    """Returns the keys of what a backend brings, and of a pool."""
-    return {
-        "image": ref("image"),
-        "resources": ref("resources"),
-        "command": STRINGS,
-        "extraArgs": STRINGS,
-        "user": ref("user"),
-        **shared(),
-        **more,
-    }
-
-
-def gpu() -> Schema:
-    """Returns how a pool gets its GPUs."""
-    return section(
-        count=whole(1),
-        resourceName=DEVICE,
-        product=STRING,
-        productLabel=STRING,
-        dra=section(enabled=BOOLEAN, deviceClassName=NAME | {"pattern": "^[-.a-z0-9]+$"}, selectors=STRINGS),
-    )
-
-
-def engine() -> Schema:
-    """Returns what runs the models of a pool of GPUs."""
-    model = section(
-        name=NAME | {"pattern": "^[a-z0-9][a-z0-9_.-]{0,62}$"},
-        version={"type": "string", "pattern": "^[1-9][0-9]*$"},
-        file={"type": "string", "pattern": "^[^/].*\\.onnx$"},
-        sha256={"type": "string", "pattern": "^[0-9a-f]{64}$"},
-    )
-    return section(
-        kind={"enum": ["onnxruntime", "tensorrt"]},
-        fallback={"enum": ["onnxruntime", "openvino", "none"]},
-        waitSeconds=WHOLE_SECONDS,
-        build={"enum": ["job", "init"]},
-        models={"type": "array", "minItems": 1, "items": model | {"required": [*model["properties"]]}},
-        flags={"type": "array", "items": {"type": "string", "pattern": "^--[^ ]+$"}},
-        trtexec=STRING,
-        job=section(backoffLimit=whole(), activeDeadlineSeconds=whole(1)),
-    )
-
-
-def triton() -> Schema:
-    """Returns the section of Triton."""
-    name = NAME | {"maxLength": 20}
-    more = {"gpu": gpu(), "engine": engine(), "shmSize": QUANTITY}
-    pool = section(**triton_server(name=name, backend={"enum": ["cpu", "gpu"]}, **more)) | {
-        "required": ["name", "backend"]
-    }
-    return section(
-        models={"type": "array", "minItems": 1, "items": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]{0,62}$"}},
-        pools={"type": "array", "minItems": 1, "items": pool},
-        cpu=section(**triton_server()),
-        gpu=section(**triton_server(**more)),
-    )
-
-
-def claim() -> Schema:
-    """Returns a claim that exists, or how one is made."""
-    return section(
-        existingClaim=OPTIONAL_NAME,
-        subPath=STRING,
-        create=BOOLEAN,
-        size=QUANTITY,
-        storageClassName=OPTIONAL_NAME,
-        accessModes={"type": "array", "items": {"enum": ["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]}},
-    )
-
-
-def training() -> Schema:
-    """Returns the section of the Job that trains."""
-    placing = ("priorityClassName", "runtimeClassName", "nodeSelector", "tolerations", "affinity")
-    pod = ("podAnnotations", "podLabels", "extraEnv", "tmpSizeLimit")
-    return section(
-        enabled=BOOLEAN,
-        suspend=BOOLEAN,
-        workers=whole(1),
-        processes=whole(1),
-        image=ref("image"),
-        recipe=STRING,
-        existingConfigMap=OPTIONAL_NAME,
-        set={"type": "array", "items": {"type": "string", "pattern": "^[a-z][a-z0-9_.]*="}},
-        datasets=claim(),
-        runs=claim(),
-        files=section(enabled=BOOLEAN, resources=ref("resources")),
-        gpu=section(count=whole(), resourceName=DEVICE, product=STRING, productLabel=STRING),
-        threads=whole(1),
-        resources=ref("resources"),
-        shmSize=QUANTITY,
-        pixelsSizeLimit=QUANTITY,
-        waitSeconds=whole(1),
-        job=section(
-            backoffLimitPerIndex=whole(),
-            activeDeadlineSeconds=whole(1),
-            ttlSecondsAfterFinished=either(WHOLE_SECONDS),
-        ),
-        **{key: shared()[key] for key in (*placing, *pod)},
-    )
-
-
-def monitor() -> Schema:
-    """Returns how something is scraped."""
-    return section(
-        enabled=BOOLEAN,
-        interval=DURATION,
-        scrapeTimeout=DURATION,
-        labels=MAP,
-        honorLabels=BOOLEAN,
-        relabelings=objects(),
-        metricRelabelings=objects(),
-    )
-
-
-def gateway_api() -> Schema:
-    """Returns the section of the Gateway API."""
-    return section(
-        parentRefs=objects("name"),
-        httpRoute=section(enabled=BOOLEAN, hostnames=STRINGS, paths=PATHS, timeout=DURATION, annotations=MAP),
-        grpcRoute=section(enabled=BOOLEAN, hostnames=STRINGS, annotations=MAP),
-        gateway=section(
-            create=BOOLEAN, className=OPTIONAL_NAME, listeners=objects("name", "port", "protocol"), annotations=MAP
-        ),
-        backendTLSPolicy=section(enabled=BOOLEAN, hostname=STRING, caCertificateRefs=objects("group", "kind", "name")),
-    )
 
 
 def root() -> Schema:

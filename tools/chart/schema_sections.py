@@ -1,0 +1,175 @@
+"""Sections of the chart's values: pools of Triton servers, volumes, training, monitoring, the Gateway API."""
+
+from tools.chart.schema_words import (
+    BOOLEAN,
+    DEVICE,
+    DURATION,
+    FREE,
+    MAP,
+    NAME,
+    OPTIONAL_NAME,
+    PATHS,
+    QUANTITY,
+    STRING,
+    STRINGS,
+    WHOLE_SECONDS,
+    Schema,
+    either,
+    objects,
+    ref,
+    section,
+    whole,
+)
+
+
+def shared() -> Schema:
+    """Returns the keys that `defaults`, every tier and every pool have."""
+    return {
+        "replicas": whole(),
+        "minReadySeconds": WHOLE_SECONDS,
+        "lifecycle": ref("lifecycle"),
+        "probes": ref("probes"),
+        "strategy": ref("strategy"),
+        "autoscaling": ref("autoscaling"),
+        "podDisruptionBudget": ref("podDisruptionBudget"),
+        "topologySpread": ref("topologySpread"),
+        "tmpSizeLimit": QUANTITY,
+        "priorityClassName": OPTIONAL_NAME,
+        "runtimeClassName": OPTIONAL_NAME,
+        "nodeSelector": MAP,
+        "tolerations": objects(),
+        "affinity": FREE,
+        "podAnnotations": MAP,
+        "podLabels": MAP,
+        "extraEnv": objects("name"),
+        "extraVolumes": objects("name"),
+        "extraVolumeMounts": objects("name", "mountPath"),
+    }
+
+
+def triton_server(**more: Schema) -> Schema:
+    """Returns the keys of what a backend brings, and of a pool."""
+    return {
+        "image": ref("image"),
+        "resources": ref("resources"),
+        "command": STRINGS,
+        "extraArgs": STRINGS,
+        "user": ref("user"),
+        **shared(),
+        **more,
+    }
+
+
+def gpu() -> Schema:
+    """Returns how a pool gets its GPUs."""
+    return section(
+        count=whole(1),
+        resourceName=DEVICE,
+        product=STRING,
+        productLabel=STRING,
+        dra=section(enabled=BOOLEAN, deviceClassName=NAME | {"pattern": "^[-.a-z0-9]+$"}, selectors=STRINGS),
+    )
+
+
+def engine() -> Schema:
+    """Returns what runs the models of a pool of GPUs."""
+    model = section(
+        name=NAME | {"pattern": "^[a-z0-9][a-z0-9_.-]{0,62}$"},
+        version={"type": "string", "pattern": "^[1-9][0-9]*$"},
+        file={"type": "string", "pattern": "^[^/].*\\.onnx$"},
+        sha256={"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    )
+    return section(
+        kind={"enum": ["onnxruntime", "tensorrt"]},
+        fallback={"enum": ["onnxruntime", "openvino", "none"]},
+        waitSeconds=WHOLE_SECONDS,
+        build={"enum": ["job", "init"]},
+        models={"type": "array", "minItems": 1, "items": model | {"required": [*model["properties"]]}},
+        flags={"type": "array", "items": {"type": "string", "pattern": "^--[^ ]+$"}},
+        trtexec=STRING,
+        job=section(backoffLimit=whole(), activeDeadlineSeconds=whole(1)),
+    )
+
+
+def triton() -> Schema:
+    """Returns the section of Triton."""
+    name = NAME | {"maxLength": 20}
+    more = {"gpu": gpu(), "engine": engine(), "shmSize": QUANTITY}
+    pool = section(**triton_server(name=name, backend={"enum": ["cpu", "gpu"]}, **more)) | {
+        "required": ["name", "backend"]
+    }
+    return section(
+        models={"type": "array", "minItems": 1, "items": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]{0,62}$"}},
+        pools={"type": "array", "minItems": 1, "items": pool},
+        cpu=section(**triton_server()),
+        gpu=section(**triton_server(**more)),
+    )
+
+
+def claim() -> Schema:
+    """Returns a claim that exists, or how one is made."""
+    return section(
+        existingClaim=OPTIONAL_NAME,
+        subPath=STRING,
+        create=BOOLEAN,
+        size=QUANTITY,
+        storageClassName=OPTIONAL_NAME,
+        accessModes={"type": "array", "items": {"enum": ["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]}},
+    )
+
+
+def training() -> Schema:
+    """Returns the section of the Job that trains."""
+    placing = ("priorityClassName", "runtimeClassName", "nodeSelector", "tolerations", "affinity")
+    pod = ("podAnnotations", "podLabels", "extraEnv", "tmpSizeLimit")
+    return section(
+        enabled=BOOLEAN,
+        suspend=BOOLEAN,
+        workers=whole(1),
+        processes=whole(1),
+        image=ref("image"),
+        recipe=STRING,
+        existingConfigMap=OPTIONAL_NAME,
+        set={"type": "array", "items": {"type": "string", "pattern": "^[a-z][a-z0-9_.]*="}},
+        datasets=claim(),
+        runs=claim(),
+        files=section(enabled=BOOLEAN, resources=ref("resources")),
+        gpu=section(count=whole(), resourceName=DEVICE, product=STRING, productLabel=STRING),
+        threads=whole(1),
+        resources=ref("resources"),
+        shmSize=QUANTITY,
+        pixelsSizeLimit=QUANTITY,
+        waitSeconds=whole(1),
+        job=section(
+            backoffLimitPerIndex=whole(),
+            activeDeadlineSeconds=whole(1),
+            ttlSecondsAfterFinished=either(WHOLE_SECONDS),
+        ),
+        **{key: shared()[key] for key in (*placing, *pod)},
+    )
+
+
+def monitor() -> Schema:
+    """Returns how something is scraped."""
+    return section(
+        enabled=BOOLEAN,
+        interval=DURATION,
+        scrapeTimeout=DURATION,
+        labels=MAP,
+        honorLabels=BOOLEAN,
+        relabelings=objects(),
+        metricRelabelings=objects(),
+    )
+
+
+def gateway_api() -> Schema:
+    """Returns the section of the Gateway API."""
+    return section(
+        parentRefs=objects("name"),
+        httpRoute=section(enabled=BOOLEAN, hostnames=STRINGS, paths=PATHS, timeout=DURATION, annotations=MAP),
+        grpcRoute=section(enabled=BOOLEAN, hostnames=STRINGS, annotations=MAP),
+        gateway=section(
+            create=BOOLEAN, className=OPTIONAL_NAME, listeners=objects("name", "port", "protocol"), annotations=MAP
+        ),
+        backendTLSPolicy=section(enabled=BOOLEAN, hostname=STRING, caCertificateRefs=objects("group", "kind", "name")),
+    )
