@@ -1,4 +1,4 @@
-"""Sections of the chart's values: pools of Triton servers, volumes, training, monitoring, the Gateway API."""
+"""Sections of the chart's values: one function for each that has a shape of its own."""
 
 from tools.chart.schema_words import (
     BOOLEAN,
@@ -12,6 +12,7 @@ from tools.chart.schema_words import (
     QUANTITY,
     STRING,
     STRINGS,
+    URL_OR_NONE,
     WHOLE_SECONDS,
     Schema,
     either,
@@ -20,6 +21,7 @@ from tools.chart.schema_words import (
     section,
     whole,
 )
+from tools.document_settings import SERVICES
 
 
 def shared() -> Schema:
@@ -172,4 +174,79 @@ def gateway_api() -> Schema:
             create=BOOLEAN, className=OPTIONAL_NAME, listeners=objects("name", "port", "protocol"), annotations=MAP
         ),
         backendTLSPolicy=section(enabled=BOOLEAN, hostname=STRING, caCertificateRefs=objects("group", "kind", "name")),
+    )
+
+
+def model_store() -> Schema:
+    """Returns the section that says where models come from."""
+    return section(
+        type={"enum": ["image", "imageVolume", "pvc", "s3", "hostPath"]},
+        image=ref("image"),
+        pvc=section(existingClaim=OPTIONAL_NAME, subPath=STRING),
+        s3=section(
+            uri={"type": "string", "pattern": "^(s3://.+)?$"},
+            endpointUrl=URL_OR_NONE,
+            region=STRING,
+            existingSecret=OPTIONAL_NAME,
+            image=ref("image"),
+        ),
+        hostPath=section(path={"type": "string", "pattern": "^(/.*)?$"}),
+        sizeLimit=QUANTITY,
+        resources=ref("resources"),
+    )
+
+
+def tls() -> Schema:
+    """Returns the section that says TLS between the processes."""
+    return section(
+        enabled=BOOLEAN,
+        source={"enum": ["certManager", "existingSecrets"]},
+        existingSecret=OPTIONAL_NAME,
+        existingSecrets=section(**dict.fromkeys([*SERVICES, "triton"], OPTIONAL_NAME)),
+        allowedCallers=STRINGS,
+        certManager=section(issuerRef=ref("issuerRef"), duration=DURATION, renewBefore=DURATION),
+    )
+
+
+def edge_tls() -> Schema:
+    """Returns the section that says TLS at the gateway."""
+    return section(
+        enabled=BOOLEAN,
+        existingSecret=OPTIONAL_NAME,
+        clientCASecret=OPTIONAL_NAME,
+        certManager=section(issuerRef=ref("issuerRef"), dnsNames=STRINGS, duration=DURATION, renewBefore=DURATION),
+    )
+
+
+def network_policy() -> Schema:
+    """Returns the section that says who may reach whom."""
+    return section(
+        enabled=BOOLEAN,
+        gatewayPeers=ref("peers"),
+        monitoringPeers=ref("peers"),
+        dns=section(peers=ref("peers"), ports={"type": "array", "minItems": 1, "items": whole(1, 65535)}),
+        otlpPeers=ref("peers"),
+        s3Peers=ref("peers"),
+    )
+
+
+def monitoring() -> Schema:
+    """Returns the section that says monitors, rules and dashboards."""
+    return section(
+        serviceMonitor=monitor(),
+        podMonitor=monitor(),
+        prometheusRule=section(enabled=BOOLEAN, labels=MAP, runbookURL=STRING),
+        dashboards=section(enabled=BOOLEAN, labels=MAP, annotations=MAP),
+    )
+
+
+def ingress() -> Schema:
+    """Returns the section that says the Ingress."""
+    return section(
+        enabled=BOOLEAN,
+        className=OPTIONAL_NAME,
+        annotations=MAP,
+        hosts=STRINGS,
+        paths=PATHS,
+        tls={"type": "array", "items": section(hosts=STRINGS, secretName=OPTIONAL_NAME)},
     )
