@@ -48,7 +48,7 @@ SMOKE = Scale(
     pictures={"train": 1000, "t10k": 500},
     val=100,
     seeds=(1,),
-    changes=("epochs=3", "batch=64"),
+    changes=("epochs=1", "batch=64"),
     teacher=("network.config.depths=[1, 1, 1]", "network.small_stem=2"),
     gates=("--min-top1", "0.15", "--min-agreement", "0.1", "--max-parity-gap", "0.05"),
     refusing=("--min-top1", "0.999"),
