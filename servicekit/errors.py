@@ -60,6 +60,12 @@ class Reason(StrEnum):
     QUEUE_FULL = "QUEUE_FULL"
     DEPENDENCY_UNAVAILABLE = "DEPENDENCY_UNAVAILABLE"
     SHUTTING_DOWN = "SHUTTING_DOWN"
+    EXPERIMENTS_OFF = "EXPERIMENTS_OFF"
+    EXPERIMENT_NOT_FOUND = "EXPERIMENT_NOT_FOUND"
+    EXPERIMENT_EXISTS = "EXPERIMENT_EXISTS"
+    EXPERIMENT_STATE = "EXPERIMENT_STATE"
+    EXPERIMENT_WITHOUT_EFFECT = "EXPERIMENT_WITHOUT_EFFECT"
+    STORE_FULL = "STORE_FULL"
     INTERNAL = "INTERNAL"
 
 
@@ -104,6 +110,34 @@ class NotFound(TriptychError):
 
     code = Code.NOT_FOUND
     default_reason = Reason.MODEL_NOT_FOUND
+
+
+class AlreadyExists(TriptychError):
+    """Says that the name is taken."""
+
+    code = Code.ALREADY_EXISTS
+    default_reason = Reason.EXPERIMENT_EXISTS
+
+
+class FailedPrecondition(TriptychError):
+    """Says that the call is fine, but not in the state that things are in."""
+
+    code = Code.FAILED_PRECONDITION
+    default_reason = Reason.EXPERIMENT_STATE
+
+
+class PermissionDenied(TriptychError):
+    """Says that this server lets nobody do that."""
+
+    code = Code.PERMISSION_DENIED
+    default_reason = Reason.EXPERIMENTS_OFF
+
+
+class Unimplemented(TriptychError):
+    """Says that this installation has no such thing."""
+
+    code = Code.UNIMPLEMENTED
+    default_reason = Reason.EXPERIMENTS_OFF
 
 
 class ResourceExhausted(TriptychError):
@@ -158,6 +192,10 @@ CLASS_BY_CODE: dict[Code, type[TriptychError]] = {
     for cls in (
         InvalidArgument,
         NotFound,
+        AlreadyExists,
+        FailedPrecondition,
+        PermissionDenied,
+        Unimplemented,
         ResourceExhausted,
         Unavailable,
         DeadlineExceeded,

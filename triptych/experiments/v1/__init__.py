@@ -1,0 +1,1 @@
+"""Version 1, generated from `protos/triptych/experiments/v1`."""
