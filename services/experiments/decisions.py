@@ -85,7 +85,7 @@ def _gain(judged: Judged) -> float:
 
 
 def _grow(experiment: pb.Experiment, judged: Sequence[Judged], now_us: int) -> Action | None:
-    """Returns the next step of the ramp, once this one has held, has seen enough keys, and nothing speaks against it."""
+    """Returns the next step, once this one has held and seen enough keys, and nothing speaks against it."""
     candidate = experiment.arms[1]
     found = next((each for each in judged if each.name == candidate.name), None)
     if found is None or found.verdict.advice in (Advice.ROLL_BACK, Advice.REPAIR):

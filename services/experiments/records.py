@@ -4,10 +4,11 @@ Whoever changes something holds the row of the routing while its transaction las
 other, whichever replica makes them, and numbers that ascend are seen in their order.
 """
 
+import json
 import secrets
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from google.protobuf import json_format
 from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
@@ -19,6 +20,8 @@ from services.experiments.tables import DECISION, EXPERIMENT, PIN, ROUTING
 from services.experiments.transitions import Deed, state_name
 from triptych.experiments.v1 import experiment_pb2 as pb
 
+RoutingRow = Row[*tuple[Any, ...]]
+"""Id, revision, holdout_share, holdout_salt."""
 _RUNNING = [state_name(state) for state in RUNNING]
 
 
@@ -31,20 +34,27 @@ class Known:
     """Grows with each change."""
 
 
-def lock(connection: Connection) -> None:
-    """Waits until nobody else changes anything, and keeps others waiting until the transaction ends."""
-    asked = select(ROUTING.c.revision).with_for_update()
-    if connection.execute(asked).first() is None:
+def lock(connection: Connection) -> RoutingRow:
+    """Returns the routing's own row, which nobody else changes until the transaction ends; makes it the first time."""
+    asked = select(ROUTING).with_for_update()
+    row = connection.execute(asked).first()
+    if row is None:
         first_insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         # Begins with the time, so that no gateway takes the routing of a new database for the one that it knows.
-        row = {"id": 1, "revision": int(time.time()), "holdout_share": 0.0, "holdout_salt": secrets.token_hex(8)}
-        connection.execute(first_insert(ROUTING).values(row).on_conflict_do_nothing())
-        connection.execute(asked)
+        first = {"id": 1, "revision": int(time.time()), "holdout_share": 0.0, "holdout_salt": secrets.token_hex(8)}
+        connection.execute(first_insert(ROUTING).values(first).on_conflict_do_nothing())
+        row = connection.execute(asked).one()
+    return row
 
 
 def tell_gateways(connection: Connection) -> None:
     """Gives the routing a new revision."""
     connection.execute(update(ROUTING).values(revision=ROUTING.c.revision + 1))
+
+
+def routing(connection: Connection) -> RoutingRow | None:
+    """Returns the routing's own row; None where there is none yet."""
+    return connection.execute(select(ROUTING)).first()
 
 
 def find(connection: Connection, name: str) -> Known:
@@ -58,14 +68,19 @@ def find(connection: Connection, name: str) -> Known:
     if row is None:
         message = f"There is no experiment {name[:64]!r}."
         raise NotFound(message, reason=Reason.EXPERIMENT_NOT_FOUND, field="name")
-    return _known(row)
+    return _known(*row)
+
+
+def revision_of(connection: Connection, name: str) -> int | None:
+    """Returns the revision of an experiment; None where there is none of that name."""
+    return connection.execute(select(EXPERIMENT.c.revision).where(EXPERIMENT.c.name == name)).scalar()
 
 
 def running(connection: Connection) -> list[Known]:
     """Returns the experiments that requests take part in, in the order in which they were started."""
     columns = EXPERIMENT.c.definition, EXPERIMENT.c.revision
     asked = select(*columns).where(EXPERIMENT.c.state.in_(_RUNNING))
-    return [_known(row) for row in connection.execute(asked.order_by(EXPERIMENT.c.started_us, EXPERIMENT.c.name))]
+    return [_known(*row) for row in connection.execute(asked.order_by(EXPERIMENT.c.started_us, EXPERIMENT.c.name))]
 
 
 def newest(
@@ -89,7 +104,7 @@ def newest(
     if only_running:
         asked = asked.where(EXPERIMENT.c.state.in_(_RUNNING))
     rows = connection.execute(asked.order_by(made.desc(), name.desc()).limit(count))
-    return [_known(row).experiment for row in rows]
+    return [_known(*row).experiment for row in rows]
 
 
 def add(connection: Connection, experiment: pb.Experiment) -> None:
@@ -115,10 +130,11 @@ def remove(connection: Connection, name: str) -> None:
     connection.execute(delete(EXPERIMENT).where(EXPERIMENT.c.name == name))
 
 
-def log(connection: Connection, action: str, deed: Deed, experiment: str = "", facts: str = "") -> None:
+def log(connection: Connection, deed: Deed, experiment: str = "") -> None:
     """Adds an entry to the log of decisions."""
-    row = {"time_us": deed.time_us, "actor": deed.actor, "reason": deed.reason}
-    connection.execute(insert(DECISION).values(**row, action=action, experiment=experiment, facts=facts))
+    facts = json.dumps(deed.facts, separators=(",", ":")) if deed.facts else ""
+    row = {"time_us": deed.time_us, "action": deed.action, "actor": deed.actor, "reason": deed.reason, "facts": facts}
+    connection.execute(insert(DECISION).values(experiment=experiment, **row))
 
 
 def decisions(connection: Connection, count: int, before: int | None, name: str) -> list[pb.Decision]:
@@ -150,6 +166,11 @@ def pinned(connection: Connection) -> dict[str, str]:
     return {row.model: row.version for row in connection.execute(select(PIN))}
 
 
+def hold_out(connection: Connection, share: float) -> None:
+    """Keeps a part of all keys out of every experiment."""
+    connection.execute(update(ROUTING).values(holdout_share=share))
+
+
 def pin(connection: Connection, model: str, version: str, time_us: int) -> None:
     """Has a version answer requests which name none; an empty one: whichever the repository says."""
     connection.execute(delete(PIN).where(PIN.c.model == model))
@@ -163,10 +184,10 @@ def count_by_state(connection: Connection) -> dict[str, int]:
     return {state: int(count) for state, count in connection.execute(asked)}
 
 
-def _known(row: Row[tuple[str, int]]) -> Known:
+def _known(definition: str, revision: int) -> Known:
     experiment = pb.Experiment()
-    json_format.Parse(row.definition, experiment, ignore_unknown_fields=True)  # of a newer release, after a step back
-    return Known(experiment, row.revision)
+    json_format.Parse(definition, experiment, ignore_unknown_fields=True)  # of a newer release, after a step back
+    return Known(experiment, revision)
 
 
 def _columns(experiment: pb.Experiment) -> dict[str, object]:
@@ -180,7 +201,7 @@ def _columns(experiment: pb.Experiment) -> dict[str, object]:
     }
 
 
-def _decision(row: Row[tuple[object, ...]]) -> pb.Decision:
+def _decision(row: Row[*tuple[Any, ...]]) -> pb.Decision:
     decision = pb.Decision(
         id=row.id,
         experiment=row.experiment,
@@ -191,7 +212,3 @@ def _decision(row: Row[tuple[object, ...]]) -> pb.Decision:
     )
     decision.time.FromMicroseconds(row.time_us)
     return decision
-
-
-def routing(connection: Connection) -> Iterator[object]:
-    raise NotImplementedError

@@ -1,7 +1,8 @@
 """What may become of an experiment, and when: each change returns another one. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from servicekit.errors import FailedPrecondition, InvalidArgument, Reason
 from services.experiments.candidates import candidates, runs, shadows
@@ -17,8 +18,12 @@ class Deed:
     """Is what somebody does, or a rule."""
 
     time_us: int
+    action: str
+    """As the log of decisions calls it."""
     actor: str
     reason: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Numbers that it rests on."""
 
     def told(self, did: str) -> str:
         """Says it in a sentence: `anna stopped it: ...`; a rule's reason says everything."""
@@ -49,7 +54,7 @@ def started(draft: pb.Experiment, running: Iterable[pb.Experiment], deed: Deed) 
         FailedPrecondition: it is no draft, or another experiment has keys of its slot.
     """
     if draft.state != pb.EXPERIMENT_STATE_DRAFT:
-        raise _wrong_state(draft, "only a draft can be started")
+        raise wrong_state(draft, "only a draft can be started")
     clash = next((other for other in running if _share_keys(draft, other)), None)
     if clash is not None:
         raise FailedPrecondition(
@@ -74,7 +79,7 @@ def reweighted(experiment: pb.Experiment, weights: Mapping[str, float], deed: De
         InvalidArgument: an arm is missing, unknown, or has no weight that an arm can have.
     """
     if not runs(experiment):
-        raise _wrong_state(experiment, "only weights of one that runs can be changed")
+        raise wrong_state(experiment, "only weights of one that runs can be changed")
     _check_weights(experiment, weights)
     same = all(weights.get(arm.name, 0.0) == arm.weight for arm in experiment.arms)
     if same and experiment.state == pb.EXPERIMENT_STATE_RUNNING:
@@ -94,7 +99,7 @@ def stopped(experiment: pb.Experiment, deed: Deed) -> pb.Experiment:
         FailedPrecondition: it does not run.
     """
     if not runs(experiment):
-        raise _wrong_state(experiment, "only one that runs can be stopped")
+        raise wrong_state(experiment, "only one that runs can be stopped")
     changed = _copy(experiment)
     changed.state = pb.EXPERIMENT_STATE_STOPPED
     changed.end_time.FromMicroseconds(deed.time_us)
@@ -110,7 +115,7 @@ def promoted(experiment: pb.Experiment, name: str, deed: Deed) -> pb.Experiment:
         InvalidArgument: it has no arm or shadow of that name.
     """
     if not runs(experiment) and experiment.state != pb.EXPERIMENT_STATE_STOPPED:
-        raise _wrong_state(experiment, "only an arm of one that runs, or was stopped, can be promoted")
+        raise wrong_state(experiment, "only an arm of one that runs, or was stopped, can be promoted")
     version_of(experiment, name)
     changed = _copy(experiment)
     changed.state = pb.EXPERIMENT_STATE_CONCLUDED
@@ -164,6 +169,13 @@ def ramped(experiment: pb.Experiment, deed: Deed) -> pb.Experiment:
     return changed
 
 
+def doubted(experiment: pb.Experiment, deed: Deed) -> pb.Experiment:
+    """Returns an experiment whose dealing must be repaired before anything can be said."""
+    changed = _copy(experiment)
+    changed.detail = deed.reason
+    return changed
+
+
 def shown(experiment: pb.Experiment) -> pb.Experiment:
     """Returns what gateways are told: without whom was rolled back."""
     told = _copy(experiment)
@@ -178,6 +190,12 @@ def state_name(state: int) -> str:
     return pb.ExperimentState.Name(state).removeprefix("EXPERIMENT_STATE_").lower()
 
 
+def wrong_state(experiment: pb.Experiment, rule: str) -> FailedPrecondition:
+    """Returns the refusal of what can only be done in another state."""
+    state = state_name(experiment.state)
+    return FailedPrecondition(f"The experiment {experiment.name!r} is {state}; {rule}.", field="name")
+
+
 def _copy(experiment: pb.Experiment) -> pb.Experiment:
     copy = pb.Experiment()
     copy.CopyFrom(experiment)
@@ -189,11 +207,6 @@ def _new_epoch(experiment: pb.Experiment, deed: Deed) -> pb.Experiment:
     changed.epoch += 1
     changed.epoch_time.FromMicroseconds(deed.time_us)
     return changed
-
-
-def _wrong_state(experiment: pb.Experiment, rule: str) -> FailedPrecondition:
-    state = state_name(experiment.state)
-    return FailedPrecondition(f"The experiment {experiment.name!r} is {state}; {rule}.", field="name")
 
 
 def _share_keys(one: pb.Experiment, other: pb.Experiment) -> bool:
