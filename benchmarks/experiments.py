@@ -1,8 +1,8 @@
 """Measures what experiments cost: `python -m benchmarks.experiments --rounds 10`.
 
-Clusters take turns: without the experiments service; with it and no experiment, every prediction logged, as shipped; and
-with an experiment besides, of two arms with the same version, which every request takes part in with a key of its own.
-All compute every answer. With `--shadow` one more lets a shadow see a tenth of the requests, and pays for that.
+Clusters take turns: without the experiments service; with it and no experiment, every prediction logged, as shipped;
+and with an experiment besides, of two arms with the same version, in which every request has a key of its own. All
+compute every answer. With `--shadow` one more lets a shadow see a tenth of the requests, and pays for that.
 """
 
 import sys
