@@ -133,7 +133,7 @@ class Judging:
         return [self._one(experiment, name, found.get(name, Facts())) for name in compared(experiment)]
 
     def _one(self, experiment: pb.Experiment, name: str, counted: Facts) -> Judged:
-        return Judged(name, counted, self._judge(counted, rules_for(experiment, name)))
+        return Judged(name, counted, self._judge(counted, rules_for(experiment, name), name))
 
     def _messages(self, experiment: pb.Experiment, judged: Iterable[Judged]) -> list[pb.Verdict]:
         time_us = self._clock_us()
