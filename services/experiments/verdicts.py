@@ -234,13 +234,16 @@ def _too_bad(finding: Finding) -> str:
     return f"{verb} by {_points(*finding.interval)}"
 
 
+def _worse(finding: Finding) -> str:
+    low, high = finding.interval
+    return f"is worse by {_points(-high, -low)} of {finding.metric}"
+
+
 _COUNTED = {"accuracy on the same pictures": "pictures", "disagreement": "pictures"}
 """What a metric counts, where it is not keys."""
 _SAID: dict[str, Callable[[Finding], str]] = {
     "better": _better,
     "no worse": _no_worse,
-    "worse": lambda finding: (
-        f"is worse by {_points(-finding.interval.high, -finding.interval.low)} of {finding.metric}"
-    ),
+    "worse": _worse,
     "too bad": _too_bad,
 }

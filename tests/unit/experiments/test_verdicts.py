@@ -38,7 +38,7 @@ def test_a_better_candidate_waits_for_its_guardrails() -> None:
     verdict = judge(facts, RULES, "b")
     assert verdict.advice == Advice.GO_ON
     assert verdict.sentence.startswith(
-        "b is better by 0.44 to 3.57 points of accuracy (40,000 keys), but its guardrails are not certain yet: failures -5"
+        "b is better by 0.44 to 3.57 points of accuracy (40,000 keys), but its guardrails are not certain yet: failures"
     )
 
 
