@@ -23,7 +23,7 @@ Ask = Callable[[pb.GetRoutingRequest, float], Awaitable[pb.GetRoutingResponse]]
 class Feed:
     """Knows the routes, as of the last time that the service answered."""
 
-    def __init__(self, ask: Ask, interval_s: float = INTERVAL_S) -> None:
+    def __init__(self, ask: Ask, interval_s: float) -> None:
         """Knows nothing at first.
 
         Args:

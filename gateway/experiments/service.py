@@ -9,7 +9,7 @@ import grpc
 from gateway.answering import Answering
 from gateway.classifier import Answers
 from gateway.experiments.answering import RoutedAnswering
-from gateway.experiments.feed import Feed
+from gateway.experiments.feed import INTERVAL_S, Feed
 from gateway.experiments.recorder import Recorder
 from gateway.experiments.sampling import Policy
 from gateway.experiments.shadows import Shadows
@@ -42,6 +42,7 @@ async def open_answering(
     cache: ResultCache | None,
     experiments: grpc.aio.Channel | None,
     metrics: RpcMetrics,
+    poll_s: float = INTERVAL_S,
 ) -> AsyncIterator[Answers]:
     """Yields what answers calls: through the chain, and by the version that experiments choose, where there are any.
 
@@ -53,6 +54,7 @@ async def open_answering(
         cache: of answers, where there shall be one.
         experiments: leads to the experiments service; None: there are no experiments.
         metrics: where calls are counted.
+        poll_s: pause between two questions what runs.
     """
     plain = Answering(tiers, directory, Pipeline(hops, directory), cache)
     if experiments is None:
@@ -65,7 +67,7 @@ async def open_answering(
         EXPERIMENTS, f"/{EVIDENCE}/RecordEvidence", experiments, metrics
     )
     aside = Pipeline(open_hops(tiers, directory, metrics, settings, aside=True), directory)
-    feed = Feed(ask)
+    feed = Feed(ask, poll_s)
     recorder = Recorder(send, settings.evidence_queue_bytes, min(FLUSH_S, settings.drain_timeout_s))
     shadows = Shadows(
         Answering(tiers, directory, aside, cache),

@@ -99,7 +99,7 @@ async def running_gateway(
         hops = open_hops(tiers, directory, clients, settings)
         cache = ResultCache(settings.result_cache_bytes, 300) if settings.result_cache_bytes else None
         experiments = await enter(open_experiments(settings, None))
-        answering = await enter(open_answering(settings, tiers, directory, hops, cache, experiments, clients))
+        answering = await enter(open_answering(settings, tiers, directory, hops, cache, experiments, clients, 0.05))
         classifier = Classifier(answering, settings.limits, settings.max_in_flight)
         servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining, tracer)
         register = partial(add_ClassificationServiceServicer_to_server, servicer)
