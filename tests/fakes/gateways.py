@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.checks import TRITON
 from gateway.classifier import Classifier
-from gateway.experiments.service import open_answering, open_experiments
+from gateway.experiments.service import Chain, open_answering, open_experiments
 from gateway.hops import Hops, open_hops
 from gateway.http.app import create_app
 from gateway.http.server import HttpServer
@@ -98,8 +98,9 @@ async def running_gateway(
         clients = RpcMetrics("client", registry)
         hops = open_hops(tiers, directory, clients, settings)
         cache = ResultCache(settings.result_cache_bytes, 300) if settings.result_cache_bytes else None
+        chain = Chain(tiers, directory, hops, cache)
         experiments = await enter(open_experiments(settings, None))
-        answering = await enter(open_answering(settings, tiers, directory, hops, cache, experiments, clients, 0.05))
+        answering = await enter(open_answering(settings, chain, experiments, clients, 0.05))
         classifier = Classifier(answering, settings.limits, settings.max_in_flight)
         servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining, tracer)
         register = partial(add_ClassificationServiceServicer_to_server, servicer)

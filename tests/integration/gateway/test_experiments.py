@@ -6,6 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -87,7 +88,9 @@ async def _ask_stream(gateway: Gateway, key: str, frames: int) -> list[pb.Classi
     answers = []
     for number in range(frames):
         await call.write(pb.ClassifyStreamRequest(frame=number, image=Image(content=b"a"), model="other"))
-        answers.append(await call.read())
+        answer = await call.read()
+        assert isinstance(answer, pb.ClassifyStreamResponse)
+        answers.append(answer)
     await call.done_writing()
     return answers
 
@@ -132,7 +135,9 @@ async def test_a_stream_without_a_key_stays_with_one_arm(gateway: Gateway) -> No
         arms = set()
         for number in range(4):
             await call.write(pb.ClassifyStreamRequest(frame=number, image=Image(content=b"a"), model="other"))
-            arms.add((await call.read()).classification.arm)
+            answer = await call.read()
+            assert isinstance(answer, pb.ClassifyStreamResponse)
+            arms.add(answer.classification.arm)
         await call.done_writing()
 
         assert 1 == len(arms)
@@ -179,12 +184,17 @@ async def test_weights_change_under_load(gateway: Gateway, evidence: FakeEvidenc
         evidence.run(experiment(arms=_arms(1, weight), epoch=epoch))
         await _knows(evidence)
         before = {key: len(arms) for key, arms in seen.items()}
-        await eventually(lambda before=before: all(len(seen[key]) > count + 1 for key, count in before.items()), 30)
+        await eventually(partial(_all_asked, seen, before), 30)
     stop.set()
     await asyncio.gather(*work)
 
     assert {"candidate"} == {arms[-1] for arms in seen.values()}
     assert all("control" not in arms[arms.index("candidate") :] for arms in seen.values())
+
+
+def _all_asked(seen: dict[str, list[str]], before: dict[str, int]) -> bool:
+    """Says whether a whole request of each key has been answered since."""
+    return all(len(seen[key]) > count + 1 for key, count in before.items())
 
 
 @pytest.mark.parametrize(
