@@ -13,7 +13,7 @@ import grpc
 import pytest
 from fakes.evidence import FakeEvidence, experiment
 from fakes.gateways import Gateway, running_gateway
-from fakes.neighbours import Neighbours, failing_item, model, raising
+from fakes.neighbours import Neighbours, failing_item, honest, model, raising
 from fakes.scripted import field_of, reason_of
 from fakes.servers import eventually
 from prometheus_client import REGISTRY
@@ -257,6 +257,23 @@ def _ready(version: str = "2") -> bool:
     """Says whether the gateway takes a version to be ready."""
     labels = {"model": "other", "version": version, "backend": "openvino", "default": "false"}
     return REGISTRY.get_sample_value("triptych_model_info", labels) == 1
+
+
+async def test_where_no_version_answers_the_arms_is_waited_for(
+    gateway: Gateway, behind: Neighbours, evidence: FakeEvidence
+) -> None:
+    """That Triton went away altogether is no version's fault: requests in work wait, and their arms answer them."""
+    usual = behind.inference.models
+    behind.inference.answer = raising(Unavailable("Gone.", reason=Reason.MODEL_NOT_READY))
+    calls = [asyncio.create_task(_ask_as(gateway, f"key-{number}")) for number in range(8)]
+    behind.inference.models = [_unready("tiny", "", "1"), _unready("other", "", "1", "2")]
+    await eventually(lambda: not _ready() and len(behind.inference.requests) >= 1)
+    await asyncio.sleep(0.3)
+    behind.inference.answer, behind.inference.models = honest, usual
+    answers = await asyncio.gather(*calls)
+    await _told(evidence, 8)
+
+    assert {("control", "1"), ("candidate", "2")} == {(each.arm, each.version) for each in answers}
 
 
 async def test_a_callers_own_error_says_nothing_of_the_arm(
