@@ -25,6 +25,8 @@ from triptych.classification.v1.classification_pb2 import Classification, Image
 from triptych.experiments.v1.experiment_pb2 import Arm, Audience
 from triptych.inference.v1 import model_pb2
 
+AWAY = model_pb2.MODEL_STATE_UNAVAILABLE
+
 
 @pytest.fixture
 async def behind() -> AsyncIterator[Neighbours]:
@@ -249,7 +251,7 @@ def _unready(name: str, *versions: str) -> model_pb2.Model:
     """Describes a model of which all versions but the first take no requests."""
     described = model(name, *versions)
     for version in described.versions[1:]:
-        version.state = model_pb2.MODEL_STATE_UNAVAILABLE
+        version.state = AWAY
     return described
 
 
@@ -263,17 +265,25 @@ async def test_where_no_version_answers_the_arms_is_waited_for(
     gateway: Gateway, behind: Neighbours, evidence: FakeEvidence
 ) -> None:
     """That Triton went away altogether is no version's fault: requests in work wait, and their arms answer them."""
-    usual = behind.inference.models
-    behind.inference.answer = raising(Unavailable("Gone.", reason=Reason.MODEL_NOT_READY))
+    usual, leaves = behind.inference.models, asyncio.Event()
+
+    async def goes(_request: Any, _response: Any) -> Any:
+        await leaves.wait()
+        raise Unavailable("Gone.", reason=Reason.MODEL_NOT_READY)
+
+    behind.inference.answer = goes
     calls = [asyncio.create_task(_ask_as(gateway, f"key-{number}")) for number in range(8)]
-    behind.inference.models = [_unready("tiny", "", "1"), _unready("other", "", "1", "2")]
-    await eventually(lambda: not _ready() and len(behind.inference.requests) >= 1)
-    await asyncio.sleep(0.3)
+    await eventually(lambda: 8 == sum(each.tensor.shape[0] for each in behind.inference.requests))
+    behind.inference.models = [model("tiny", state=AWAY), model("other", "1", "2", state=AWAY)]
+    await eventually(lambda: not _ready())
+    leaves.set()
+    await asyncio.sleep(0.2)
     behind.inference.answer, behind.inference.models = honest, usual
     answers = await asyncio.gather(*calls)
     await _told(evidence, 8)
 
     assert {("control", "1"), ("candidate", "2")} == {(each.arm, each.version) for each in answers}
+    assert {False} == {each.failed for each in evidence.told.exposures}
 
 
 async def test_a_callers_own_error_says_nothing_of_the_arm(
