@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -31,6 +32,23 @@ class Call:
     version: str
     top_k: int
     min_score: float
+    digests: Sequence[bytes] = ()
+    """Of the images, by `result_cache.digest`, where somebody has needed them before."""
+    replaceable: bool = False
+    """Whether another version stands in for the one named, should that go away: nobody need wait for its return."""
+    inputs: list[Any] | None = field(default=None, compare=False)
+    """Where the images are left as the model's input, for whoever needs them as well, or already are."""
+
+    # Each costs half of `dataclasses.replace`, and every request needs one.
+    def known(self, digests: Sequence[bytes], inputs: list[Any] | None = None) -> "Call":
+        """Returns the same call with the digests of its images, and perhaps a place for their inputs."""
+        replaceable, top_k, min_score = self.replaceable, self.top_k, self.min_score
+        return Call(self.images, self.model, self.version, top_k, min_score, digests, replaceable, inputs)
+
+    def to(self, version: str, *, replaceable: bool = False) -> "Call":
+        """Returns the same call to a version that the caller has not named."""
+        top_k, min_score = self.top_k, self.min_score
+        return Call(self.images, self.model, version, top_k, min_score, self.digests, replaceable, self.inputs)
 
 
 def check_request(request: pb.ClassifyRequest, limits: Limits) -> Call:
