@@ -2,10 +2,13 @@
 
 import asyncio
 from functools import partial
+from typing import Any
 
 from gateway.answering import Answering
 from gateway.checks import TRITON, show_readiness
 from gateway.classifier import Classifier
+from gateway.experiments_api import SERVICES, ExperimentsApi
+from gateway.forwarding import open_forwarder
 from gateway.hops import open_hops
 from gateway.http.app import create_app
 from gateway.http.server import HttpServer
@@ -41,15 +44,21 @@ async def serve_gateway(settings: GatewaySettings, tracer: Tracer | None, connec
         following(EDGE, settings.edge_tls_files) as edge,
         following(INTERNAL, settings.tls_files) as internal,
         open_tiers(settings, directory, readiness, partial(connect, tls=internal)) as tiers,
+        open_forwarder(settings, client_metrics(), internal) as forwarder,
     ):
         pipeline = Pipeline(open_hops(tiers, directory, client_metrics(), settings), directory)
         answering = Answering(tiers, directory, pipeline, _cache(settings))
         classifier = Classifier(answering, settings.limits, settings.max_in_flight)
         draining = asyncio.Event()
+        api = ExperimentsApi(directory, forwarder, admin=settings.experiments_admin)
         servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining, tracer)
-        register = partial(add_ClassificationServiceServicer_to_server, servicer)
-        http = HttpServer(settings, create_app(settings, classifier, directory, readiness), edge, tracer)
-        grpc = GrpcServer(settings, [SERVICE], register, edge=True, tls=edge, tracer=tracer)
+
+        def register(server: Any) -> None:
+            add_ClassificationServiceServicer_to_server(servicer, server)
+            api.register(server)
+
+        http = HttpServer(settings, create_app(settings, classifier, directory, readiness, api), edge, tracer)
+        grpc = GrpcServer(settings, [SERVICE, *SERVICES], register, edge=True, tls=edge, tracer=tracer)
         await serve_both(settings, grpc, http, readiness, draining)
 
 

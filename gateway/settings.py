@@ -64,6 +64,12 @@ class GatewaySettings(ProcessSettings):
     hold_s: float = Field(default=30, ge=0)
     """How long a request already in work waits, within its deadline, for a service that went away to come back."""
 
+    experiments_target: str | None = None
+    """Where the experiments service is, a gRPC name; by default there are no experiments, and nothing is kept of
+    requests. Requests are answered also while it is away."""
+    experiments_admin: bool = True
+    """Whether callers of this gateway may change experiments, pins and the holdout, and delete predictions."""
+
     edge_tls_cert_file: Path | None = None
     """Certificate of the gateway, in PEM, its intermediate ones behind it, for HTTPS and for gRPC over TLS; with its
     key, or not at all. A new one is used without a restart."""

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import grpc
@@ -17,6 +16,8 @@ from prometheus_client import CollectorRegistry
 from gateway.answering import Answering
 from gateway.checks import TRITON
 from gateway.classifier import Classifier
+from gateway.experiments_api import SERVICES, ExperimentsApi
+from gateway.forwarding import open_forwarder
 from gateway.hops import Hops, open_hops
 from gateway.http.app import create_app
 from gateway.http.server import HttpServer
@@ -96,15 +97,24 @@ async def running_gateway(
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         tiers = await enter(open_tiers(settings, directory, readiness))
-        hops = open_hops(tiers, directory, RpcMetrics("client", registry), settings)
+        counted = RpcMetrics("client", registry)
+        hops = open_hops(tiers, directory, counted, settings)
         pipeline = Pipeline(hops, directory)
         cache = ResultCache(settings.result_cache_bytes, 300) if settings.result_cache_bytes else None
         classifier = Classifier(Answering(tiers, directory, pipeline, cache), settings.limits, settings.max_in_flight)
         servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining, tracer)
-        register = partial(add_ClassificationServiceServicer_to_server, servicer)
+        forwarder = await enter(open_forwarder(settings, counted))
+        api = ExperimentsApi(directory, forwarder, admin=settings.experiments_admin)
+
+        def register(target: Any) -> None:
+            add_ClassificationServiceServicer_to_server(servicer, target)
+            api.register(target)
+
         metrics = RpcMetrics("server", registry)
-        server = GrpcServer(settings, [SERVICE], register, edge=True, metrics=metrics, tracer=tracer, tls=tls)
-        app = create_app(settings, classifier, directory, readiness)
+        server = GrpcServer(
+            settings, [SERVICE, *SERVICES], register, edge=True, metrics=metrics, tracer=tracer, tls=tls
+        )
+        app = create_app(settings, classifier, directory, readiness, api)
         http = HttpServer(settings, app, tls, tracer)
         await server.start()
         stack.push_async_callback(server.drain)
