@@ -407,7 +407,7 @@ async def test_ids_and_patience_go_along(gateway: Gateway, service: FakeExperime
 
     assert ("order-7", "order-7") == (response.headers["X-Request-ID"], service.last.metadata["x-request-id"])
     assert left_s is not None
-    assert 1 < left_s <= 2.5
+    assert 1 < left_s < 2.7  # gRPC rounds up
 
 
 async def test_a_slow_service_is_504(gateway: Gateway, service: FakeExperiments) -> None:
