@@ -1,19 +1,15 @@
 """The experiments service as the gateway calls it on behalf of callers: any method, found by its request."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
-from gateway.settings import GatewaySettings
 from servicekit import context
-from servicekit.channel import open_channel
 from servicekit.metrics import RpcMetrics
 from servicekit.remote import RemoteMethod, RemoteStream
-from servicekit.tls import Tls
 from triptych.experiments.v1 import experiment_service_pb2, feedback_service_pb2
 
 EXPERIMENTS = "triptych.experiments.v1.ExperimentService"
@@ -63,19 +59,3 @@ class Forwarder:
             TriptychError: the same.
         """
         return self._streams[request.DESCRIPTOR.full_name](request, timeout_s)
-
-
-@asynccontextmanager
-async def open_forwarder(
-    settings: GatewaySettings, metrics: RpcMetrics, tls: Tls | None = None
-) -> AsyncIterator[Forwarder | None]:
-    """Leads to the experiments service while the context is open; None without one."""
-    if settings.experiments_target is None:
-        yield None
-        return
-    limit = settings.max_message_bytes
-    channel = open_channel(settings.experiments_target, max_message_bytes=limit, health_service=EXPERIMENTS, tls=tls)
-    try:
-        yield Forwarder(channel, metrics)
-    finally:
-        await channel.close()

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -31,6 +32,23 @@ class Call:
     version: str
     top_k: int
     min_score: float
+    digests: Sequence[bytes] = ()
+    """Of the images, by `result_cache.digest`, where somebody has needed them before."""
+    replaceable: bool = False
+    """Whether another version stands in for the one named, should that go away: nobody need wait for its return."""
+    inputs: list[Any] | None = field(default=None, compare=False)
+    """Where the images are left as the model's input, for whoever needs them as well, or already are."""
+
+    # Each costs half of `dataclasses.replace`, and every request needs one.
+    def known(self, digests: Sequence[bytes], inputs: list[Any] | None = None) -> "Call":
+        """Returns the same call with the digests of its images, and perhaps a place for their inputs."""
+        replaceable, top_k, min_score = self.replaceable, self.top_k, self.min_score
+        return Call(self.images, self.model, self.version, top_k, min_score, digests, replaceable, inputs)
+
+    def to(self, version: str, *, replaceable: bool = False) -> "Call":
+        """Returns the same call to a version that the caller has not named."""
+        top_k, min_score = self.top_k, self.min_score
+        return Call(self.images, self.model, version, top_k, min_score, self.digests, replaceable, self.inputs)
 
 
 def check_request(request: pb.ClassifyRequest, limits: Limits) -> Call:
@@ -100,13 +118,13 @@ def refuse_unknown_fields(message: Message, path: str) -> None:
 
 
 def _messages_in(message: Message) -> Iterator[tuple[str, Message]]:
-    for field, value in message.ListFields():
-        if field.message_type is None or field.message_type.GetOptions().map_entry:
+    for known, value in message.ListFields():
+        if known.message_type is None or known.message_type.GetOptions().map_entry:
             continue
-        if field.is_repeated:
-            yield from ((f"{field.name}[{index}]", each) for index, each in enumerate(value))
+        if known.is_repeated:
+            yield from ((f"{known.name}[{index}]", each) for index, each in enumerate(value))
         else:
-            yield field.name, value
+            yield known.name, value
 
 
 def _field_number(tag: bytes) -> int:

@@ -15,7 +15,12 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
 from servicekit.service import Register
-from triptych.experiments.v1 import experiment_pb2, experiment_service_pb2, feedback_service_pb2
+from triptych.experiments.v1 import (
+    evidence_service_pb2,
+    experiment_pb2,
+    experiment_service_pb2,
+    feedback_service_pb2,
+)
 
 EXPERIMENTS = "triptych.experiments.v1.ExperimentService"
 Script = Callable[[Any], Awaitable[Any]]
@@ -33,7 +38,7 @@ class Asked:
 
 
 class FakeExperiments(Neighbour):
-    """Serves both public services."""
+    """Serves both public services, and says to gateways that nothing runs."""
 
     def __init__(self) -> None:
         super().__init__(EXPERIMENTS)
@@ -53,7 +58,11 @@ class FakeExperiments(Neighbour):
         return self._register
 
     def _register(self, server: Any) -> None:
-        for file in (experiment_service_pb2.DESCRIPTOR, feedback_service_pb2.DESCRIPTOR):
+        for file in (
+            experiment_service_pb2.DESCRIPTOR,
+            feedback_service_pb2.DESCRIPTOR,
+            evidence_service_pb2.DESCRIPTOR,
+        ):
             for service in file.services_by_name.values():
                 handlers = {method.name: self._handler(method) for method in service.methods}
                 server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
@@ -63,6 +72,8 @@ class FakeExperiments(Neighbour):
         codec = {"request_deserializer": kinds[0].FromString, "response_serializer": kinds[1].SerializeToString}
 
         async def answer(request: Any, context: Context) -> Any:
+            if method.containing_service.name == "EvidenceService":  # the gateway's own calls
+                return kinds[1]()
             return await self._answer(method.name, request, context) or kinds[1]()
 
         async def export(request: Any, context: Context) -> AsyncIterator[Any]:

@@ -30,7 +30,7 @@ from triptych.experiments.v1 import feedback_service_pb2 as feedback_pb
 V1 = "/api/v1"
 TRIAL = f"{V1}/experiments/trial"
 FEEDBACK = f"{V1}/feedback"
-ONE = {"prediction_id": "p", "label_index": 281}
+ONE: dict[str, Any] = {"prediction_id": "p", "label_index": 281}
 BODY: dict[str, Any] = {
     "name": "trial",
     "model": "other",
