@@ -121,9 +121,9 @@ def _route(path: str) -> str:
     """Returns the route of a path; callers choose paths, and series must stay few."""
     if path in ROUTES:
         return path
-    *collection, _, rest = [*path.split("/", 5), "", ""][:6]
-    item = _ITEMS.get("/".join(collection))
-    route = "/".join((*collection, item, rest)).rstrip("/") if item else ""
+    parts = path.split("/", 5)
+    item = _ITEMS.get("/".join(parts[:4])) if len(parts) > 4 else None
+    route = "/".join((*parts[:4], item, *parts[5:])) if item else ""
     return route if route in ROUTES else "other"
 
 

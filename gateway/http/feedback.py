@@ -18,8 +18,9 @@ from servicekit.settings import ProcessSettings
 from triptych.experiments.v1 import feedback_service_pb2 as pb
 
 _FIELDS = (*pb.Feedback.DESCRIPTOR.fields_by_name, "feedback")
-_ONE = "feedback[0]."
-"""Where the service finds the only feedback of a request; its caller gave it no place."""
+_ONE = {"feedback[0].": "", "feedback[0]": "the feedback"}
+_PREDICTION = {"prediction_ids[0]": "prediction_id"}
+"""What the service calls the only one of a request, whose caller gave it no place; and what the caller does."""
 
 
 def read_feedback(fields: Mapping[str, Any]) -> tuple[pb.SubmitFeedbackRequest, bool]:
@@ -46,7 +47,7 @@ def add_feedback_routes(app: FastAPI, api: ExperimentsApi, settings: ProcessSett
             try:
                 answer: pb.SubmitFeedbackResponse = await api.answer(asked)
             except TriptychError as error:
-                raise _renamed(error, _ONE, "") if single else error from None
+                raise _renamed(error, _ONE) if single else error from None
         return JSONResponse({"accepted": answer.accepted_count})
 
     @app.delete("/api/v1/predictions/{prediction_id}", **feedback_docs.DELETE)
@@ -56,15 +57,13 @@ def add_feedback_routes(app: FastAPI, api: ExperimentsApi, settings: ProcessSett
             try:
                 await api.answer(pb.DeletePredictionsRequest(prediction_ids=[prediction_id]))
             except TriptychError as error:
-                raise _renamed(error, "prediction_ids[0]", "prediction_id") from None
+                raise _renamed(error, _PREDICTION) from None
         return JSONResponse({})
 
 
-def _renamed(error: TriptychError, path: str, name: str) -> TriptychError:
-    """Returns an error in the words of a caller who knows a path by another name."""
-    return type(error)(
-        error.message.replace(path, name),
-        reason=error.reason,
-        field=error.field.replace(path, name, 1),
-        retry_after_s=error.retry_after_s,
-    )
+def _renamed(error: TriptychError, names: Mapping[str, str]) -> TriptychError:
+    """Returns an error in the words of a caller who knows some paths by other names."""
+    message, field = error.message, error.field
+    for path, name in names.items():
+        message, field = message.replace(path, name), field.replace(path, name)
+    return type(error)(message, reason=error.reason, field=field, retry_after_s=error.retry_after_s)

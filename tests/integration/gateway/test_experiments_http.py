@@ -208,8 +208,8 @@ async def test_large_feedback_is_read(gateway: Gateway, service: FakeExperiments
 @pytest.mark.parametrize(
     ("sent", "field", "message"),
     [
-        (ONE, "label_index", "label_index must be 0 to 1000000."),
-        ({"feedback": [ONE]}, "feedback[0].label_index", "feedback[0].label_index must be 0 to 1000000."),
+        (ONE, "label_index", "In the feedback, label_index is not good."),
+        ({"feedback": [ONE]}, "feedback[0].label_index", "In feedback[0], feedback[0].label_index is not good."),
     ],
 )
 async def test_the_services_fault_is_named_as_the_caller_named_it(
@@ -217,7 +217,7 @@ async def test_the_services_fault_is_named_as_the_caller_named_it(
 ) -> None:
     """Who sends one feedback has no list in it."""
     path = "feedback[0].label_index"
-    service.scripts["SubmitFeedback"] = InvalidArgument(f"{path} must be 0 to 1000000.", field=path)
+    service.scripts["SubmitFeedback"] = InvalidArgument(f"In feedback[0], {path} is not good.", field=path)
     response = await gateway.client.post(FEEDBACK, json=sent)
 
     assert (400, field, message) == (response.status_code, _field(response), _error(response)["message"])

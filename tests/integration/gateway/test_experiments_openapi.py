@@ -34,7 +34,7 @@ def _script(service: FakeExperiments) -> None:
     made = experiment("1", "2", model="efficientnet_lite0", shadow="2")
     made.arms[1].name = "int8"
     made.state = experiment_pb2.EXPERIMENT_STATE_RUNNING
-    made.rules.alpha, made.ramp.min_keys = 0.05, 100
+    made.rules.alpha, made.ramp.min_keys, made.ramp.hold_s = 0.05, 100, 600
     made.ramp.steps.append(0.5)
     made.audience.headers["x-country"] = "at"
     for name in ("CreateExperiment", "GetExperiment", "StartExperiment", "SetWeights", "StopExperiment", "PromoteArm"):
