@@ -19,7 +19,11 @@ class Arm(_Request):
 
     name: str = Field(description=NAME)
     version: str = Field(description="Version of the model, a decimal number.")
-    weight: float = Field(gt=0, le=1e6, description="The arm's part is its weight among the weights of all arms.")
+    weight: float = Field(
+        ge=0,
+        le=1e6,
+        description="Above 0; the arm's part is its weight among the weights of all arms. In an answer 0: rolled back.",
+    )
 
 
 class Shadow(_Request):
@@ -27,13 +31,17 @@ class Shadow(_Request):
 
     name: str = Field(description=NAME)
     version: str = Field(description="Version of the model, a decimal number.")
-    share: float = Field(gt=0, le=1, description="Part of the experiment's requests that it sees.")
+    share: float = Field(
+        ge=0,
+        le=1,
+        description="Above 0; part of the experiment's requests that it sees. In an answer 0: rolled back.",
+    )
 
 
 class Audience(_Request):
     """Says whose requests take part."""
 
-    tenants: list[str] = Field(default=[], description="Of which `X-Tenant` must name one. Empty: any, or none.")
+    tenants: list[str] = Field(default=[], description="Of which `X-Tenant` must name one; at most 1,000. Empty: any.")
     headers: dict[str, str] = Field(default={}, description="Names in small letters, with the value each must have.")
 
 
@@ -118,7 +126,7 @@ class PromoteBody(ActBody):
 class WeightsBody(ActBody):
     """Gives the arms other weights."""
 
-    weights: dict[str, float] = Field(description="Weight of every arm, by name.")
+    weights: dict[str, float] = Field(description="Weight of every arm, by name; to name a rolled back one revives it.")
 
 
 class PinBody(ActBody):

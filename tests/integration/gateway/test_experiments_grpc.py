@@ -8,10 +8,10 @@ from typing import Any
 
 import grpc
 import pytest
-from fakes.experiments import FakeExperiments, experiment, running_experiments
 from fakes.gateways import Gateway, running_gateway
 from fakes.neighbours import Neighbours, model
 from fakes.scripted import field_of, reason_of
+from fakes.scripted_experiments import FakeExperiments, experiment, running_experiments
 from fakes.servers import eventually
 
 from servicekit.errors import FailedPrecondition, NotFound, Reason, ResourceExhausted, TriptychError

@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
-from fakes.experiments import FakeExperiments, experiment, running_experiments
 from fakes.gateways import Gateway, running_gateway
 from fakes.neighbours import Neighbours, model
+from fakes.scripted_experiments import FakeExperiments, experiment, running_experiments
 from prometheus_client import REGISTRY
 
 from servicekit.errors import (
@@ -163,6 +163,7 @@ async def test_an_experiment_is_told_whole(gateway: Gateway, service: FakeExperi
         answer["step"],
     )
     assert "end_time" not in answer
+    assert ["name", "model", "description", "arms", "shadows", "layer"] == list(answer)[:6]
 
 
 async def test_lists_have_a_next_page(gateway: Gateway, service: FakeExperiments) -> None:

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from fakes.experiments import FakeExperiments, experiment, running_experiments
 from fakes.gateways import Gateway, running_gateway
 from fakes.neighbours import Neighbours, model
+from fakes.scripted_experiments import FakeExperiments, experiment, running_experiments
 from pydantic import BaseModel, TypeAdapter
 
 from gateway.http import experiment_schemas as schemas

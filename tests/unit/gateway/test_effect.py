@@ -1,8 +1,8 @@
 """What the models tell of a change to experiments."""
 
 import pytest
-from fakes.experiments import experiment
 from fakes.neighbours import model
+from fakes.scripted_experiments import experiment
 
 from gateway.effect import require_draft, require_promotion, require_requests, require_start
 from gateway.models import ModelDirectory
