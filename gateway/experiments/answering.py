@@ -17,7 +17,7 @@ from gateway.requests import Call
 from gateway.result_cache import digest
 from gateway.routing import Asker, assign
 from servicekit import context, tracing
-from servicekit.errors import Cancelled, DeadlineExceeded, TriptychError
+from servicekit.errors import Cancelled, DeadlineExceeded, Internal, TriptychError
 
 _NOBODY = context.RequestContext("", "")
 
@@ -75,8 +75,8 @@ class RoutedAnswering:
         call = call.known([digest(content) for content in call.images], inputs)
         try:
             results = await self._by(call, model, assignment.arm.version, trial)
-        except (TriptychError, asyncio.CancelledError) as error:
-            trial.ended_with(error if isinstance(error, TriptychError) else _ended())
+        except (Exception, asyncio.CancelledError) as error:
+            trial.ended_with(_as_told(error))
             self._teller.tell(call, asker, [], _ms_since(began), trial)
             raise
         for result in results:
@@ -123,7 +123,11 @@ def _ms_since(began: float) -> float:
     return (time.perf_counter() - began) * 1e3
 
 
-def _ended() -> TriptychError:
-    """Returns the error of a caller whose request was cancelled: it left, or its time was over."""
-    error_type = DeadlineExceeded if context.time_left_s() < CLOCK_S else Cancelled
-    return error_type("The request ended before its answer was ready.")
+def _as_told(error: BaseException) -> TriptychError:
+    """Returns the error that the caller gets: a request that is cancelled has been left, or its time is over."""
+    if isinstance(error, TriptychError):
+        return error
+    if isinstance(error, asyncio.CancelledError):
+        error_type = DeadlineExceeded if context.time_left_s() < CLOCK_S else Cancelled
+        return error_type("The request ended before its answer was ready.")
+    return Internal("Something went wrong inside Triptych.")

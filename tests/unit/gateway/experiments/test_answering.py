@@ -132,11 +132,10 @@ async def test_the_default_version_stands_in(desk: Desk, error: TriptychError) -
         (NotFound("Unknown model."), (False, False, True)),
         (ResourceExhausted("Full."), (True, False, False)),
         (DeadlineExceeded("Late."), (True, False, False)),
+        (ValueError("a mistake of ours"), (True, False, False)),
     ],
 )
-async def test_nobody_stands_in_for_the_rest(
-    desk: Desk, error: TriptychError, exposure: tuple[bool, bool, bool]
-) -> None:
+async def test_nobody_stands_in_for_the_rest(desk: Desk, error: Exception, exposure: tuple[bool, bool, bool]) -> None:
     """The caller's own errors say nothing; that there was no room or no time, another would not mend."""
     desk.chain.errors["2"] = error
     with pytest.raises(type(error)):
