@@ -1,6 +1,9 @@
 """What /openapi.json says of experiments and feedback, against what is served, read and sent."""
 
+import re
+import shlex
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -134,3 +137,35 @@ SHAPES: list[tuple[type[BaseModel], Any]] = [
 def test_a_shape_is_the_contracts(schema: type[BaseModel], descriptor: Any) -> None:
     """Documented shapes have the fields of the message, and no other."""
     assert set(descriptor.fields_by_name) == set(schema.model_fields)
+
+
+def _curls() -> list[list[str]]:
+    """Returns the arguments of every curl in the examples of docs/api.md."""
+    page = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    return [
+        shlex.split(each)[1:] for block in blocks for each in re.findall(r"^curl .*?(?=^curl |\Z)", block, re.M | re.S)
+    ]
+
+
+@pytest.mark.parametrize("arguments", _curls(), ids=lambda each: next(word for word in each if "localhost" in word))
+async def test_the_pages_examples_work(gateway: Gateway, arguments: list[str]) -> None:
+    """Every curl of docs/api.md is answered 200."""
+    left = iter(arguments)
+    verb, path, headers, content = "", "", {}, None
+    for word in left:
+        if word == "-H":
+            name, _, value = next(left).partition(": ")
+            headers[name] = value
+        elif word == "-X":
+            verb = next(left)
+        elif word in ("-d", "--data-binary"):
+            text = next(left)
+            content = b"a" if text.startswith("@") else text.encode()
+        else:
+            path = word.removeprefix("localhost:8080")
+    response = await gateway.client.request(
+        verb or ("POST" if content else "GET"), path, headers=headers, content=content
+    )
+
+    assert 200 == response.status_code, response.text
