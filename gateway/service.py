@@ -2,10 +2,13 @@
 
 import asyncio
 from functools import partial
+from typing import Any
 
 from gateway.checks import TRITON, show_readiness
 from gateway.classifier import Classifier
 from gateway.experiments.service import Chain, open_answering, open_experiments
+from gateway.experiments_api import SERVICES, ExperimentsApi
+from gateway.forwarding import Forwarder
 from gateway.hops import open_hops
 from gateway.http.app import create_app
 from gateway.http.server import HttpServer
@@ -45,10 +48,16 @@ async def serve_gateway(settings: GatewaySettings, tracer: Tracer | None, connec
     ):
         classifier = Classifier(answering, settings.limits, settings.max_in_flight)
         draining = asyncio.Event()
+        forwarder = Forwarder(experiments, client_metrics()) if experiments is not None else None
+        api = ExperimentsApi(directory, forwarder, admin=settings.experiments_admin)
         servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining, tracer)
-        register = partial(add_ClassificationServiceServicer_to_server, servicer)
-        http = HttpServer(settings, create_app(settings, classifier, directory, readiness), edge, tracer)
-        grpc = GrpcServer(settings, [SERVICE], register, edge=True, tls=edge, tracer=tracer)
+
+        def register(server: Any) -> None:
+            add_ClassificationServiceServicer_to_server(servicer, server)
+            api.register(server)
+
+        http = HttpServer(settings, create_app(settings, classifier, directory, readiness, api), edge, tracer)
+        grpc = GrpcServer(settings, [SERVICE, *SERVICES], register, edge=True, tls=edge, tracer=tracer)
         await serve_both(settings, grpc, http, readiness, draining)
 
 
