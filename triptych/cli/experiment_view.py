@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 STATE_STYLES = {"draft": "dim", "running": "bold green", "ramping": "bold cyan", "stopped": "bold yellow"}
 ADVICE_STYLES = {"promote": "bold green", "roll back": "bold red", "repair": "bold yellow"}
-HALF = 14
-"""Characters of a bar on each side of zero."""
+HALF, NARROW_HALF, WIDE = 14, 7, 116
+"""Characters of a bar on each side of zero, on screens so wide and on others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _verdict(verdict: "Verdict", rules: "Rules") -> Iterator[RenderableType]:
     yield Text.assemble((verdict.candidate, "bold"), ": ", advice)
     yield Text(sentence_of(verdict))
     if verdict.findings:
-        yield _findings(verdict, rules)
+        yield Findings(verdict, rules)
 
 
 def sentence_of(verdict: "Verdict") -> str:
@@ -143,21 +143,32 @@ def sentence_of(verdict: "Verdict") -> str:
     return sentence.partition("; ")[0] if verdict.advice == "go on" and verdict.findings else sentence
 
 
-def _findings(verdict: "Verdict", rules: "Rules") -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    for justify in ("left", "left", "left", "right", "left", "right"):
-        table.add_column(justify=justify, no_wrap=True)
-    for each in verdict.findings:
-        scale = scale_of(each, margin_of(each, rules))
-        table.add_row(
-            Text(each.metric),
-            Text(each.word, word_style(each.word)),
-            Text(bar(each, margin_of(each, rules), scale), word_style(each.word)),
-            Text(points(each.estimate), "bold"),
-            Text(f"{points(each.low)} to {points(each.high)}"),
-            Text(f"{each.events:,}", "dim"),
-        )
-    return table
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Is the table of what each metric says; on a narrow screen bars are shorter, and names take two lines."""
+
+    verdict: "Verdict"
+    rules: "Rules"
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        wide = options.max_width >= WIDE
+        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2 if wide else 1, 0, 0))
+        table.add_column(min_width=29 if wide else 12)
+        for width, right in ((13, False), (None, False), (6, True), (16, True), (None, True)):
+            table.add_column(justify="right" if right else "left", no_wrap=True, min_width=width)
+        for each in self.verdict.findings:
+            table.add_row(*_finding(each, margin_of(each, self.rules), HALF if wide else NARROW_HALF))
+        yield table
+
+
+def _finding(finding: "Finding", margin: float, half: int) -> Iterator[Text]:
+    style = word_style(finding.word)
+    yield Text(finding.metric)
+    yield Text(finding.word, style)
+    yield Text(bar(finding, margin, scale_of(finding, margin), half), style)
+    yield Text(points(finding.estimate), "bold")
+    yield Text(f"{points(finding.low)} to {points(finding.high)}")
+    yield Text(f"{finding.events:,}", "dim")
 
 
 def word_style(word: str) -> str:
@@ -166,7 +177,7 @@ def word_style(word: str) -> str:
 
 
 def bar(finding: "Finding", margin: float, scale: float, half: int = HALF) -> str:
-    """Draws a range on a line around zero, with the margin: `······┊···│├──●─┤·······`.
+    """Draws a range on a line around zero, with the margin: `····┊·├──┼──●──┤······`.
 
     Args:
         finding: what to draw.
@@ -180,8 +191,8 @@ def bar(finding: "Finding", margin: float, scale: float, half: int = HALF) -> st
 
     low, high = place(finding.low), place(finding.high)
     line = ["·"] * (2 * half + 1)
-    line[half] = "│"
     line[low : high + 1] = "─" * (high - low + 1)
+    line[half] = "┼" if low < half < high else "│"
     line[place(margin)] = "┊"
     line[low] = "◀" if finding.low < -scale else "├"
     line[high] = "▶" if finding.high > scale else "┤"
@@ -189,11 +200,10 @@ def bar(finding: "Finding", margin: float, scale: float, half: int = HALF) -> st
     return "".join(line)
 
 
-def decision_line(decision: "Decision") -> Text:
+def decision_line(decision: "Decision", *, timed: bool = True) -> Text:
     """Returns an entry of the log as one line."""
     return Text.assemble(
-        (clock(decision.time), "dim"),
-        "  ",
+        (f"{clock(decision.time)}  " if timed else "", "dim"),
         (decision.action, "bold"),
         f" by {decision.actor or 'somebody'}",
         f": {decision.reason}" if decision.reason else "",

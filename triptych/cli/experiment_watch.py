@@ -134,7 +134,7 @@ def changes(before: Standing | None, after: Standing) -> Iterator[Text]:
         if known.get(verdict.candidate) != _gist(verdict):
             yield Text(f"{verdict.candidate}: {verdict.advice}: {sentence_of(verdict)}")
     last = before.decisions[0].id if before and before.decisions else 0
-    yield from (decision_line(each) for each in reversed(after.decisions) if each.id > last)
+    yield from (decision_line(each, timed=False) for each in reversed(after.decisions) if each.id > last)
 
 
 def _told(standing: Standing) -> str:
@@ -154,10 +154,15 @@ class Picture:
     def __init__(self) -> None:
         self._newest: Standing | None = None
         self._trouble = ""
+        self._hint = "Ctrl-C ends the watch."
 
     def show(self, newest: Standing) -> None:
         """Takes how it stands."""
         self._newest = newest
+
+    def end(self) -> None:
+        """Leaves the last picture without the hint."""
+        self._hint = ""
 
     def trouble(self, message: str) -> None:
         """Takes why nothing is known; empty once it is."""
@@ -166,7 +171,7 @@ class Picture:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if self._newest is None:
             return
-        last = Text(self._trouble, "yellow") if self._trouble else Text("Ctrl-C ends the watch.", "dim")
+        last = Text(self._trouble, "yellow") if self._trouble else Text(self._hint, "dim")
         for count in range(DECISIONS, -1, -1):  # the oldest decisions go first where the terminal is low
             drawn = view(self._newest, datetime.now(UTC), decisions=count)
             height = len(console.render_lines(drawn, options.update(height=None), pad=False))
@@ -185,4 +190,7 @@ def _screen(console: Console) -> Iterator[Lines | Picture]:
 
     picture = Picture()
     with Live(picture, console=console, refresh_per_second=2, vertical_overflow="crop"):
-        yield picture
+        try:
+            yield picture
+        finally:
+            picture.end()
