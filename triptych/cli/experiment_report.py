@@ -135,7 +135,7 @@ def _versions(found: Standing) -> Iterator[str]:
     yield "|---|---|---|---|"
     experiment, keys = found.experiment, keys_of(found)
     for place, (arm, share) in enumerate(zip(experiment.arms, shares(experiment).values(), strict=True)):
-        role = "" if place else ", the control"
+        role = ", the control" if place == 0 and arm.name != "control" else ""
         dealt = f"{keys[arm.name]:,}" if arm.name in keys else ""
         yield f"| {arm.name}{role} | {arm.version} | {percent(share) if share else 'out'} | {dealt} |"
     for shadow in experiment.shadows:
@@ -144,12 +144,16 @@ def _versions(found: Standing) -> Iterator[str]:
 
 def _rules(rules: "Rules") -> Iterator[str]:
     yield f"- Any wrong verdict has a probability of at most {percent(rules.alpha)}."
-    yield f"- Accuracy may be {100 * rules.accuracy_margin:g} points lower."
-    yield f"- {100 * rules.slow_margin:g} points more answers may take longer than {rules.slow_ms:g} ms."
-    yield f"- {100 * rules.failed_margin:g} points more requests may fail."
+    yield f"- Accuracy may fall by {_points(rules.accuracy_margin)}."
+    yield f"- The part of answers that take longer than {rules.slow_ms:g} ms may rise by {_points(rules.slow_margin)}."
+    yield f"- The part of requests that fail may rise by {_points(rules.failed_margin)}."
     yield "- What is surely bad is left in place." if rules.no_rollback else "- What is surely bad is rolled back."
     enough = "better or no worse" if rules.promote_no_worse else "better"
     yield f"- What is surely {enough} is promoted{'.' if rules.auto_promote else ' when somebody says so.'}"
+
+
+def _points(margin: float) -> str:
+    return f"{100 * margin:g} point{'' if abs(100 * margin - 1) < 1e-9 else 's'}"
 
 
 def _verdict(verdict: "Verdict", pictures: Sequence[str]) -> Iterator[str]:

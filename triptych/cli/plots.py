@@ -59,8 +59,8 @@ def ranges(title: str, runs: Sequence[Sequence[Range]], margin: float) -> str:
         runs: of each epoch; evidence begins anew with each.
         margin: what the rules allow, drawn as a line.
     """
-    everything = [each for run in runs for each in run]
-    axes = Axes(max((each.time_s for each in everything), default=1.0), *_limits(everything, margin))
+    end_s = max((each.time_s for run in runs for each in run), default=1.0)
+    axes = Axes(end_s, *_limits(runs[-1] if runs else (), margin))
     parts = [*_frame(title, axes, "points")]
     for value, style in ((0.0, f'stroke="{TEXT}"'), (margin, f'stroke="{RULE}" stroke-dasharray="5 4"')):
         parts.append(_line([(0.0, value), (axes.end_s, value)], axes, style))
@@ -86,9 +86,9 @@ def lines(title: str, series: Mapping[str, Sequence[Point]]) -> str:
     return _picture(parts)
 
 
-def _limits(everything: Sequence[Range], margin: float) -> tuple[float, float]:
-    """Returns ends that hold the later half: at first a range may be anything, and would flatten all the rest."""
-    later = everything[len(everything) // 2 :]
+def _limits(last: Sequence[Range], margin: float) -> tuple[float, float]:
+    """Returns ends that hold the later half of the last run: at first a range may be anything, and would flatten it."""
+    later = last[len(last) // 2 :]
     least, most = min((each.low for each in later), default=-1.0), max((each.high for each in later), default=1.0)
     low, high = min(least, 2 * margin, 0.0), max(most, 2 * margin, 0.0)
     pad = 0.08 * (high - low) or 1.0
