@@ -1,6 +1,6 @@
 """`triptych experiment` and `triptych feedback`, and the clients' feedback, against a gateway that does as it is told.
 
-The gateway is a fake at the wire: `fakes.experiments` says what it does and what not.
+The gateway is a fake at the wire: `fakes.experiments_gateway` says what it does and what not.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from fakes.experiments import FakeExperiments, at, failure, serving_experiments
+from fakes.experiments_gateway import FakeExperiments, at, failure, serving_experiments
 from typer.testing import CliRunner, Result
 
 from triptych import AsyncClient, ClassifyError, Client, Feedback
