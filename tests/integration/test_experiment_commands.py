@@ -170,6 +170,7 @@ def test_all_pages_are_listed(gateway: FakeExperiments) -> None:
 def test_nothing_to_list_is_told(gateway: FakeExperiments) -> None:
     """An empty list is no failure."""
     assert "There is no experiment yet." in run("experiment", "list").stderr
+    assert "no experiment that runs of lite" in run("experiment", "list", "--running", "--model", "lite").stderr
     assert [] == json.loads(done("experiment", "list", "--json"))
 
 

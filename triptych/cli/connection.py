@@ -57,7 +57,18 @@ class Connection:
         """Returns a sentence for a person about a call that failed."""
         if error.code == "UNIMPLEMENTED" and not error.reason:
             return LACKING.format(address=self.gateway.address)
-        return explain(error, self.gateway)
+        return f"{explain(error, self.gateway)}{self._advice(error.reason)}"
+
+    def _advice(self, reason: str) -> str:
+        """Returns what to do about a cluster on this machine that lacks experiments."""
+        cluster, flag = self.gateway.cluster, self.gateway.flag
+        if cluster is None:
+            return ""
+        if reason == "EXPERIMENTS_OFF":
+            return f" Start the cluster anew without --no-experiments: `triptych down{flag}`, `triptych up{flag}`."
+        if reason == "DEPENDENCY_UNAVAILABLE" and not cluster.healthy:
+            return f" {self.gateway.absent()}"
+        return ""
 
 
 def _connection(

@@ -32,7 +32,8 @@ def list_(
     elif found:
         out().print(table_of(found))
     else:
-        err().print("There is no such experiment." if model or running else "There is no experiment yet.")
+        which = " that runs" if running else ""
+        err().print(f"There is no experiment{which}{f' of {model}' if model else ''} yet.", markup=False)
 
 
 @connected

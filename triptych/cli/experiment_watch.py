@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DECISIONS = 8
 """Of the log, that are asked for and shown."""
-PASSING = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"})
+PASSING = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "INTERNAL", "UNKNOWN", "ABORTED"})
 """Failures that a watcher sits out."""
 INTERRUPTED = 130
 ROLLED_BACK = 3
