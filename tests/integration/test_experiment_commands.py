@@ -53,7 +53,7 @@ def judged(word: str = "open", advice: str = "go on", epoch: int = 1, seconds: f
     return types.Verdict(
         candidate="b",
         advice=advice,
-        sentence=f"{advice}: accuracy: {word}",
+        sentence=f"b is {word}; {advice}.",
         findings=[finding],
         epoch=epoch,
         control_keys=950,
@@ -279,9 +279,9 @@ def test_a_watch_tells_every_change_until_it_is_interrupted(gateway: FakeExperim
     done("experiment", "create", "rate", *ARMS, "--start")
     gateway.verdicts = [judged()]
     watch = Watch(gateway)
-    watch.until("b: go on")
+    watch.until("b is open; go on.")
     gateway.verdicts = [judged("worse", "roll back")]
-    watch.until("b: roll back: accuracy: worse")
+    watch.until("b is worse; roll back.")
     gateway.script = [failure(grpc.StatusCode.UNAVAILABLE)] * 2  # the second attempt fails, too
     watch.until("No answer: As scripted.")
     watch.until("There is an answer again.")

@@ -11,7 +11,7 @@ import typer
 from triptych.cli import plots
 from triptych.cli.connection import Connection, connected
 from triptych.cli.experiment_options import Name
-from triptych.cli.experiment_view import Standing, keys_of, sentence_of
+from triptych.cli.experiment_view import Standing, keys_of
 from triptych.cli.experiment_words import (
     audience_of,
     duration,
@@ -157,7 +157,7 @@ def _points(margin: float) -> str:
 
 
 def _verdict(verdict: "Verdict", pictures: Sequence[str]) -> Iterator[str]:
-    yield plain(sentence_of(verdict)[:1].upper() + sentence_of(verdict)[1:] + ".").replace("..", ".")
+    yield plain(verdict.sentence)
     if verdict.findings:
         yield from (
             "",

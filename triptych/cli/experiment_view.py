@@ -132,15 +132,9 @@ def keys_of(standing_: Standing) -> dict[str, int]:
 def _verdict(verdict: "Verdict", rules: "Rules") -> Iterator[RenderableType]:
     advice = Text(verdict.advice, ADVICE_STYLES.get(verdict.advice, "bold"))
     yield Text.assemble((verdict.candidate, "bold"), ": ", advice)
-    yield Text(sentence_of(verdict))
+    yield Text(verdict.sentence)
     if verdict.findings:
         yield Findings(verdict, rules)
-
-
-def sentence_of(verdict: "Verdict") -> str:
-    """Returns why, without the numbers of metrics that are open: they stand in the table."""
-    sentence = verdict.sentence.removeprefix(f"{verdict.advice}: ")
-    return sentence.partition("; ")[0] if verdict.advice == "go on" and verdict.findings else sentence
 
 
 @dataclass(frozen=True, slots=True)

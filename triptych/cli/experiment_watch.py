@@ -12,7 +12,7 @@ from rich.text import Text
 
 from triptych.cli.connection import Connection, connected
 from triptych.cli.experiment_options import Name
-from triptych.cli.experiment_view import Standing, decision_line, sentence_of, view
+from triptych.cli.experiment_view import Standing, decision_line, view
 from triptych.cli.experiment_words import RUNNING, split_of, state_of
 from triptych.cli.output import out
 
@@ -132,7 +132,7 @@ def changes(before: Standing | None, after: Standing) -> Iterator[Text]:
     known = {each.candidate: _gist(each) for each in before.verdicts} if before else {}
     for verdict in after.verdicts:
         if known.get(verdict.candidate) != _gist(verdict):
-            yield Text(f"{verdict.candidate}: {verdict.advice}: {sentence_of(verdict)}")
+            yield Text(verdict.sentence)
     last = before.decisions[0].id if before and before.decisions else 0
     yield from (decision_line(each, timed=False) for each in reversed(after.decisions) if each.id > last)
 

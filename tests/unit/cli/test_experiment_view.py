@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from triptych.cli.experiment_view import Standing, bar, sentence_of, view
+from triptych.cli.experiment_view import Standing, bar, view
 from triptych.cli.experiment_watch import Lines, changes
 from triptych.cli.experiment_words import audience_of, duration, margin_of, ramp_of, scale_of, split_of
 from triptych.experiments.v1.experiment_pb2 import (
@@ -51,7 +51,9 @@ def finding(metric: str = "accuracy", **changes: Any) -> Finding:
     return Finding(metric=metric, **{**values, **changes})
 
 
-def verdict(*findings: Finding, advice: str = "go on", sentence: str = "go on: nothing is certain yet") -> Verdict:
+def verdict(
+    *findings: Finding, advice: str = "go on", sentence: str = "Nothing is certain of b yet; go on."
+) -> Verdict:
     """Returns a verdict about b."""
     return Verdict(
         candidate="b", advice=advice, sentence=sentence, findings=findings, control_keys=950, candidate_keys=50
@@ -137,23 +139,15 @@ def test_a_screen_fits(width: int) -> None:
     assert ("12,345,678" in shown, "-100.00 to +100.00" in shown, "…" in shown) == (True, True, False)
 
 
-def test_numbers_of_open_metrics_stand_in_the_table_only() -> None:
-    """The sentence of a verdict that goes on ends before them; another one is told whole."""
-    going = verdict(finding(), sentence="go on: nothing is certain yet; accuracy: open, 1 point")
-    ending = verdict(finding(), advice="promote", sentence="promote: accuracy: better; failures: within bounds")
-    assert "nothing is certain yet" == sentence_of(going)
-    assert "accuracy: better; failures: within bounds" == sentence_of(ending)
-
-
 def test_changes_are_lines() -> None:
     """At first everything is told, then only what is otherwise: a verdict's word, or what was done."""
     first = Standing(experiment(), [verdict(finding())], [Decision(id=1, action="start", actor="ann")])
     more = Standing(experiment(), [verdict(finding(events=9999))], first.decisions)
     decisions = [Decision(id=2, action="roll back", actor="rule", reason="too slow"), *first.decisions]
-    bad = verdict(finding(word="worse"), advice="roll back", sentence="roll back: accuracy: worse")
-    assert ["rate ramping", "b: go on: no", "start by ann"] == [str(line)[:12] for line in changes(None, first)]
+    bad = verdict(finding(word="worse"), advice="roll back", sentence="b is worse; roll it back.")
+    assert ["rate ramping", "Nothing is c", "start by ann"] == [str(line)[:12] for line in changes(None, first)]
     assert [] == list(changes(first, more))
-    assert ["b: roll back: accuracy: worse", "roll back by rule: too slow"] == [
+    assert ["b is worse; roll it back.", "roll back by rule: too slow"] == [
         str(line) for line in changes(more, Standing(experiment(), [bad], decisions))
     ]
 
