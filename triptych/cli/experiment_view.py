@@ -83,7 +83,7 @@ def view(standing_: Standing, now: datetime, *, decisions: int = 5) -> Renderabl
         decisions: most entries of the log to show.
     """
     blank = Text()
-    parts: list[RenderableType] = [*_head(standing_.experiment, now), blank, _arms(standing_)]
+    parts: list[RenderableType] = [*_head(standing_, now), blank, _arms(standing_)]
     for verdict in standing_.verdicts:
         parts += [blank, *_verdict(verdict, standing_.experiment.rules)]
     shown = list(standing_.decisions[:decisions])
@@ -92,7 +92,8 @@ def view(standing_: Standing, now: datetime, *, decisions: int = 5) -> Renderabl
     return Group(*parts)
 
 
-def _head(experiment: "Experiment", now: datetime) -> Iterator[Text]:
+def _head(standing_: Standing, now: datetime) -> Iterator[Text]:
+    experiment = standing_.experiment
     state = state_of(experiment)
     yield Text.assemble(
         (experiment.name, "bold"),
@@ -102,7 +103,7 @@ def _head(experiment: "Experiment", now: datetime) -> Iterator[Text]:
     for line in (experiment.description, audience_of(experiment), ramp_of(experiment)):
         if line:
             yield Text(line, "dim")
-    if experiment.detail:
+    if experiment.detail and all(each.sentence != experiment.detail for each in standing_.verdicts):
         yield Text(experiment.detail)
 
 

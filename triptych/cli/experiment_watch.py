@@ -139,8 +139,7 @@ def changes(before: Standing | None, after: Standing) -> Iterator[Text]:
 
 def _told(standing: Standing) -> str:
     experiment = standing.experiment
-    detail = f": {experiment.detail}" if experiment.detail else ""
-    return f"{experiment.name} {state_of(experiment)}, epoch {experiment.epoch}, {split_of(experiment)}{detail}"
+    return f"{experiment.name} {state_of(experiment)}, epoch {experiment.epoch}, {split_of(experiment)}"
 
 
 def _gist(verdict: "Verdict") -> tuple[object, ...]:
