@@ -81,6 +81,8 @@ def _evidence() -> None:
         sa.Column("time_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("experiment", "epoch", "key_hash", name="pk_exposure"),
     )
+    columns = ["experiment", "epoch", "arm", "failed", "slow"]
+    op.create_index("ix_exposure_experiment_epoch_arm_failed_slow", "exposure", columns)
     op.create_table(
         "prediction",
         sa.Column("prediction_id", sa.String(128), nullable=False),
