@@ -80,9 +80,8 @@ def _evidence() -> None:
         sa.Column("slow", sa.Boolean(), nullable=True),
         sa.Column("time_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("experiment", "epoch", "key_hash", name="pk_exposure"),
+        sqlite_with_rowid=False,
     )
-    columns = ["experiment", "epoch", "arm", "failed", "slow"]
-    op.create_index("ix_exposure_experiment_epoch_arm_failed_slow", "exposure", columns)
     op.create_table(
         "prediction",
         sa.Column("prediction_id", sa.String(128), nullable=False),
