@@ -9,7 +9,7 @@ APPLIED_ROWS = Counter(
 )
 LABELS = Counter(
     "triptych_feedback_labels",
-    "Labels that were brought from the journal to the database: new ones, repeated ones, and, among the new ones, those "
+    "Labels that were brought from the journal to the database: new ones, repeated ones, and, of the new ones, those "
     "about predictions that nobody knew.",
     ("outcome",),
 )
