@@ -37,6 +37,11 @@ class StoreCollector(Collector):
         yield GaugeMetricFamily(
             "triptych_journal_waiting_bytes", "Of the journal, what is not in the database yet.", progress.waiting_bytes
         )
+        yield GaugeMetricFamily(
+            "triptych_journal_behind_seconds",
+            "For how long the database has been behind the journal.",
+            progress.behind_s,
+        )
         yield CounterMetricFamily(
             "triptych_journal_refused_entries",
             "Entries that the database did not take for what is in them, and that were kept aside.",

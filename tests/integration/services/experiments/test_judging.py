@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
@@ -16,13 +17,14 @@ from fakes.experiments import shadowed, two_arms
 from fakes.experiments_service import Stubs, serving
 from fakes.postgres import Postgres, running_postgres
 from fakes.servers import eventually
+from sqlalchemy import Engine, event
 
 from services.experiments import history, records
 from services.experiments.database import Database
 from services.experiments.decisions import Action, Kind
 from services.experiments.judging import Judging
 from services.experiments.registry import Registry
-from services.experiments.tables import EXPOSURE, VERDICT
+from services.experiments.tables import APPLIED, EXPOSURE, VERDICT
 from triptych.experiments.v1 import evidence_service_pb2 as evidence_pb
 from triptych.experiments.v1 import experiment_pb2
 from triptych.experiments.v1 import experiment_service_pb2 as pb
@@ -423,6 +425,8 @@ def test_a_verdict_is_kept_when_it_says_more(database: Database) -> None:
 def _write(database: Database, keys: int) -> None:
     with database.begin() as connection:
         connection.execute(EXPOSURE.delete())
+        connection.execute(APPLIED.delete())
+        connection.execute(APPLIED.insert().values(journal="j", position=keys))
         rows = [
             {
                 "experiment": "speed",
@@ -437,6 +441,37 @@ def _write(database: Database, keys: int) -> None:
         ]
         if rows:
             connection.execute(EXPOSURE.insert(), rows)
+
+
+def test_facts_are_counted_when_something_came(database: Database) -> None:
+    """And not again and again; another epoch is counted as well."""
+    registry = Registry(database)
+    judging = Judging(database, registry)
+    registry.create(two_arms(), "anna", start=True)
+    _write(database, 10)
+    asked: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        asked.extend(re.findall(r"FROM (exposure)", statement))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        counts = []
+        for change in (
+            lambda: None,
+            lambda: None,
+            lambda: _write(database, 20),
+            lambda: None,
+            lambda: registry.set_weights("speed", {"live": 3, "fast": 1}, "anna", ""),
+        ):
+            change()
+            asked.clear()
+            judging.look()
+            counts.append(len(asked))
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+    assert [1, 0, 1, 0, 1] == counts
 
 
 def test_verdicts_are_thinned_out_evenly(database: Database) -> None:
