@@ -403,6 +403,19 @@ async def _answers(stubs: Stubs) -> bool:
     return True
 
 
+def test_a_replica_that_hangs_does_not_hold_up_the_others(postgres: Postgres) -> None:
+    """For longer than its transaction may stand still, and nobody waits for a lock for ever."""
+    database = Database(postgres.new_database())
+    with database.begin() as connection:
+        bounds = [
+            connection.exec_driver_sql(f"SHOW {name}").scalar()
+            for name in ("lock_timeout", "idle_in_transaction_session_timeout")
+        ]
+    database.close()
+
+    assert ["10s", "30s"] == bounds
+
+
 class _Clock:
     def __init__(self) -> None:
         self.now_us = 1_800_000_000_000_000
