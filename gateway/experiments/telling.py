@@ -12,6 +12,9 @@ from gateway.routing import Asker
 from servicekit import context
 from triptych.experiments.v1 import evidence_service_pb2 as pb
 
+TENANT = 128
+"""Characters of a tenant that are told: as many as the experiments service holds."""
+
 Record = Callable[[pb.RecordEvidenceRequest], None]
 
 
@@ -43,7 +46,11 @@ class Teller:
             count_request(assignment.experiment.name, assignment.arm.name, trial.outcome(answered=bool(results)))
         seconds, nanos = divmod(time.time_ns(), 10**9)
         whole = {"time": {"seconds": seconds, "nanos": nanos}, "total_ms": total_ms}
-        whole |= {"request_id": _request_id(), "tenant": asker.tenant, **(trial.fields if trial is not None else {})}
+        whole |= {
+            "request_id": _request_id(),
+            "tenant": asker.tenant[:TENANT],
+            **(trial.fields if trial is not None else {}),
+        }
         for index, result in enumerate(results):
             scores = [each.score for each in result.predictions[:2]]
             probability = 1.0 if trial is not None else self._policy.probability(scores)

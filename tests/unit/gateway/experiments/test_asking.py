@@ -42,6 +42,13 @@ def test_what_is_too_long_is_refused(name: str) -> None:
     assert name == caught.value.field
 
 
+@pytest.mark.parametrize("tenant", ["shop\n", "\x00", "a\u00adb"])
+def test_a_tenant_that_cannot_be_printed_is_refused(tenant: str) -> None:
+    """It would be stored, and the experiments service stores no such name."""
+    with pytest.raises(InvalidArgument, match="printable"):
+        asker_of(context.accept("order-7", None, headers={"x-tenant": tenant}), 1)
+
+
 def test_other_headers_may_be_long() -> None:
     """They are compared, and not kept."""
     headers = {"cookie": "c" * 1000}

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 
 from gateway.experiments import recorder as module
 from gateway.experiments.recorder import ENTRY_BYTES, GATHER_PARTS, Recorder
-from servicekit.errors import Internal, Reason, ResourceExhausted, TriptychError, Unavailable
+from servicekit.errors import Internal, InvalidArgument, Reason, ResourceExhausted, TriptychError, Unavailable
 from triptych.experiments.v1 import evidence_service_pb2 as pb
 
 
@@ -18,6 +18,7 @@ class Service:
 
     def __init__(self) -> None:
         self.error: Exception | None = None
+        self.bad = "bad"
         self.messages: list[list[str]] = []
         self.tries = 0
         self.at_once = self.most_at_once = 0
@@ -31,6 +32,8 @@ class Service:
         self.at_once -= 1
         if self.error is not None:
             raise self.error
+        if any(each.prediction_id == self.bad for each in evidence.predictions):
+            raise InvalidArgument("Bad.")
         self.messages.append([each.prediction_id for each in evidence.predictions])
 
     @property
@@ -146,6 +149,19 @@ async def test_what_will_never_be_taken_is_dropped(error: Exception) -> None:
         recorder.record(_prediction("second"))
 
     assert (["second"], 1, 1) == (service.ids, (_counts() - before)["refused"], (_counts() - before)["sent"])
+
+
+async def test_one_bad_part_costs_no_other() -> None:
+    """Whoever sent it: it is looked for by halves, and the rest arrives, in order."""
+    before, service = _counts(), Service()
+    recorder = Recorder(service.send, 2**20, 5)
+    async with recorder.running():
+        for number in range(300):
+            recorder.record(_prediction("bad" if number == 177 else str(number)))
+
+    assert [str(number) for number in range(300) if number != 177] == service.ids
+    assert (1, 299) == ((_counts() - before)["refused"], (_counts() - before)["sent"])
+    assert service.tries < 40
 
 
 async def test_what_is_left_in_the_end_is_sent() -> None:
