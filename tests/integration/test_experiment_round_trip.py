@@ -9,18 +9,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import grpc
 import pytest
 from datasources import picture
-from fakes.processes import Process, running_process
-from fakes.servers import eventually
+from fakes.experiments_service import Stubs, serving
 from typer.testing import CliRunner, Result
 
 from modelkit.data.records import Item
 from modelkit.data.sources import open_source
 from triptych.cli.__main__ import app
 from triptych.experiments.v1 import evidence_service_pb2 as pb
-from triptych.experiments.v1.evidence_service_pb2_grpc import EvidenceServiceStub
 
 T = TypeVar("T")
 SEARCHED_S = 30
@@ -28,13 +25,12 @@ SEARCHED_S = 30
 
 
 @pytest.fixture
-async def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Process]:
+async def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stubs]:
     """Runs the service, and has commands ask it."""
-    values = {"data_dir": tmp_path / "data", "verdict_interval_s": 0.1}
-    async with running_process("services.experiments", tmp_path, **values) as process:
-        monkeypatch.setenv("TRIPTYCH_SERVER", f"127.0.0.1:{process.ports['grpc']}")
+    async with serving(tmp_path / "data", f"sqlite:///{tmp_path / 'experiments.db'}") as stubs:
+        monkeypatch.setenv("TRIPTYCH_SERVER", f"127.0.0.1:{stubs.port}")
         monkeypatch.setenv("TRIPTYCH_STATE_DIR", str(tmp_path / "state"))
-        yield process
+        yield stubs
 
 
 async def run(*words: str) -> Result:
@@ -56,10 +52,9 @@ async def until(look: Callable[[], Awaitable[T]], fits: Callable[[T], bool]) -> 
             await asyncio.sleep(0.1)
 
 
-async def record(service: Process, **evidence: Any) -> None:
+async def record(service: Stubs, **evidence: Any) -> None:
     """Sends evidence as a gateway does."""
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{service.ports['grpc']}") as channel:
-        await EvidenceServiceStub(channel).RecordEvidence(pb.RecordEvidenceRequest(**evidence))
+    await service.evidence.RecordEvidence(pb.RecordEvidenceRequest(**evidence))
 
 
 def prediction(number: int) -> pb.PredictionRecord:
@@ -80,7 +75,7 @@ def prediction(number: int) -> pb.PredictionRecord:
     return made
 
 
-async def test_feedback_becomes_data_to_learn_from(service: Process, tmp_path: Path) -> None:
+async def test_feedback_becomes_data_to_learn_from(service: Stubs, tmp_path: Path) -> None:
     """What was sent by file is exported with its images, and the importer reads it; what was deleted is gone."""
     records = [prediction(number) for number in range(1, 5)]
     first, *others = (each.prediction_id for each in records)
@@ -104,7 +99,7 @@ async def test_feedback_becomes_data_to_learn_from(service: Process, tmp_path: P
     assert 3 == len(list((out / "images").iterdir()))
 
 
-async def test_an_experiment_is_followed_to_its_end(service: Process, tmp_path: Path) -> None:
+async def test_an_experiment_is_followed_to_its_end(service: Stubs, tmp_path: Path) -> None:
     """Made, started, judged, reweighted, rolled back by rule; the watch ends with it, and the report tells why."""
     arms = ("--model", "lite", "--arm", "control=1:50", "--arm", "b=2:50")
     await done("experiment", "create", "rate", *arms, "--start", "--reason", "it is time", "--actor", "ann")
@@ -135,11 +130,3 @@ async def test_an_experiment_is_followed_to_its_end(service: Process, tmp_path: 
     for said in ("**start** by ann: it is time", "**roll back** by rule: b fails more often", "(b-failures.svg)"):
         assert said in text, said
     assert (tmp_path / "report" / "b-failures.svg").exists()
-
-
-async def test_commands_tell_of_a_service_that_went_away(service: Process) -> None:
-    """Nothing hangs, and nothing is a traceback."""
-    await eventually(lambda: bool(service.ports))
-    await service.terminated()
-    result = await run("feedback", "send", "p", "--label", "cat")
-    assert (1, True) == (result.exit_code, "Nothing answers" in result.stderr)
