@@ -134,7 +134,7 @@ async def test_what_happens_is_counted(stubs: Stubs) -> None:
     for name, (before, grows, labels) in counted.items():
         assert (name, before + grows) == (name, _value(name, **labels))
     await eventually(lambda: _value("triptych_experiments", state="stopped") == 1, TIMEOUT_S)
-    assert 0 < _value("triptych_routing_revision")
+    assert 0 < _value("triptych_experiments_routing_revision")
 
 
 async def test_its_verdict_stays(stubs: Stubs) -> None:
