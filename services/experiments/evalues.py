@@ -5,11 +5,11 @@ probability 1 - alpha, however often one looks and whenever one stops; the e-val
 1 / alpha with probability alpha at most, if it is true. The state is counts: they add up over replicas, do not mind the
 order of events, and survive a restart.
 
-Rates are tested by the probability of the events under a mixture of hypotheses around the null one, over that under the
-null (the beta-binomial mixture of Robbins, 1970). How wide the mixture should be depends on the difference that is to be
-found; three widths at once cost log 3 at most, and find small ones and large ones. A null that leaves a rate open is
-refuted once each of its rates is: the least e-value counts. Pairs are tested by bets (Waudby-Smith and Ramdas, 2021),
-each of which is fair for all nulls at once. Only `math.lgamma` is needed. Logarithms are natural.
+Rates are tested by the probability of the events under a mixture of hypotheses around the null one, over that under
+the null (the beta-binomial mixture of Robbins, 1970). How wide the mixture should be depends on the difference that is
+to be found; three widths at once cost log 3 at most, and find small ones and large ones. A null that leaves a rate open
+is refuted once each of its rates is: the least e-value counts. Pairs are tested by bets (Waudby-Smith and Ramdas, 2021),
+none of which gains on average if the null is true. Only `math.lgamma` is needed. Logarithms are natural.
 """
 
 import math
@@ -73,29 +73,43 @@ class Pairs(NamedTuple):
         return Pairs(self.losses, self.wins, self.ties)
 
 
-def centred_log_e(counts: Sequence[int], rates: Sequence[float], strength: float) -> float:
-    """Returns the log probability of events under a mixture around the rates, less that under the rates themselves.
+class _Mixtures:
+    """Holds the mixtures of every strength for some counts, around rates that are given later.
 
-    It is convex in the rates, and not above 0 where they are the shares of the counts.
-
-    Args:
-        counts: of the events of each kind.
-        rates: of each kind, 0 to 1; their sum is 1.
-        strength: of the mixture, Dirichlet's with `strength` times the rates as its parameters.
+    The log e-value is convex in the rates, and not above 0 where they are the shares of the counts.
     """
-    log_e = math.lgamma(strength) - math.lgamma(strength + sum(counts))
-    for count, rate in zip(counts, rates, strict=True):
-        if count and rate <= 0:
+
+    def __init__(self, *groups: tuple[Sequence[int], float]) -> None:
+        """Args are groups of counts of events of each kind, and what each group's strengths are multiplied by."""
+        self._counts = tuple((count, ratio) for counts, ratio in groups for count in counts)
+        self._constants = tuple(
+            (strength, sum(_rise(strength * ratio, sum(counts)) for counts, ratio in groups)) for strength in STRENGTHS
+        )
+
+    def log_e(self, rates: Sequence[float]) -> float:
+        """Returns the log probability of the events under the mixtures around these rates, less that under the rates.
+
+        Args:
+            rates: of each kind, 0 to 1; in each group their sum is 1.
+        """
+        seen = [(count, ratio, rate) for (count, ratio), rate in zip(self._counts, rates, strict=True) if count]
+        if any(rate <= 0 for _, _, rate in seen):
             return math.inf
-        if count:
-            prior = strength * rate
-            log_e += math.lgamma(prior + count) - math.lgamma(prior) - count * math.log(rate)
-    return log_e
+        mixed = [
+            sum(_rise(strength * ratio * rate, count) for count, ratio, rate in seen) - constant
+            for strength, constant in self._constants
+        ]
+        return _log_mean(mixed) - sum(count * math.log(rate) for count, _, rate in seen)
+
+
+def _rise(start: float, count: int) -> float:
+    """Returns log(start (start + 1) ... (start + count - 1))."""
+    return math.lgamma(start + count) - math.lgamma(start)
 
 
 def rates_log_e(counts: Sequence[int], rates: Sequence[float]) -> float:
     """Returns the log e-value against the hypothesis that events of each kind happen at these rates."""
-    return _log_mean(centred_log_e(counts, rates, strength) for strength in STRENGTHS)
+    return _Mixtures((counts, 1.0)).log_e(rates)
 
 
 def rate_log_e(rate: Rate, null: float) -> float:
@@ -135,9 +149,7 @@ def _won(pairs: Pairs, null: float, stake: float) -> float:
     return sum(count * math.log(gain) for count, gain in zip(pairs, gains, strict=True))
 
 
-def difference_log_e(
-    before: Rate, after: Rate, null: float, ratio: float = 1.0, enough: float = -math.inf
-) -> float:
+def difference_log_e(before: Rate, after: Rate, null: float, ratio: float = 1.0, enough: float = -math.inf) -> float:
     """Returns the log e-value against the hypothesis that the rate of `after` less that of `before` is `null`.
 
     Args:
@@ -148,14 +160,10 @@ def difference_log_e(
             narrower mixture. Whatever it is, the e-value is one.
         enough: how little it may be and need not be known exactly.
     """
+    mixtures = _Mixtures(((before.hits, before.misses), ratio), ((after.hits, after.misses), 1.0))
 
     def log_e(rate: float) -> float:
-        first, second = (rate, 1 - rate), (rate + null, 1 - rate - null)
-        return _log_mean(
-            centred_log_e((before.hits, before.misses), first, strength * ratio)
-            + centred_log_e((after.hits, after.misses), second, strength)
-            for strength in STRENGTHS
-        )
+        return mixtures.log_e((rate, 1 - rate, rate + null, 1 - rate - null))
 
     return _least(log_e, max(0.0, -null), min(1.0, 1.0 - null), enough)
 

@@ -1,8 +1,8 @@
 """What the facts of an experiment say of a candidate, in numbers and in one sentence. Pure.
 
-What can make a verdict wrong shares the allowed error (alpha), so that it is wrong no oftener than promised, whenever one
-looks. A mismatch between how requests fell on the arms and how they should have blocks every other word:
-then the arms cannot be compared.
+What can make a verdict wrong shares the allowed error (alpha), so that it is wrong no oftener than promised, whenever
+one looks. A mismatch between how requests fell on the arms and how they should have blocks every other word: then the
+arms cannot be compared.
 """
 
 import math
@@ -60,12 +60,15 @@ class Facts:
     """Keys whose request the server failed."""
 
     @property
-    def kinds(self) -> int:
-        """Returns how many kinds of evidence there are: of an arm, of a shadow, or both, though a candidate is one."""
+    def of_arm(self) -> bool:
+        """Says whether they are of an arm, whose answers people get."""
         counted = sum(each.total for each in (*self.correct, *self.slow, *self.failed))
-        arm = any(self.assigned) or counted > 0
-        shadow = self.pairs.total + self.disagreement.total > 0
-        return max(1, arm + shadow)
+        return any(self.assigned) or counted > 0
+
+    @property
+    def of_shadow(self) -> bool:
+        """Says whether they are of a shadow. A candidate is either."""
+        return self.pairs.total + self.disagreement.total > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,10 @@ def judge(facts: Facts, rules: Rules) -> Verdict:
     if bad:
         return Verdict(Advice.ROLL_BACK, f"roll back: {'; '.join(each.sentence() for each in bad)}", found)
     good = [each for each in found if each.word in rules.promote]
-    guarded = all(each.word != "open" for each in found if each.metric in ("late answers", "failures"))
+    # A shadow answers nobody, so its evidence is about accuracy alone.
+    guarded = not facts.of_arm or all(
+        each.word != "open" for each in found if each.metric in ("late answers", "failures")
+    )
     if good and guarded:
         return Verdict(Advice.PROMOTE, f"promote: {'; '.join(each.sentence() for each in good)}", found)
     return Verdict(Advice.GO_ON, _open(found, good=bool(good)), found)
@@ -147,7 +153,7 @@ def findings(facts: Facts, rules: Rules) -> Iterator[Finding]:
     is wrong only if an end of the interval of pairs is, and that on one which is worse only if the other end or the
     bound of disagreement is: three ends with half of alpha each, of which no more than two count.
     """
-    alpha = rules.candidate_alpha / facts.kinds
+    alpha = rules.candidate_alpha / (2 if facts.of_arm and facts.of_shadow else 1)
     part = alpha / _ARM_METRICS
     yield _guardrail("late answers", facts.slow, rules.slow_margin, part, rules.ratio)
     yield _guardrail("failures", facts.failed, rules.failed_margin, part, rules.ratio)
