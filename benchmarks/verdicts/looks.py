@@ -60,16 +60,16 @@ class Track:
     def facts(self, look: int) -> Facts:
         """Returns what is known at one look, from 0."""
 
-        def both(rates: tuple[Rates, Rates]) -> Any:
-            return tuple(evalues.Rate(int(each.hits[look]), int(each.total[look])) for each in rates)
+        def rate(rates: Rates) -> evalues.Rate:
+            return evalues.Rate(int(rates.hits[look]), int(rates.total[look]))
 
         return Facts(
             assigned=(int(self.assigned[0][look]), int(self.assigned[1][look])),
-            correct=both(self.correct),
-            slow=both(self.slow),
-            failed=both(self.failed),
+            correct=(rate(self.correct[0]), rate(self.correct[1])),
+            slow=(rate(self.slow[0]), rate(self.slow[1])),
+            failed=(rate(self.failed[0]), rate(self.failed[1])),
             pairs=evalues.Pairs(*(int(each[look]) for each in self.pairs)),
-            disagreement=both((self.disagreement,))[0],
+            disagreement=rate(self.disagreement),
         )
 
 
@@ -242,7 +242,8 @@ def _at(before: Rates, after: Rates, null: float, ratio: float, rate: Floats) ->
 def _centred(rates: Rates, null: Floats, strength: float) -> Floats:
     start, others = strength * null, strength * (1 - null)
     mixed = _rise(start, rates.hits) + _rise(others, rates.misses)
-    return mixed + gammaln(strength) - gammaln(strength + rates.total) - _likelihood(rates, null)
+    mixed = mixed + gammaln(strength) - gammaln(strength + rates.total) - _likelihood(rates, null)
+    return np.asarray(mixed, np.float64)
 
 
 def _rise(start: Floats, count: Floats) -> Floats:

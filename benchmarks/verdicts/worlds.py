@@ -111,12 +111,14 @@ def sticky_by_request(truth: Truth, looks: int, rng: np.random.Generator) -> Req
     looks = len(key)
     arms = np.searchsorted(_ends(truth), rng.random(keys))
     arm = arms[key]
-    outcomes = []
-    for rates in _rates(truth):
+
+    def happened(rates: tuple[float, float]) -> Flags:
         mean = np.clip(_of(arms, rates), 1e-9, 1 - 1e-9)
-        outcomes.append(rng.random(looks) < rng.beta(0.5 * mean, 0.5 * (1 - mean))[key])
+        return rng.random(looks) < rng.beta(0.5 * mean, 0.5 * (1 - mean))[key]
+
+    slow, failed, right = (happened(rates) for rates in _rates(truth))
     label_at = np.where(rng.random(looks) < truth.labelled, np.arange(looks), _NEVER)
-    return Requests(key, Events(arm, *outcomes, label_at))
+    return Requests(key, Events(arm, slow, failed, right, label_at))
 
 
 def _ends(truth: Truth) -> Floats:

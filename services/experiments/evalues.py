@@ -8,8 +8,8 @@ order of events, and survive a restart.
 Rates are tested by the probability of the events under a mixture of hypotheses around the null one, over that under
 the null (the beta-binomial mixture of Robbins, 1970). How wide the mixture should be depends on the difference that is
 to be found; three widths at once cost log 3 at most, and find small ones and large ones. A null that leaves a rate open
-is refuted once each of its rates is: the least e-value counts. Pairs are tested by bets (Waudby-Smith and Ramdas, 2021),
-none of which gains on average if the null is true. Only `math.lgamma` is needed. Logarithms are natural.
+is refuted once each of its rates is: the least e-value counts. Pairs are tested by bets (Waudby-Smith and Ramdas,
+2021), none of which gains on average if the null is true. Only `math.lgamma` is needed. Logarithms are natural.
 """
 
 import math

@@ -156,8 +156,8 @@ def test_that_wins_are_as_likely_as_losses_is_tested_like_mcnemar(pairs: Pairs) 
 def test_it_does_not_matter_what_is_called_a_hit(before: Rate, after: Rate, null: float) -> None:
     """Nor which of two equal arms is called which."""
     log_e = evalues.difference_log_e(before, after, null)
-    missed = (Rate(each.misses, each.total) for each in (before, after))
-    assert evalues.difference_log_e(*missed, -null) == pytest.approx(log_e, abs=1e-4)
+    missed = [Rate(each.misses, each.total) for each in (before, after)]
+    assert evalues.difference_log_e(missed[0], missed[1], -null) == pytest.approx(log_e, abs=1e-4)
     assert evalues.difference_log_e(after, before, -null) == pytest.approx(log_e, abs=1e-4)
 
 
