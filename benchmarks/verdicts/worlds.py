@@ -114,7 +114,8 @@ def sticky_by_request(truth: Truth, looks: int, rng: np.random.Generator) -> Req
 
     def happened(rates: tuple[float, float]) -> Flags:
         mean = np.clip(_of(arms, rates), 1e-9, 1 - 1e-9)
-        return rng.random(looks) < rng.beta(0.5 * mean, 0.5 * (1 - mean))[key]
+        flags: Flags = rng.random(looks) < rng.beta(0.5 * mean, 0.5 * (1 - mean))[key]
+        return flags
 
     slow, failed, right = (happened(rates) for rates in _rates(truth))
     label_at = np.where(rng.random(looks) < truth.labelled, np.arange(looks), _NEVER)
