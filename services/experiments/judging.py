@@ -84,8 +84,8 @@ class Judging:
         with self._database.connect() as connection:
             experiment = records.find(connection, name).experiment
             now = {each.candidate: each for each in self._messages(experiment, self._judged(connection, experiment))}
-            before = history.last(connection, name)
-        names = [*(arm.name for arm in experiment.arms[1:]), *(shadow.name for shadow in experiment.shadows)]
+            names = [*(arm.name for arm in experiment.arms[1:]), *(shadow.name for shadow in experiment.shadows)]
+            before = history.last(connection, name, [each for each in names if each not in now])
         found = (now.get(each) or before.get(each) for each in names)
         return [each for each in found if each is not None]
 
@@ -104,7 +104,7 @@ class Judging:
         experiment = known.experiment
         with self._database.connect() as connection:
             judged = self._judged(connection, experiment)
-            before = history.last(connection, experiment.name)
+            before = history.last(connection, experiment.name, compared(experiment))
             repaired = records.was_done(connection, experiment, Kind.REPAIR)
         action = decide(experiment, judged, self._clock_us(), repaired=repaired)
         messages = self._messages(experiment, judged)

@@ -17,6 +17,7 @@ from fakes.experiments import shadowed, two_arms
 from fakes.experiments_service import Stubs, serving
 from fakes.postgres import Postgres, running_postgres
 from fakes.servers import eventually
+from prometheus_client import REGISTRY
 from sqlalchemy import Engine, event
 
 from services.experiments import history, records
@@ -108,6 +109,32 @@ async def test_a_bad_candidate_is_rolled_back(stubs: Stubs) -> None:
     assert [[0, 200], [60, 200]] == facts["verdicts"]["fast"]["counts"]["failed"]
     assert (1, {"live": 1, "fast": 1}) == (facts["epoch"], facts["weights"])
     assert (True, []) == (told.revision > known, list(told.experiments))
+
+
+def _value(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+async def test_what_happens_is_counted(stubs: Stubs) -> None:
+    """For dashboards and alarms."""
+    counted = {
+        name: (_value(name, **labels), grows, labels)
+        for name, labels, grows in (
+            ("triptych_experiment_decisions_total", {"action": "roll back"}, 1),
+            ("triptych_experiment_records_total", {"kind": "exposures"}, 400),
+            ("triptych_feedback_labels_total", {"outcome": "unknown"}, 1),
+        )
+    }
+    await _start(stubs, two_arms())
+    said = happened.feedback(*(happened.said("nobody", 1) for _ in range(3)))
+    await stubs.feedback.SubmitFeedback(said, timeout=TIMEOUT_S)
+    await _record(stubs, *_dealt("live", 200), *_dealt("fast", 200, failed=60))
+    await _until(stubs, "speed", STOPPED)
+
+    for name, (before, grows, labels) in counted.items():
+        assert (name, before + grows) == (name, _value(name, **labels))
+    await eventually(lambda: _value("triptych_experiments", state="stopped") == 1, TIMEOUT_S)
+    assert 0 < _value("triptych_routing_revision")
 
 
 async def test_its_verdict_stays(stubs: Stubs) -> None:
@@ -374,6 +401,19 @@ async def _answers(stubs: Stubs) -> bool:
             raise
         return False
     return True
+
+
+def test_a_replica_that_hangs_does_not_hold_up_the_others(postgres: Postgres) -> None:
+    """For longer than its transaction may stand still, and nobody waits for a lock for ever."""
+    database = Database(postgres.new_database())
+    with database.begin() as connection:
+        bounds = [
+            connection.exec_driver_sql(f"SHOW {name}").scalar()
+            for name in ("lock_timeout", "idle_in_transaction_session_timeout")
+        ]
+    database.close()
+
+    assert ["10s", "30s"] == bounds
 
 
 class _Clock:
