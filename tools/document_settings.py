@@ -8,6 +8,7 @@ from pydantic.fields import FieldInfo
 
 from gateway.settings import GatewaySettings
 from servicekit.settings import ProcessSettings, variable
+from services.experiments.settings import ExperimentsSettings
 from services.inference.settings import InferenceSettings
 from services.postprocess.settings import PostprocessSettings
 from services.preprocess.settings import PreprocessSettings
@@ -18,6 +19,7 @@ SERVICES: dict[str, type[ProcessSettings]] = {
     "preprocess": PreprocessSettings,
     "inference": InferenceSettings,
     "postprocess": PostprocessSettings,
+    "experiments": ExperimentsSettings,
 }
 HEAD = """# Settings
 
