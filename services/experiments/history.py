@@ -1,0 +1,51 @@
+"""What was said of candidates in the course of time, in the database."""
+
+from google.protobuf import json_format
+from sqlalchemy import Connection, func, insert, select
+
+from services.experiments.tables import VERDICT
+from triptych.experiments.v1 import experiment_pb2 as pb
+
+MOST = 1000
+"""Verdicts of one candidate that are given out at once."""
+
+
+def add(connection: Connection, experiment: str, verdict: pb.Verdict) -> None:
+    """Keeps a verdict."""
+    body = json_format.MessageToJson(verdict, indent=None, preserving_proto_field_name=True)
+    row = {"candidate": verdict.candidate, "time_us": verdict.time.ToMicroseconds(), "body": body}
+    connection.execute(insert(VERDICT).values(experiment=experiment, **row))
+
+
+def last(connection: Connection, experiment: str) -> dict[str, pb.Verdict]:
+    """Returns the last verdict of each candidate."""
+    ids = select(func.max(VERDICT.c.id)).where(VERDICT.c.experiment == experiment).group_by(VERDICT.c.candidate)
+    rows = connection.execute(select(VERDICT.c.body).where(VERDICT.c.id.in_(ids))).scalars()
+    return {verdict.candidate: verdict for verdict in map(_verdict, rows)}
+
+
+def since(connection: Connection, experiment: str, after_us: int | None) -> list[pb.Verdict]:
+    """Returns verdicts, the oldest first; of a candidate that has more than `MOST`, so many, evenly thinned out.
+
+    Args:
+        connection: to read from.
+        experiment: whose.
+        after_us: only those that were said later; None: all.
+    """
+    mine = VERDICT.c.experiment == experiment
+    if after_us is not None:
+        mine &= VERDICT.c.time_us > after_us
+    number = func.row_number().over(partition_by=VERDICT.c.candidate, order_by=VERDICT.c.id).label("number")
+    total = func.count().over(partition_by=VERDICT.c.candidate).label("total")
+    rows = select(VERDICT.c.id, VERDICT.c.body, number, total).where(mine).subquery()
+    most = func.min(MOST, rows.c.total) if connection.dialect.name == "sqlite" else func.least(MOST, rows.c.total)
+    # True of so many numbers, the last one among them, as far apart as they can be.
+    chosen = (rows.c.number * most) // rows.c.total > ((rows.c.number - 1) * most) // rows.c.total
+    bodies = connection.execute(select(rows.c.body).where(chosen).order_by(rows.c.id)).scalars()
+    return [_verdict(body) for body in bodies]
+
+
+def _verdict(body: str) -> pb.Verdict:
+    verdict = pb.Verdict()
+    json_format.Parse(body, verdict, ignore_unknown_fields=True)
+    return verdict

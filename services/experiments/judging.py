@@ -1,0 +1,147 @@
+"""Looks at the facts of running experiments again and again, keeps what they say, and does what the rules want done."""
+
+import asyncio
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import structlog
+from google.protobuf import json_format
+from sqlalchemy import Connection
+
+from servicekit.errors import Unavailable
+from services.experiments import facts, history, records
+from services.experiments.candidates import compared, message_of, rules_for
+from services.experiments.database import Database
+from services.experiments.decisions import Action, Judged, Kind, decide
+from services.experiments.records import Known
+from services.experiments.registry import Registry, now_us
+from services.experiments.threads import Threads
+from services.experiments.verdicts import Facts, judge
+from triptych.experiments.v1 import experiment_pb2 as pb
+
+log = structlog.get_logger()
+
+KEEP_EVERY_US = 60 * 1_000_000
+"""A verdict that changes in its numbers only is kept so often; one that says something else, at once."""
+
+
+class Judging:
+    """Judges; that everything it knows is in the database, several replicas may do so at the same time."""
+
+    def __init__(self, database: Database, registry: Registry, clock_us: Callable[[], int] = now_us) -> None:
+        self._database = database
+        self._registry = registry
+        self._clock_us = clock_us
+        self._judge = functools.lru_cache(maxsize=256)(judge)  # a look costs milliseconds, and often nothing happened
+
+    async def run(self, threads: Threads, interval_s: float) -> None:
+        """Looks every so often, forever."""
+        while True:
+            try:
+                await threads.run(self.look)
+            except Unavailable:
+                log.debug("no verdicts while the database is away")
+            except Exception:
+                log.exception("verdicts failed")
+            await asyncio.sleep(interval_s)
+
+    def look(self) -> None:
+        """Looks at every experiment that runs, once; what goes wrong with one leaves the others alone."""
+        with self._database.connect() as connection:
+            running = records.running(connection)
+        for known in running:
+            try:
+                self._look_at(known)
+            except Unavailable:
+                raise
+            except Exception:
+                log.exception("a verdict failed", experiment=known.experiment.name)
+
+    def verdicts(self, name: str) -> list[pb.Verdict]:
+        """Returns what the facts say now of each candidate and shadow; of those that were rolled back, the last word.
+
+        Raises:
+            NotFound: there is no experiment of that name.
+        """
+        with self._database.connect() as connection:
+            experiment = records.find(connection, name).experiment
+            now = {each.candidate: each for each in self._messages(experiment, self._judged(connection, experiment))}
+            before = history.last(connection, name)
+        names = [*(arm.name for arm in experiment.arms[1:]), *(shadow.name for shadow in experiment.shadows)]
+        found = (now.get(each) or before.get(each) for each in names)
+        return [each for each in found if each is not None]
+
+    def history(self, name: str, after_us: int | None) -> list[pb.Verdict]:
+        """Returns what they said in the course of time.
+
+        Raises:
+            NotFound: there is no experiment of that name.
+        """
+        with self._database.connect() as connection:
+            records.find(connection, name)
+            return history.since(connection, name, after_us)
+
+    def _look_at(self, known: Known) -> None:
+        experiment = known.experiment
+        with self._database.connect() as connection:
+            judged = self._judged(connection, experiment)
+            before = history.last(connection, experiment.name)
+            repaired = records.was_done(connection, experiment, Kind.REPAIR)
+        action = decide(experiment, judged, self._clock_us(), repaired=repaired)
+        messages = self._messages(experiment, judged)
+        fresh = [each for each in messages if _says_more(each, before.get(each.candidate))]
+        if fresh or action is not None:
+            self._keep(known, fresh, action)
+
+    def _keep(self, known: Known, verdicts: Iterable[pb.Verdict], action: Action | None) -> None:
+        name = known.experiment.name
+        with self._database.begin() as connection:
+            records.lock(connection)
+            for verdict in verdicts:
+                history.add(connection, name, verdict)
+            acted = action is not None and self._registry.act(connection, known, action, self._told(known, action))
+        if action is not None and acted:
+            log.info("a rule acted", experiment=name, action=action.kind, of=action.names, reason=action.reason)
+
+    def _told(self, known: Known, action: Action) -> Mapping[str, Any]:
+        """Returns what an action rests on, as plain data."""
+        verdicts = {each.candidate: each for each in self._messages(known.experiment, action.of)}
+        return {
+            "epoch": known.experiment.epoch,
+            "verdicts": {
+                each.name: {
+                    "counts": asdict(each.facts),
+                    "findings": [json_format.MessageToDict(finding) for finding in verdicts[each.name].findings],
+                }
+                for each in action.of
+            },
+        }
+
+    def _judged(self, connection: Connection, experiment: pb.Experiment) -> list[Judged]:
+        found = facts.gather(connection, experiment)
+        return [self._one(experiment, name, found.get(name, Facts())) for name in compared(experiment)]
+
+    def _one(self, experiment: pb.Experiment, name: str, counted: Facts) -> Judged:
+        return Judged(name, counted, self._judge(counted, rules_for(experiment, name)))
+
+    def _messages(self, experiment: pb.Experiment, judged: Iterable[Judged]) -> list[pb.Verdict]:
+        time_us = self._clock_us()
+        return [message_of(experiment, each.name, each.facts, each.verdict, time_us) for each in judged]
+
+
+def _says_more(verdict: pb.Verdict, before: pb.Verdict | None) -> bool:
+    """Says whether a verdict is worth keeping after the one that was kept last."""
+    if before is None or _words(verdict) != _words(before):
+        return True
+    since_us = verdict.time.ToMicroseconds() - before.time.ToMicroseconds()
+    return since_us >= KEEP_EVERY_US and _numbers(verdict) != _numbers(before)
+
+
+def _words(verdict: pb.Verdict) -> object:
+    return verdict.epoch, verdict.advice, [(each.metric, each.word) for each in verdict.findings]
+
+
+def _numbers(verdict: pb.Verdict) -> object:
+    return verdict.sentence, [each.events for each in verdict.findings], verdict.control_keys, verdict.candidate_keys

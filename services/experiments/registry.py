@@ -1,0 +1,238 @@
+"""Keeps experiments, pins and the holdout.
+
+A change, its entry in the log, and what gateways are told of it are one transaction. Everything here waits for the
+database: call it in a thread. All of it raises `Unavailable` while the database is away.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from services.experiments import records, transitions
+from services.experiments.database import Database
+from services.experiments.decisions import Action, Kind
+from services.experiments.definitions import complete
+from services.experiments.records import Known
+from services.experiments.transitions import RULE, Deed
+from triptych.experiments.v1 import evidence_service_pb2 as evidence_pb
+from triptych.experiments.v1 import experiment_pb2 as pb
+
+Change = Callable[[Connection, pb.Experiment, Deed], pb.Experiment]
+"""Returns what becomes of an experiment; itself where nothing does."""
+
+
+def now_us() -> int:
+    """Returns the time."""
+    return time.time_ns() // 1000
+
+
+class Registry:
+    """Does what people and rules want done."""
+
+    def __init__(self, database: Database, clock_us: Callable[[], int] = now_us) -> None:
+        self._database = database
+        self._clock_us = clock_us
+
+    def create(self, definition: pb.Experiment, actor: str, *, start: bool) -> pb.Experiment:
+        """Makes a draft, and starts it where that is wanted.
+
+        Raises:
+            InvalidArgument: the definition breaks a limit, or would have no effect.
+            AlreadyExists: there is one of that name.
+            FailedPrecondition: it is to be started, and another one has keys of its slot.
+        """
+        definition = complete(definition)
+        deed = self._deed("create", actor, definition.description)
+        with self._database.begin() as connection:
+            records.lock(connection)
+            draft = transitions.created(definition, secrets.token_hex(8), deed)
+            records.add(connection, draft)
+            records.log(connection, deed, draft.name)
+            return _change(connection, draft, self._deed("start", actor), _started) if start else draft
+
+    def start(self, name: str, actor: str, reason: str) -> pb.Experiment:
+        """Lets requests take part.
+
+        Raises:
+            NotFound: there is no experiment of that name.
+            FailedPrecondition: it is no draft, or another one has keys of its slot.
+        """
+        return self._change(name, self._deed("start", actor, reason), _started)
+
+    def set_weights(self, name: str, weights: Mapping[str, float], actor: str, reason: str) -> pb.Experiment:
+        """Gives the arms other weights, and ends the ramp; the same weights again change nothing.
+
+        Raises:
+            NotFound: there is no experiment of that name.
+            FailedPrecondition: it does not run.
+            InvalidArgument: an arm is missing, unknown, or has no weight that an arm can have.
+        """
+        return self._change(name, self._deed("weights", actor, reason), _reweighted(weights))
+
+    def stop(self, name: str, actor: str, reason: str) -> pb.Experiment:
+        """Ends an experiment.
+
+        Raises:
+            NotFound: there is no experiment of that name.
+            FailedPrecondition: it does not run.
+        """
+        return self._change(name, self._deed("stop", actor, reason), _stopped)
+
+    def promote(self, name: str, arm: str, actor: str, reason: str) -> pb.Experiment:
+        """Ends an experiment, and pins the version of an arm or shadow.
+
+        Raises:
+            NotFound: there is no experiment of that name.
+            FailedPrecondition: it does not run, nor was it stopped.
+            InvalidArgument: it has no arm or shadow of that name.
+        """
+        return self._change(name, self._deed("promote", actor, reason), _promoted(arm))
+
+    def delete(self, name: str, actor: str) -> None:
+        """Throws a draft away.
+
+        Raises:
+            NotFound: there is no experiment of that name.
+            FailedPrecondition: it is no draft.
+        """
+        with self._database.begin() as connection:
+            records.lock(connection)
+            experiment = records.find(connection, name).experiment
+            if experiment.state != pb.EXPERIMENT_STATE_DRAFT:
+                raise transitions.wrong_state(experiment, "only a draft can be thrown away")
+            records.remove(connection, name)
+            records.log(connection, self._deed("delete", actor), name)
+
+    def pin(self, model: str, version: str, actor: str, reason: str) -> None:
+        """Has a version answer requests which name none; an empty one: whichever the repository says."""
+        facts = {"model": model, "version": version}
+        deed = self._deed("pin" if version else "unpin", actor, reason, facts)
+        with self._database.begin() as connection:
+            records.lock(connection)
+            if records.pinned(connection).get(model, "") != version:
+                records.pin(connection, model, version, deed.time_us)
+                records.log(connection, deed)
+                records.tell_gateways(connection)
+
+    def hold_out(self, share: float, actor: str, reason: str) -> None:
+        """Keeps a part of all keys out of every experiment."""
+        deed = self._deed("holdout", actor, reason, {"share": share})
+        with self._database.begin() as connection:
+            if records.lock(connection).holdout_share != share:
+                records.hold_out(connection, share)
+                records.log(connection, deed)
+                records.tell_gateways(connection)
+
+    def act(self, connection: Connection, known: Known, action: Action, facts: Mapping[str, Any]) -> bool:
+        """Does what a rule wants, unless the experiment has changed since it was looked at; says whether it did.
+
+        Args:
+            connection: of a transaction that holds the lock.
+            known: as it was looked at.
+            action: what to do.
+            facts: what it rests on.
+        """
+        if records.revision_of(connection, known.experiment.name) != known.revision:
+            return False
+        deed = self._deed(action.kind, RULE, action.reason, facts)
+        _change(connection, known.experiment, deed, _acted(action))
+        return True
+
+    def get(self, name: str) -> pb.Experiment:
+        """Returns an experiment.
+
+        Raises:
+            NotFound: there is none of that name.
+        """
+        with self._database.connect() as connection:
+            return records.find(connection, name).experiment
+
+    def newest(
+        self, count: int, before: tuple[int, str] | None, model: str, *, only_running: bool
+    ) -> list[pb.Experiment]:
+        """Returns experiments, as `records.newest` does."""
+        with self._database.connect() as connection:
+            return records.newest(connection, count, before, model, only_running=only_running)
+
+    def decisions(self, count: int, before: int | None, name: str) -> list[pb.Decision]:
+        """Returns entries of the log, as `records.decisions` does."""
+        with self._database.connect() as connection:
+            return records.decisions(connection, count, before, name)
+
+    def routing(self, known_revision: int) -> evidence_pb.GetRoutingResponse:
+        """Returns what gateways must know; nothing but its revision where that is known."""
+        with self._database.connect() as connection:
+            row = records.routing(connection)
+            if row is not None:
+                known = row.revision == known_revision
+                return evidence_pb.GetRoutingResponse(revision=row.revision) if known else _routing(connection, row)
+        with self._database.begin() as connection:  # of a database that is new
+            return _routing(connection, records.lock(connection))
+
+    def _deed(self, action: str, actor: str, reason: str = "", facts: Mapping[str, Any] | None = None) -> Deed:
+        return Deed(self._clock_us(), action, actor, reason, facts or {})
+
+    def _change(self, name: str, deed: Deed, change: Change) -> pb.Experiment:
+        with self._database.begin() as connection:
+            records.lock(connection)
+            return _change(connection, records.find(connection, name).experiment, deed, change)
+
+
+def _change(connection: Connection, experiment: pb.Experiment, deed: Deed, change: Change) -> pb.Experiment:
+    changed = change(connection, experiment, deed)
+    if changed is not experiment:
+        weights = {"weights": {arm.name: arm.weight for arm in changed.arms}}
+        records.save(connection, changed)
+        records.log(connection, replace(deed, facts={**weights, **deed.facts}), changed.name)
+        records.tell_gateways(connection)
+    return changed
+
+
+def _routing(connection: Connection, row: records.RoutingRow) -> evidence_pb.GetRoutingResponse:
+    return evidence_pb.GetRoutingResponse(
+        revision=row.revision,
+        experiments=[transitions.shown(known.experiment) for known in records.running(connection)],
+        holdout_share=row.holdout_share,
+        holdout_salt=row.holdout_salt,
+        pins=records.pinned(connection),
+    )
+
+
+def _started(connection: Connection, draft: pb.Experiment, deed: Deed) -> pb.Experiment:
+    return transitions.started(draft, [known.experiment for known in records.running(connection)], deed)
+
+
+def _stopped(_: Connection, experiment: pb.Experiment, deed: Deed) -> pb.Experiment:
+    return transitions.stopped(experiment, deed)
+
+
+def _reweighted(weights: Mapping[str, float]) -> Change:
+    return lambda _, experiment, deed: transitions.reweighted(experiment, weights, deed)
+
+
+def _promoted(name: str) -> Change:
+    def promoted(connection: Connection, experiment: pb.Experiment, deed: Deed) -> pb.Experiment:
+        changed = transitions.promoted(experiment, name, deed)
+        records.pin(connection, changed.model, transitions.version_of(changed, name), deed.time_us)
+        return changed
+
+    return promoted
+
+
+def _acted(action: Action) -> Change:
+    def acted(connection: Connection, experiment: pb.Experiment, deed: Deed) -> pb.Experiment:
+        match action.kind:
+            case Kind.ROLL_BACK:
+                return transitions.rolled_back(experiment, action.names, deed)
+            case Kind.REPAIR:
+                return transitions.doubted(experiment, deed)
+            case Kind.PROMOTE:
+                return _promoted(action.names[0])(connection, experiment, deed)
+            case Kind.RAMP:
+                return transitions.ramped(experiment, deed)
+
+    return acted

@@ -1,0 +1,32 @@
+"""Threads in which to wait for the database, of which a server that hangs must not take those of others."""
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Threads:
+    """Calls what would block the event loop; whoever waits for it may stop to, at the deadline, and it goes on."""
+
+    def __init__(self, count: int = 8) -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="database")
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Returns what the function returns, called in a thread, on behalf of the same request."""
+        call = partial(contextvars.copy_context().run, function, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+    @contextmanager
+    def running(self) -> Iterator["Threads"]:
+        """Has threads while the context is open; nobody waits for those that hang."""
+        try:
+            yield self
+        finally:
+            self._pool.shutdown(wait=False, cancel_futures=True)
