@@ -55,7 +55,11 @@ class Answering:
         return results
 
     async def _all(self, cache: ResultCache, choice: Choice, call: Call) -> list[Result]:
-        singles = (replace(call, images=[content]) for content in call.images)
+        digests = call.digests or [digest(content) for content in call.images]
+        singles = (
+            replace(call, images=[content], digests=[each], inputs=None)
+            for content, each in zip(call.images, digests, strict=True)
+        )
         answers = await asyncio.gather(
             *(self._one(cache, choice, single) for single in singles), return_exceptions=True
         )
@@ -63,7 +67,7 @@ class Answering:
 
     async def _one(self, cache: ResultCache, choice: Choice, call: Call) -> Result:
         began = time.perf_counter()
-        content_digest = digest(call.images[0])
+        content_digest = call.digests[0] if call.digests else digest(call.images[0])
         key = make_key(choice.model, choice.version, choice.fingerprint, content_digest)
         found = cache.get(key, call.top_k, call.min_score)
         if found is not None:
@@ -72,7 +76,8 @@ class Answering:
             return found
         shared = Result()
         compute = partial(self._compute, cache, choice, call, content_digest)
-        shared.CopyFrom(await self._flights.run((key, call.version, call.top_k, call.min_score), compute))
+        flight = (key, call.version, call.replaceable, call.top_k, call.min_score)
+        shared.CopyFrom(await self._flights.run(flight, compute))
         return shared
 
     async def _compute(self, cache: ResultCache, choice: Choice, call: Call, content_digest: bytes) -> Result:

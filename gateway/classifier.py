@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
-from gateway.answering import Answering
 from gateway.metrics import IN_FLIGHT, IN_FLIGHT_LIMIT, SHED_IN_FLIGHT, count_request, observe_deadline
 from gateway.requests import Call, Limits
 from servicekit import context
@@ -20,10 +20,17 @@ CLOCK_S = 0.002  # a timer of the event loop may fire this much before its time
 Results = list[classification_pb2.Classification]
 
 
+class Answers(Protocol):
+    """Takes checked calls."""
+
+    async def classify(self, call: Call) -> Results:
+        """Returns one result per image, in order, or raises a TriptychError."""
+
+
 class Classifier:
     """Admits calls while there is room."""
 
-    def __init__(self, answering: Answering, limits: Limits, max_in_flight: int) -> None:
+    def __init__(self, answering: Answers, limits: Limits, max_in_flight: int) -> None:
         self.limits = limits
         self._answering = answering
         self._max_in_flight = max_in_flight

@@ -44,6 +44,8 @@ class Hop(Generic[Key, Item, Result]):
         build: Callable[[Key, Sequence[Item]], Any],
         read: Callable[[Any, Sequence[Item]], list[Result | TriptychError]],
         bounds: Bounds,
+        *,
+        aside: bool = False,
     ) -> None:
         """Wires the hop.
 
@@ -53,8 +55,10 @@ class Hop(Generic[Key, Item, Result]):
             build: makes a request of items.
             read: takes an answer apart, one result or error per item.
             bounds: of the messages.
+            aside: whether its calls are nobody's requests: they are not made again, and nobody waits for them.
         """
         self._tier = tier
+        self._aside = aside
         self._method = method
         self._build = build
         self._read = read
@@ -62,7 +66,9 @@ class Hop(Generic[Key, Item, Result]):
         self._coalescer: Coalescer[Key, Item, Result] = Coalescer(
             self._send, _weight, bounds, HOP_WAIT_SECONDS.labels(tier.name).observe
         )
-        show_queue(tier.name, self._coalescer)
+        self.waiting = self._coalescer.waiting
+        if not aside:
+            show_queue(tier.name, self._coalescer)
 
     async def run(self, key: Key, items: Sequence[Item], able: Callable[[], bool] = lambda: True) -> list[Result]:
         """Returns a result per item, in order; when the service goes away, waits for it and tries once more.
@@ -77,7 +83,7 @@ class Hop(Generic[Key, Item, Result]):
         with tracing.span(self._tier.name) as span:
             if span is not None:
                 span.attributes["triptych.images"] = len(items)
-            return await self._tier.call(attempt, able)
+            return await (attempt() if self._aside else self._tier.call(attempt, able))
 
     async def _send(self, key: Key, items: Sequence[Item], timeout_s: float) -> list[Result | TriptychError]:
         self._observe_size(len(items))
@@ -114,9 +120,23 @@ class Hops:
     inference: Hop[InputKey, Input, Inferred]
     postprocess: Hop[OutputKey, Output, postprocess_pb.Ranking]
 
+    def busy(self) -> bool:
+        """Says whether images wait for a service."""
+        return any(hop.waiting() for hop in (self.preprocess, self.inference, self.postprocess))
 
-def open_hops(tiers: Tiers, directory: ModelDirectory, metrics: RpcMetrics, settings: GatewaySettings) -> Hops:
-    """Wires the hops to their services."""
+
+def open_hops(
+    tiers: Tiers, directory: ModelDirectory, metrics: RpcMetrics, settings: GatewaySettings, *, aside: bool = False
+) -> Hops:
+    """Wires the hops to their services.
+
+    Args:
+        tiers: the services.
+        directory: knows how many batches are computed at the same time.
+        metrics: where calls are counted.
+        settings: the gateway's.
+        aside: whether for work that is nobody's request; it then takes no place in the messages of those that are.
+    """
 
     def method(tier: Tier, name: str) -> RemoteMethod[Any, Any]:
         return RemoteMethod(tier.name, name, tier.channel, metrics)
@@ -133,8 +153,9 @@ def open_hops(tiers: Tiers, directory: ModelDirectory, metrics: RpcMetrics, sett
         return directory.instances() + 1
 
     pre, inf, post = tiers.preprocess, tiers.inference, tiers.postprocess
+    to_pre, to_inf, to_post = method(pre, PREPROCESS_IMAGES), method(inf, PREDICT_LOGITS), method(post, RANK_LABELS)
     return Hops(
-        Hop(pre, method(pre, PREPROCESS_IMAGES), messages.preprocess_request, messages.decoded, bounds(pre)),
-        Hop(inf, method(inf, PREDICT_LOGITS), messages.inference_request, messages.inferred, bounds(inf, engines)),
-        Hop(post, method(post, RANK_LABELS), messages.postprocess_request, messages.ranked, bounds(post)),
+        Hop(pre, to_pre, messages.preprocess_request, messages.decoded, bounds(pre), aside=aside),
+        Hop(inf, to_inf, messages.inference_request, messages.inferred, bounds(inf, engines), aside=aside),
+        Hop(post, to_post, messages.postprocess_request, messages.ranked, bounds(post), aside=aside),
     )

@@ -57,6 +57,11 @@ class ModelDirectory:
         ready = inference_model_pb2.MODEL_STATE_READY
         return any(each.version == wanted and each.state == ready for each in found.versions)
 
+    def default_version(self, model: str) -> str:
+        """Returns the version that answers requests that name none; empty while there is none."""
+        found = self._models.get(model)
+        return "" if found is None else found.default_version
+
     def instances(self) -> int:
         """Returns how many batches of one version are computed at the same time, of the ready version with the most."""
         versions = (version for model in self._models.values() for version in model.versions)

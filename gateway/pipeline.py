@@ -33,9 +33,11 @@ class Pipeline:
             TriptychError: whatever went wrong; for an image, with its field path `images[i].content`.
         """
         start = time.perf_counter()
-        inputs = await self._decode(choice, call)
+        inputs = call.inputs or await self._decode(choice, call)
+        if call.inputs is not None:
+            call.inputs[:] = inputs
         decoded = time.perf_counter()
-        outputs = await self._infer(choice.model, call.version, inputs)
+        outputs = await self._infer(choice.model, call, inputs)
         predicted = time.perf_counter()
         rankings = await self._rank(outputs, call)
         ended = time.perf_counter()
@@ -56,15 +58,20 @@ class Pipeline:
         images = [Encoded(content, deadline_s, choice.input_bytes) for content in call.images]
         return await self._hops.preprocess.run(choice.model, images)
 
-    async def _infer(self, model: str, version: str, inputs: Sequence[Decoded]) -> list[Inferred]:
-        deadline_s = context.deadline_s()
-        able = partial(self._directory.is_ready, model, version)
+    async def _infer(self, model: str, call: Call, inputs: Sequence[Decoded]) -> list[Inferred]:
+        deadline_s, version = context.deadline_s(), call.version
+        able = partial(self._able, model, call)
 
         async def infer(kind: Kind, own: Sequence[Decoded]) -> list[Inferred]:
             rows = [Input(each.row, deadline_s) for each in own]
             return await self._hops.inference.run(InputKey(model, version, kind), rows, able)
 
         return await _per_key(inputs, lambda each: each.kind, infer)
+
+    def _able(self, model: str, call: Call) -> bool:
+        """Says whether to try again: the version is there, or, where another can stand in, that one is."""
+        ready = self._directory.is_ready
+        return ready(model, call.version) or (call.replaceable and ready(model, ""))
 
     async def _rank(self, outputs: Sequence[Inferred], call: Call) -> list[postprocess_pb.Ranking]:
         async def rank(key: OutputKey, own: Sequence[Inferred]) -> list[postprocess_pb.Ranking]:

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -31,6 +32,12 @@ class Call:
     version: str
     top_k: int
     min_score: float
+    digests: Sequence[bytes] = ()
+    """Of the images, by `result_cache.digest`, where somebody has needed them before."""
+    replaceable: bool = False
+    """Whether another version stands in for the one named, should that go away: nobody need wait for its return."""
+    inputs: list[Any] | None = field(default=None, compare=False)
+    """Where the images are left as the model's input, for whoever needs them as well, or already are."""
 
 
 def check_request(request: pb.ClassifyRequest, limits: Limits) -> Call:

@@ -5,6 +5,7 @@ not: each key draws an exponentially distributed time for each arm, with the arm
 wins (weighted rendezvous hashing).
 """
 
+import functools
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,6 +65,10 @@ class Experiment:
     """Experiments of one layer share no key; those of different layers deal their keys independently."""
     slot: tuple[Share, Share] = (0.0, 1.0)
     """The part of the layer's keys that takes part, from and to; slots of one layer and model do not overlap."""
+    epoch: int = 0
+    """Times that weights were changed."""
+    slow_ms: float = math.inf
+    """An answer that takes longer is late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +86,8 @@ class Asker:
 class Assignment:
     """Says which version answers, and which ones see the request besides."""
 
-    experiment: str
-    arm: str
-    version: str
+    experiment: Experiment
+    arm: Arm
     shadows: tuple[Shadow, ...] = ()
 
 
@@ -113,7 +117,7 @@ def assign(
         asker: who sends it.
         holdout: who is kept out.
     """
-    if unit(holdout.salt, asker.key) < holdout.share:
+    if holdout.share and unit(holdout.salt, asker.key) < holdout.share:
         return None
     chosen = next((each for each in experiments if each.model == model and _takes(each, asker)), None)
     if chosen is None:
@@ -121,7 +125,7 @@ def assign(
     arm = draw(chosen.arms, f"{chosen.name}/{chosen.salt}", asker.key)
     place = f"{chosen.name}/{chosen.salt}/shadow"
     seen = tuple(each for each in chosen.shadows if unit(f"{place}/{each.name}", asker.request_id) < each.share)
-    return Assignment(chosen.name, arm.name, arm.version, seen)
+    return Assignment(chosen, arm, seen)
 
 
 def draw(arms: Sequence[Arm], salt: str, key: str) -> Arm:
@@ -137,8 +141,19 @@ def draw(arms: Sequence[Arm], salt: str, key: str) -> Arm:
 
 def unit(salt: str, key: str) -> float:
     """Returns a number in [0, 1) that depends on salt and key alone, uniform over keys."""
-    digest = hashlib.blake2b(key.encode(), key=hashlib.blake2b(salt.encode(), digest_size=32).digest(), digest_size=8)
-    return (int.from_bytes(digest.digest()) >> 11) / 2**53
+    digest = hashlib.blake2b(key.encode(), key=_short(salt), digest_size=8).digest()
+    return (int.from_bytes(digest) >> 11) / 2**53
+
+
+def key_hash(experiment: Experiment, key: str) -> bytes:
+    """Returns 16 bytes that tell an experiment's keys apart, and say nothing about them to who lacks its salt."""
+    salt = _short(f"{experiment.name}/{experiment.salt}/key")
+    return hashlib.blake2b(key.encode(), key=salt, digest_size=16).digest()
+
+
+@functools.lru_cache(maxsize=1024)  # there are a few for each experiment
+def _short(salt: str) -> bytes:
+    return hashlib.blake2b(salt.encode(), digest_size=32).digest()
 
 
 def _takes(experiment: Experiment, asker: Asker) -> bool:

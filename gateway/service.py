@@ -3,14 +3,13 @@
 import asyncio
 from functools import partial
 
-from gateway.answering import Answering
 from gateway.checks import TRITON, show_readiness
 from gateway.classifier import Classifier
+from gateway.experiments.service import open_answering, open_experiments
 from gateway.hops import open_hops
 from gateway.http.app import create_app
 from gateway.http.server import HttpServer
 from gateway.models import ModelDirectory
-from gateway.pipeline import Pipeline
 from gateway.result_cache import ResultCache
 from gateway.servicer import SERVICE, ClassificationServicer
 from gateway.serving import serve_both
@@ -41,9 +40,17 @@ async def serve_gateway(settings: GatewaySettings, tracer: Tracer | None, connec
         following(EDGE, settings.edge_tls_files) as edge,
         following(INTERNAL, settings.tls_files) as internal,
         open_tiers(settings, directory, readiness, partial(connect, tls=internal)) as tiers,
+        open_experiments(settings, internal) as experiments,
+        open_answering(
+            settings,
+            tiers,
+            directory,
+            open_hops(tiers, directory, client_metrics(), settings),
+            _cache(settings),
+            experiments,
+            client_metrics(),
+        ) as answering,
     ):
-        pipeline = Pipeline(open_hops(tiers, directory, client_metrics(), settings), directory)
-        answering = Answering(tiers, directory, pipeline, _cache(settings))
         classifier = Classifier(answering, settings.limits, settings.max_in_flight)
         draining = asyncio.Event()
         servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining, tracer)

@@ -1,7 +1,7 @@
 """Settings of the gateway."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -64,6 +64,22 @@ class GatewaySettings(ProcessSettings):
     hold_s: float = Field(default=30, ge=0)
     """How long a request already in work waits, within its deadline, for a service that went away to come back."""
 
+    experiments_target: str | None = None
+    """Where the experiments service is, a gRPC name; by default there are no experiments, and nothing is kept of
+    requests. Requests are answered also while it is away."""
+    experiments_admin: bool = True
+    """Whether callers of this gateway may change experiments, pins and the holdout, and delete predictions."""
+    prediction_log_share: float = Field(default=1, ge=0, le=1)
+    """Part of the answers that are logged, at random. Those of requests that take part in an experiment always are."""
+    prediction_log_margin: float = Field(default=0.1, ge=0, le=1)
+    """Answers whose first two scores differ by less than this are uncertain, and always logged."""
+    retain_images: Literal["none", "uncertain", "all"] = "none"
+    """Which logged answers keep the image that they are about, for as long as the experiments service is told to."""
+    max_shadows: int = Field(default=2, ge=0)
+    """Requests that shadows answer at the same time; one that comes then, or while images wait, is not shown to any."""
+    evidence_queue_bytes: int = Field(default=64 * MIB, ge=MIB)
+    """Memory for what waits to be sent to the experiments service; what does not fit is dropped, and counted."""
+
     edge_tls_cert_file: Path | None = None
     """Certificate of the gateway, in PEM, its intermediate ones behind it, for HTTPS and for gRPC over TLS; with its
     key, or not at all. A new one is used without a restart."""
@@ -78,6 +94,13 @@ class GatewaySettings(ProcessSettings):
         if value.startswith(SCHEME):
             Target.parse(value)
         return value
+
+    @field_validator("experiments_target")
+    @classmethod
+    def _check_experiments_target(cls, value: str | None) -> str | None:
+        if value and value.startswith(SCHEME):
+            Target.parse(value)
+        return value or None
 
     @model_validator(mode="after")
     def _check_defaults(self) -> Self:

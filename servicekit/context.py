@@ -4,7 +4,7 @@ import math
 import re
 import secrets
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -37,6 +37,9 @@ class RequestContext:
     """Steps of other traced requests that share the message in work."""
     fresh: bool = field(default=False, compare=False)
     """Whether the request came without a trace, so that it begins here."""
+    headers: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """HTTP headers or gRPC metadata of an outside caller, by name in small letters. They go no further than this
+    process, and into no log."""
 
     @property
     def trace_id(self) -> str:
@@ -55,11 +58,15 @@ class RequestContext:
 
     def within(self, span: Span) -> "RequestContext":
         """Returns the context of a step of the same request."""
-        return RequestContext(self.request_id, span.traceparent, span)
+        return RequestContext(self.request_id, span.traceparent, span, headers=self.headers)
 
     def another(self) -> "RequestContext":
         """Returns the context of a further piece of work for the same caller: a trace that began here begins anew."""
-        return accept(self.request_id, None) if self.fresh else self
+        return accept(self.request_id, None, headers=self.headers) if self.fresh else self
+
+    def aside(self) -> "RequestContext":
+        """Returns the context of work that the request gave rise to, and that is no part of it: traced by nobody."""
+        return RequestContext(self.request_id, self.traceparent)
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Returns what the next hop must be told."""
@@ -70,13 +77,16 @@ _current: ContextVar[RequestContext | None] = ContextVar("request_context", defa
 _deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
 
 
-def accept(request_id: str | None, traceparent: str | None, *, several: bool = False) -> RequestContext:
+def accept(
+    request_id: str | None, traceparent: str | None, *, several: bool = False, headers: Mapping[str, Any] | None = None
+) -> RequestContext:
     """Builds the context of an incoming request; what is missing, malformed or too long is replaced by a fresh id.
 
     Args:
         request_id: as it came.
         traceparent: as it came.
         several: whether the ids of several callers may come joined, as they do between the services.
+        headers: all that came, of an outside caller.
     """
     longest, pattern = (LONGEST_IDS, _REQUEST_IDS) if several else (LONGEST_ID, _REQUEST_ID)
     if request_id is None or len(request_id) > longest or not pattern.fullmatch(request_id):
@@ -84,7 +94,7 @@ def accept(request_id: str | None, traceparent: str | None, *, several: bool = F
     fresh = traceparent is None or not _TRACEPARENT.fullmatch(traceparent)
     if traceparent is None or fresh:
         traceparent = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
-    return RequestContext(request_id, traceparent, fresh=fresh)
+    return RequestContext(request_id, traceparent, fresh=fresh, headers=headers or {})
 
 
 def headers(pairs: Collection[tuple[str, Any]]) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class ContextInterceptor(Around):
             _text(metadata, request_context.REQUEST_ID),
             _text(metadata, request_context.TRACEPARENT),
             several=not self._echo,
+            headers=metadata if self._echo else None,
         )
         # A stream is no step: it lasts as long as its caller likes. What it does for each message may be one.
         if self._tracer is not None and not rpc.streaming and rpc.method not in self._quiet:

@@ -63,7 +63,7 @@ class RequestFrame:
         headers = context.headers(
             [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         )
-        asked = context.accept(headers.get(context.REQUEST_ID), headers.get(context.TRACEPARENT))
+        asked = context.accept(headers.get(context.REQUEST_ID), headers.get(context.TRACEPARENT), headers=headers)
         if self._tracer is not None and scope["path"] not in QUIET:
             asked = self._tracer.begin(asked, span_name(scope))
         context.enter(asked)

@@ -14,14 +14,13 @@ from fakes.servers import connected, eventually
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from gateway.answering import Answering
 from gateway.checks import TRITON
 from gateway.classifier import Classifier
+from gateway.experiments.service import open_answering, open_experiments
 from gateway.hops import Hops, open_hops
 from gateway.http.app import create_app
 from gateway.http.server import HttpServer
 from gateway.models import ModelDirectory
-from gateway.pipeline import Pipeline
 from gateway.result_cache import ResultCache
 from gateway.servicer import SERVICE, ClassificationServicer
 from gateway.settings import GatewaySettings
@@ -96,10 +95,12 @@ async def running_gateway(
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         tiers = await enter(open_tiers(settings, directory, readiness))
-        hops = open_hops(tiers, directory, RpcMetrics("client", registry), settings)
-        pipeline = Pipeline(hops, directory)
+        clients = RpcMetrics("client", registry)
+        hops = open_hops(tiers, directory, clients, settings)
         cache = ResultCache(settings.result_cache_bytes, 300) if settings.result_cache_bytes else None
-        classifier = Classifier(Answering(tiers, directory, pipeline, cache), settings.limits, settings.max_in_flight)
+        experiments = await enter(open_experiments(settings, None))
+        answering = await enter(open_answering(settings, tiers, directory, hops, cache, experiments, clients))
+        classifier = Classifier(answering, settings.limits, settings.max_in_flight)
         servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining, tracer)
         register = partial(add_ClassificationServiceServicer_to_server, servicer)
         metrics = RpcMetrics("server", registry)

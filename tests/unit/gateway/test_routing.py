@@ -18,7 +18,7 @@ KEYS = [f"user-{number}" for number in range(20_000)]
 
 def _arm(experiment: Experiment, key: str, model: str = "cats") -> str:
     decided = assign([experiment], model, Asker(key, key), NOBODY)
-    return decided.arm if decided else ""
+    return decided.arm.name if decided else ""
 
 
 @pytest.mark.parametrize("weights", [(1, 1), (9, 1), (99, 1), (5, 3, 2)])

@@ -1,0 +1,135 @@
+"""What is told of a request once it has ended. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gateway.routing import Asker, Assignment, Shadow, key_hash
+from servicekit.errors import Code, Reason, TriptychError
+from triptych.classification.v1 import classification_pb2
+from triptych.experiments.v1 import evidence_service_pb2 as pb
+
+Result = classification_pb2.Classification
+
+TOP = 5
+"""Most classes of an answer that are logged."""
+_FAILURES = frozenset({Code.INTERNAL, Code.UNAVAILABLE, Code.UNKNOWN, Code.DATA_LOSS})
+_UNANSWERED = frozenset({*_FAILURES, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED})
+
+
+def is_failure(error: TriptychError) -> bool:
+    """Says whether another version may do better; of a version that nobody named, also that it is not there."""
+    return error.code in _FAILURES or error.reason is Reason.MODEL_VERSION_NOT_FOUND
+
+
+@dataclass(slots=True)
+class Trial:
+    """Is a request that was dealt an arm, and how it goes."""
+
+    assignment: Assignment
+    key_hash: bytes
+    failed: bool = False
+    """Whether the arm's version failed it, whatever was answered in the end."""
+    void: bool = False
+    """Whether its end says nothing about the version."""
+
+    @classmethod
+    def of(cls, asker: Asker, assignment: Assignment) -> "Trial":
+        """Returns the trial that begins with an assignment."""
+        return cls(assignment, key_hash(assignment.experiment, asker.key))
+
+    def ended_with(self, error: TriptychError) -> None:
+        """Takes note of the error that the caller gets."""
+        self.failed = self.failed or error.code in _UNANSWERED or is_failure(error)
+        self.void = not self.failed
+
+    def exposure(self, total_ms: float) -> pb.Exposure:
+        """Tells that the key was dealt its arm, and how the request ended."""
+        experiment = self.assignment.experiment
+        return pb.Exposure(
+            experiment=experiment.name,
+            epoch=experiment.epoch,
+            arm=self.assignment.arm.name,
+            key_hash=self.key_hash,
+            failed=self.failed,
+            slow=not self.void and total_ms > experiment.slow_ms,
+            void=self.void,
+        )
+
+    def outcome(self, *, answered: bool) -> str:
+        """Says in a word how it ended."""
+        if not answered:
+            return "void" if self.void else "failed"
+        return "fallback" if self.failed else "answered"
+
+    def mark(self, record: pb.PredictionRecord) -> None:
+        """Tells in the record of an answer which experiment it belongs to."""
+        experiment, arm = self.assignment.experiment, self.assignment.arm
+        record.experiment, record.epoch, record.arm = experiment.name, experiment.epoch, arm.name
+        record.key_hash = self.key_hash
+        record.fallback = self.failed
+
+
+def prediction(result: Result, request_id: str, tenant: str, time_ns: int) -> pb.PredictionRecord:
+    """Tells of one answer; what is known only of its image and of its experiment is left to be set."""
+    return pb.PredictionRecord(
+        prediction_id=result.prediction_id,
+        request_id=request_id,
+        tenant=tenant,
+        time=Timestamp(seconds=time_ns // 10**9, nanos=time_ns % 10**9),
+        model=result.model,
+        version=result.version,
+        top=[_ranked(each) for each in result.predictions[:TOP]],
+        inclusion_probability=1.0,
+        cached=result.cached,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Is what a shadow's answer is compared with."""
+
+    prediction_id: str
+    first: pb.RankedClass | None
+
+    @classmethod
+    def of(cls, result: Result) -> "Served":
+        """Returns what counts of the answer that the caller gets."""
+        return cls(result.prediction_id, _first(result))
+
+
+def shadow_records(
+    assignment: Assignment, shadow: Shadow, served: Sequence[Served], results: Sequence[Result], total_ms: float
+) -> list[pb.ShadowRecord]:
+    """Tells what a shadow answered, image by image.
+
+    Args:
+        assignment: that showed the request to the shadow.
+        shadow: one of its shadows.
+        served: what the caller got.
+        results: what the shadow answered; none where it failed.
+        total_ms: how long that took.
+    """
+    answers: Sequence[Result | None] = results or [None] * len(served)
+    return [
+        pb.ShadowRecord(
+            prediction_id=each.prediction_id,
+            experiment=assignment.experiment.name,
+            epoch=assignment.experiment.epoch,
+            shadow=shadow.name,
+            version=shadow.version,
+            first=_first(result) if result is not None else None,
+            served=each.first,
+            total_ms=total_ms,
+        )
+        for each, result in zip(served, answers, strict=True)
+    ]
+
+
+def _first(result: Result) -> pb.RankedClass | None:
+    return _ranked(result.predictions[0]) if result.predictions else None
+
+
+def _ranked(prediction: classification_pb2.Prediction) -> pb.RankedClass:
+    return pb.RankedClass(index=prediction.index, label=prediction.label, score=prediction.score)
