@@ -5,7 +5,7 @@ Every process reads variables that begin with `TRIPTYCH_`: `TRIPTYCH_PORT` sets 
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -152,5 +152,6 @@ def _explain(cls: type[BaseSettings], item: Any) -> str:
         return str(item["msg"]).removeprefix("Value error, ")
     name = ".".join(str(part) for part in item["loc"])
     annotation = cls.model_fields[name].annotation if name in cls.model_fields else None
-    given = "" if item["type"] == "missing" or annotation is SecretStr else f", not {item['input']!r}"
+    secret = SecretStr in (annotation, *get_args(annotation))
+    given = "" if item["type"] == "missing" or secret else f", not {item['input']!r}"
     return f"{variable(name)}: {item['msg']}{given}"

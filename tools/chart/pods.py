@@ -2,7 +2,8 @@
 
 - A Deployment or a StatefulSet becomes one pod of its template.
 - A Service becomes names under which its pods are known on the network, as a headless Service makes them known.
-- Every emptyDir, and every volume that a claim would be made for, becomes a folder of this machine that all may write to: podman knows no `fsGroup`.
+- Every emptyDir, and every volume that a claim would be made for, becomes a folder of this machine that all may write
+  to: podman knows no `fsGroup`.
 - What would always be restarted is so after a failure only: podman 4 begins init containers that ended well anew, too.
 - Probes are left out, since podman 4 knows neither gRPC nor startup probes. Who plays the pods asks what they ask.
 - Ports are left out: podman 4 would take the same ones of this machine, for every pod. Nothing else depends on them.

@@ -92,7 +92,7 @@ def _meant_in(rendering: Rendering, source: Peer, target: Peer) -> frozenset[int
 
 
 def _meant_out(rendering: Rendering, source: Peer, target: Peer) -> frozenset[int]:
-    """Returns the ports outside the release that a pod is meant to reach: traces, models that it copies, a database, and names."""
+    """Returns the ports outside the release that a pod is meant to reach: traces, models, a database, and names."""
     calls = dict(_calls_outside(rendering, _component(source)))
     meant = {port for key, port in calls.items() if _invited(rendering, key, target, everybody=True)}
     if target is DNS and (calls or _component(source) in CALLS):

@@ -24,7 +24,7 @@ def kept_in(container: Manifest) -> str | None:
 
 
 def journals_are_apart(rendering: Rendering) -> Iterator[Finding]:
-    """Each replica of the experiments service has a volume of its own, and several share a database over the network."""
+    """Each replica of the experiments service has a volume of its own, and several share one database."""
     for workload, container in _keeping(rendering):
         if workload.kind != "StatefulSet":
             yield Finding(workload.where, "is no StatefulSet: its replicas would share their volume, or lose it")
