@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -257,6 +259,16 @@ def test_an_image_gets_what_its_extra_names() -> None:
     assert {"fastapi", "grpcio", "uvloop"} <= {each.partition(">")[0] for each in gateway}
     assert [] == [each for each in gateway if each.startswith(("rich", "typer", "torch", "triptych"))]
     assert {"pillow", "rich", "torch", "tritonclient[grpc]"} <= {each.partition(">")[0] for each in modelkit}
+
+
+def test_the_image_of_experiments_needs_no_tensors() -> None:
+    """NumPy, which its image leaves out, is loaded by nothing that its process is made of."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    program = "import sys, services.experiments.service; sys.exit('numpy' in sys.modules)"
+    names = {each.partition(">")[0] for each in requirements(project, "experiments")}
+
+    assert ({"alembic", "sqlalchemy"}, set()) == (names & {"alembic", "sqlalchemy"}, names & {"numpy", "rich"})
+    assert 0 == subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode
 
 
 def test_all_services_are_known_to_the_settings() -> None:
