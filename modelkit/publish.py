@@ -82,7 +82,9 @@ def model_card(folder: Path) -> Card:
     )
 
 
-def publish(repository: Path, card: Card, release: Release, signer: Signer | None = None) -> Manifest:
+def publish(
+    repository: Path, card: Card, release: Release, signer: Signer | None = None, *, keep_live: bool = False
+) -> Manifest:
     """Adds a version to a model, and the model to the repository if it is new.
 
     Publishing the same bytes again only refreshes what is said about them.
@@ -92,11 +94,13 @@ def publish(repository: Path, card: Card, release: Release, signer: Signer | Non
         card: what all versions of the model share.
         release: the version.
         signer: signs the manifest, here and below.
+        keep_live: leave live what is live, so that an experiment may decide.
 
     Raises:
         SignatureError: the model is signed and there is no signer, or the signer does not trust what is there.
         PublishError: the version is no positive integer, the labels do not fit, the model has another input or other
-            labels, the version holds another model, or a quantised model has not passed the gate.
+            labels, the version holds another model, a quantised model has not passed the gate, or nothing is live yet
+            that could be kept so.
     """
     _check(card, release)
     folder = repository / card.name
@@ -104,6 +108,8 @@ def publish(repository: Path, card: Card, release: Release, signer: Signer | Non
     with exclusive(folder):
         before = open_manifest(folder, signer) if (folder / MANIFEST_FILE).exists() else None
         _keep_promises(folder, card, before)
+        if keep_live:
+            before = _pinned(card, before)
         texts = _texts(card)
         manifest = _manifest(card, release, before, _files(release, texts, before))
         _place_version(folder, release, before)
@@ -155,6 +161,13 @@ def _keep_promises(folder: Path, card: Card, before: Manifest | None) -> None:
         raise PublishError(
             f"{card.name} is out with another input or other labels, which its versions share: choose another name"
         )
+
+
+def _pinned(card: Card, before: Manifest | None) -> Manifest:
+    """Returns the manifest with the live version named, which a newer one then does not replace."""
+    if before is None:
+        raise PublishError(f"{card.name} has no version yet that could stay live: publish the first one without that")
+    return before.model_copy(update={"default_version": live_version(before)})
 
 
 def _manifest(card: Card, release: Release, before: Manifest | None, files: dict[str, str]) -> Manifest:

@@ -41,6 +41,7 @@ def publish_model(
     min_agreement: Annotated[float, typer.Option(help="Least share of answers that must be the parent's.")] = 0.8,
     max_robustness_drop: Annotated[float, typer.Option(help="Most that top-1 on corrupted pictures may drop.")] = 0.05,
     max_latency_ms: Annotated[float | None, typer.Option(help="For one picture on one thread.")] = None,
+    keep_live: Annotated[bool, typer.Option("--keep-live", help="Leave live what is: an experiment decides.")] = False,
     repository: Repository = REPOSITORY,
     datasets: Annotated[Path, typer.Option(help="Folder of the data sets.")] = Path(".triptych/datasets"),
     signing_key: SigningKey = None,
@@ -58,7 +59,7 @@ def publish_model(
         from modelkit.release.tables import checks_table
 
         limits = Limits(min_top1, max_drop, max_parity_gap, min_agreement, max_robustness_drop, max_latency_ms)
-        plan = Plan(source, name, version, parent, title, license_, limits)
+        plan = Plan(source, name, version, parent, title, license_, limits, keep_live)
         done = publish_run(repository, datasets, plan, signer_or_fail(signing_key, trusted_keys))
         Console().print(checks_table(done.checks))
         typer.echo(done.tensorrt.sentence())
@@ -66,7 +67,8 @@ def publish_model(
         typer.echo(f"{repository / name / artifact.file}  sha256 {artifact.sha256}")
         live = live_version(done.manifest)
         if live != done.version:
-            typer.echo(f"version {live} stays live: `triptych model default {name} {done.version}` changes that")
+            change = f"`triptych model default {name} {done.version}`, or an experiment (docs/experiments.md),"
+            typer.echo(f"version {live} stays live: {change} changes that")
 
 
 def list_models(repository: Repository = REPOSITORY) -> None:

@@ -61,6 +61,8 @@ class Plan:
     license: str = ""
     """By default the data set's."""
     limits: Limits = field(default_factory=Limits)
+    keep_live: bool = False
+    """Whether what is live stays so, for an experiment to decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ def publish_run(repository: Path, datasets: Path, plan: Plan, signer: Signer | N
     version = plan.version or next_version(repository / card.name, candidate.sha256)
     facts: dict[str, float | int | str] = {"test_pictures": len(tried.labels), "tensorrt_gate": tensorrt.by}
     release = _release(version, candidate, precision, measured, _golden(dataset, tried), facts)
-    return Published(publish(repository, card, release, signer), version, found, tensorrt)
+    manifest = publish(repository, card, release, signer, keep_live=plan.keep_live)
+    return Published(manifest, version, found, tensorrt)
 
 
 def _card(repository: Path, plan: Plan, candidate: Candidate, dataset: Dataset) -> Card:

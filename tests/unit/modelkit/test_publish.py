@@ -11,7 +11,7 @@ from tritonclient.grpc import model_config_pb2
 
 from modelkit import shelf
 from modelkit.gate import Passed
-from modelkit.publish import Card, PublishError, Release, model_card, publish, set_default
+from modelkit.publish import Card, PublishError, Release, live_version, model_card, publish, set_default
 from modelkit.triton_config import render_config
 from servicekit.manifest import Output, Recipe, read_labels, read_manifest
 
@@ -147,6 +147,15 @@ def test_a_default_outlives_publishing(tmp_path: Path) -> None:
     assert "2" == set_default(tmp_path, "shapes", "2").default_version
     assert "2" == publish(tmp_path, CARD, Release("3", b"the third model")).default_version
     assert "2" == read_manifest(tmp_path / "shapes").default_version
+
+
+def test_what_is_live_can_be_kept_so(tmp_path: Path) -> None:
+    """A version that an experiment shall judge does not answer those who name none; the first one cannot but."""
+    with pytest.raises(PublishError, match="has no version yet that could stay live"):
+        publish(tmp_path, CARD, ONE, keep_live=True)
+    publish(tmp_path, CARD, ONE)
+    manifest = publish(tmp_path, CARD, Release("2", b"the second model"), keep_live=True)
+    assert ("1", {"1", "2"}) == (live_version(manifest), set(manifest.versions))
 
 
 def test_an_unpublished_version_is_no_default(tmp_path: Path) -> None:
