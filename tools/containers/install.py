@@ -22,7 +22,7 @@ PACKAGES = VENV / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/
 COMMAND_LINE = ("rich", "typer")
 """What only the `triptych` command needs, which no service starts."""
 TENSORS = ("numpy",)
-"""What the experiments service, which sees neither tensors nor links, leaves alone of what all services have (50 MB)."""
+"""What the experiments service, which sees neither tensors nor links, does without (50 MB)."""
 NEVER_USED = (
     *("**/tests", "**/*.pyi", "**/*.pyx", "**/*.pxd", "**/*.h"),
     *("numpy/distutils", "numpy/f2py", "numpy/_core/_simd.*"),
