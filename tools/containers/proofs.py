@@ -90,7 +90,7 @@ def grpc(project: Project) -> None:
 
 
 def hardening(project: Project) -> None:
-    """Each process is nobody: no root, no capability, nowhere to write but /tmp and what it keeps, nothing to build with."""
+    """Each process is nobody: no root, no capability, nowhere to write but /tmp and what it keeps, no tools."""
     expected = {
         "user": USER,
         "group": USER,
