@@ -95,7 +95,7 @@ class _Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # it has n
     """Tells of each service whether it is ready."""
 
     def __init__(self, services: Sequence[Service]) -> None:
-        self._services = {service.name: service for service in services}
+        self._services = {name: service for service in services for name in service.names}
 
     async def Check(self, request: Any, _: object) -> health_pb2.HealthCheckResponse:  # noqa: N802 (the contract's name)
         readiness = self._services[request.service].readiness

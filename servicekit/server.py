@@ -163,7 +163,7 @@ async def serve(settings: ServiceSettings, service: Service, tracer: Tracer | No
     """Serves until SIGTERM or SIGINT, then drains."""
     async with following(INTERNAL, settings.tls_files, settings.tls_allowed_callers) as tls:
         server = GrpcServer(
-            settings, [service.name], service.register, tracer=tracer, probes=service.probes, parcels=True, tls=tls
+            settings, service.names, service.register, tracer=tracer, probes=service.probes, parcels=True, tls=tls
         )
         await server.start()
         ports = {"grpc": server.port, "metrics": start_monitor(settings, service.readiness)}

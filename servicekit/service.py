@@ -12,7 +12,7 @@ Register = Callable[[Any], None]
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Is a servicer, wired and running."""
+    """Is a servicer, or several that belong together, wired and running."""
 
     name: str
     """`package.Service`."""
@@ -20,3 +20,10 @@ class Service:
     readiness: Readiness
     probes: tuple[str, ...] = ()
     """Methods that others call only to see how the process is; they are not logged."""
+    also: tuple[str, ...] = ()
+    """Names of further services that it registers."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Returns the names of all services, whose health is its readiness."""
+        return (self.name, *self.also)

@@ -8,6 +8,8 @@ from triptych.experiments.v1 import experiment_pb2 as pb
 
 RUNNING = (pb.EXPERIMENT_STATE_RUNNING, pb.EXPERIMENT_STATE_RAMPING)
 """States in which requests take part."""
+ANY_MARGIN = 1.0
+"""Nothing exceeds it. A shadow's answers may be late: nobody waits for them, and they come after everybody else's."""
 _NO_WORSE = frozenset({"better", "no worse"})
 
 
@@ -49,13 +51,13 @@ def rules_for(experiment: pb.Experiment, name: str) -> verdicts.Rules:
     epoch gets; those that were rolled back keep their part, so that nobody's grows.
     """
     rules, epoch = experiment.rules, max(experiment.epoch, 1)
-    arm = next((arm for arm in experiment.arms if arm.name == name), None)
+    weights = {arm.name: arm.weight for arm in experiment.arms}
     return verdicts.Rules(
-        weights=(experiment.arms[0].weight, arm.weight) if arm is not None and arm.weight else (1.0, 1.0),
+        weights=(experiment.arms[0].weight, weights.get(name) or 1.0),
         alpha=rules.alpha / (epoch * (epoch + 1)),
         candidates=len(experiment.arms) - 1 + len(experiment.shadows),
         accuracy_margin=rules.accuracy_margin,
-        slow_margin=rules.slow_margin,
+        slow_margin=rules.slow_margin if name in weights else ANY_MARGIN,
         failed_margin=rules.failed_margin,
         promote=_NO_WORSE if rules.promote_no_worse else frozenset({"better"}),
     )

@@ -2,6 +2,7 @@
 
 # ruff: noqa: ARG002, N802 (names and arguments are the contract's)
 
+import asyncio
 from typing import Any
 
 import grpc
@@ -24,21 +25,23 @@ class EvidenceServicer(pb_grpc.EvidenceServiceServicer):
         self._intake = intake
         self._threads = threads
         self._last: pb.GetRoutingResponse | None = None
+        self._turn = asyncio.Lock()
 
     async def GetRouting(self, request: pb.GetRoutingRequest, context: Context) -> pb.GetRoutingResponse:
         """Answers with the routing, or with its revision alone where that is known."""
-        last = self._last
+        async with self._turn:
+            routing = self._last = await self._read(self._last)
+        known = request.known_revision == routing.revision
+        return pb.GetRoutingResponse(revision=routing.revision) if known else routing
+
+    async def _read(self, last: pb.GetRoutingResponse | None) -> pb.GetRoutingResponse:
         try:
             found = await self._threads.run(self._registry.routing, last.revision if last is not None else 0)
         except Unavailable:
             if last is None:
                 raise
-            found = last
-        if last is None or found.revision != last.revision:
-            self._last = last = found
-        if request.known_revision == last.revision:
-            return pb.GetRoutingResponse(revision=last.revision)
-        return last
+            return last
+        return found if last is None or found.revision != last.revision else last
 
     async def RecordEvidence(self, request: pb.RecordEvidenceRequest, context: Context) -> pb.RecordEvidenceResponse:
         """Takes what happened."""

@@ -1,16 +1,165 @@
-"""Counts the facts of an experiment's epoch, as verdicts need them."""
+"""Counts the facts of an experiment's epoch, as verdicts need them.
 
-from sqlalchemy import Connection
+Everything is counted from the tables each time, so that what comes late, twice or in another order counts the same.
+"""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Subquery, Table, case, func, select, true
+
+from services.experiments.evalues import Pairs, Rate
+from services.experiments.tables import EXPOSURE, PREDICTION, SHADOW_PREDICTION, TRUTH
 from services.experiments.verdicts import Facts
 from triptych.experiments.v1 import experiment_pb2
+
+_NONE, _NO_PAIRS = Rate(0, 0), Pairs(0, 0, 0)
+
+
+@dataclass(slots=True)
+class _Arm:
+    """Counts keys of one arm."""
+
+    assigned: int = 0
+    failed: Rate = _NONE
+    slow: Rate = _NONE
+    correct: Rate = _NONE
+
+
+@dataclass(slots=True)
+class _Shadow:
+    """Counts pictures that control and one shadow saw, and the shadow's failures by key."""
+
+    pairs: Pairs = _NO_PAIRS
+    disagreement: Rate = _NONE
+    failed: Rate = _NONE
 
 
 def gather(connection: Connection, experiment: experiment_pb2.Experiment) -> dict[str, Facts]:
     """Returns the facts of the experiment's current epoch, by candidate: its arms but the first, then its shadows.
 
+    A shadow is dealt no keys, and nobody waits for it: of its requests only the failures are counted.
+
     Args:
         connection: of `Database.connect`, so that all counts are of one moment.
         experiment: as stored: `name`, `epoch`, `arms` and `shadows` matter.
     """
-    raise NotImplementedError
+    control, *candidates = [arm.name for arm in experiment.arms]
+    arms = _arms(connection, experiment)
+    before = arms.get(control, _Arm())
+    found = {name: _compared(before, arms.get(name, _Arm())) for name in candidates}
+    shadows = _shadows(connection, experiment, control) if experiment.shadows else {}
+    for name in (shadow.name for shadow in experiment.shadows):
+        seen = shadows.get(name, _Shadow())
+        found[name] = Facts(pairs=seen.pairs, disagreement=seen.disagreement, failed=(before.failed, seen.failed))
+    return found
+
+
+def _compared(before: _Arm, after: _Arm) -> Facts:
+    return Facts(
+        assigned=(before.assigned, after.assigned),
+        correct=(before.correct, after.correct),
+        slow=(before.slow, after.slow),
+        failed=(before.failed, after.failed),
+    )
+
+
+def _arms(connection: Connection, experiment: experiment_pb2.Experiment) -> dict[str, _Arm]:
+    arms: dict[str, _Arm] = {}
+    for row in _exposures(connection, experiment):
+        decided = int(row.decided)
+        failed, slow = Rate(int(row.failed), decided), Rate(int(row.slow), decided)
+        arms[row.arm] = _Arm(int(row.assigned), failed, slow)
+    for row in _correct(connection, experiment):
+        arms.setdefault(row.arm, _Arm()).correct = Rate(int(row.hits), int(row.total))
+    return arms
+
+
+def _exposures(connection: Connection, experiment: experiment_pb2.Experiment) -> Iterable[Row[Any]]:
+    """Counts the keys of each arm, and those whose first outcome was a failure, or late."""
+    asked = select(
+        EXPOSURE.c.arm,
+        func.count().label("assigned"),
+        func.count(EXPOSURE.c.failed).label("decided"),
+        _count(EXPOSURE.c.failed).label("failed"),
+        _count(EXPOSURE.c.slow).label("slow"),
+    )
+    return connection.execute(asked.where(*_epoch(EXPOSURE, experiment)).group_by(EXPOSURE.c.arm))
+
+
+def _correct(connection: Connection, experiment: experiment_pb2.Experiment) -> Iterable[Row[Any]]:
+    """Counts each key once, by its first prediction that has a label; where another version answered, none has."""
+    labelled = _first_labelled(experiment)
+    asked = select(labelled.c.arm, _count(labelled.c.hit).label("hits"), func.count().label("total"))
+    return connection.execute(asked.where(labelled.c.place == 1).group_by(labelled.c.arm))
+
+
+def _first_labelled(experiment: experiment_pb2.Experiment) -> Subquery:
+    place = func.row_number().over(partition_by=PREDICTION.c.key_hash, order_by=PREDICTION.c.prediction_id)
+    hit = _is_right(PREDICTION)
+    return (
+        select(PREDICTION.c.arm, hit.label("hit"), place.label("place"))
+        .join(TRUTH, TRUTH.c.prediction_id == PREDICTION.c.prediction_id)
+        .where(*_epoch(PREDICTION, experiment), PREDICTION.c.fallback.is_not(true()))
+        .subquery()
+    )
+
+
+def _shadows(connection: Connection, experiment: experiment_pb2.Experiment, control: str) -> dict[str, _Shadow]:
+    """Counts pictures that the control answered and a shadow saw, and of those with a label who was right."""
+    seen = _seen(experiment, control)
+    both, labelled, first = seen.c.agrees.is_not(None), seen.c.labelled, seen.c.place == 1
+    asked = select(
+        seen.c.shadow,
+        _count(both).label("both"),
+        _count(~seen.c.agrees).label("differ"),
+        _count(both & labelled).label("labelled"),
+        _count(both & labelled & seen.c.right & ~seen.c.served_right).label("wins"),
+        _count(both & labelled & ~seen.c.right & seen.c.served_right).label("losses"),
+        _count(first).label("keys"),
+        _count(first & seen.c.first_index.is_(None)).label("failed"),
+    )
+    return {row.shadow: _shadow(row) for row in connection.execute(asked.group_by(seen.c.shadow))}
+
+
+def _seen(experiment: experiment_pb2.Experiment, control: str) -> Subquery:
+    shadow, served = SHADOW_PREDICTION, PREDICTION
+    by_key = func.row_number().over(partition_by=(shadow.c.shadow, served.c.key_hash), order_by=served.c.prediction_id)
+    asked = select(
+        shadow.c.shadow,
+        shadow.c.agrees,
+        shadow.c.first_index,
+        TRUTH.c.prediction_id.is_not(None).label("labelled"),
+        _is_right(shadow).label("right"),
+        _is_right(served).label("served_right"),
+        by_key.label("place"),
+    )
+    asked = asked.join(served, served.c.prediction_id == shadow.c.prediction_id)
+    asked = asked.outerjoin(TRUTH, TRUTH.c.prediction_id == shadow.c.prediction_id)
+    ours = served.c.arm == control, served.c.fallback.is_not(true())
+    return asked.where(*_epoch(shadow, experiment), *_epoch(served, experiment), *ours).subquery()
+
+
+def _shadow(row: Row[Any]) -> _Shadow:
+    wins, losses = int(row.wins), int(row.losses)
+    return _Shadow(
+        pairs=Pairs(wins, losses, int(row.labelled) - wins - losses),
+        disagreement=Rate(int(row.differ), int(row.both)),
+        failed=Rate(int(row.failed), int(row.keys)),
+    )
+
+
+def _epoch(table: Table, experiment: experiment_pb2.Experiment) -> tuple[ColumnElement[bool], ...]:
+    return table.c.experiment == experiment.name, table.c.epoch == experiment.epoch
+
+
+def _is_right(table: Table) -> ColumnElement[bool]:
+    """Says whether an answer is what its label says, by index or by name; what is NULL is not."""
+    by_index = TRUTH.c.label_index == table.c.first_index
+    by_name = TRUTH.c.label == table.c.first_label
+    return func.coalesce(case((TRUTH.c.label_index.is_not(None), by_index), else_=by_name), False)
+
+
+def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)

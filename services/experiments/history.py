@@ -38,9 +38,8 @@ def since(connection: Connection, experiment: str, after_us: int | None) -> list
     number = func.row_number().over(partition_by=VERDICT.c.candidate, order_by=VERDICT.c.id).label("number")
     total = func.count().over(partition_by=VERDICT.c.candidate).label("total")
     rows = select(VERDICT.c.id, VERDICT.c.body, number, total).where(mine).subquery()
-    most = func.min(MOST, rows.c.total) if connection.dialect.name == "sqlite" else func.least(MOST, rows.c.total)
-    # True of so many numbers, the last one among them, as far apart as they can be.
-    chosen = (rows.c.number * most) // rows.c.total > ((rows.c.number - 1) * most) // rows.c.total
+    # True of so many numbers, the last one among them, as far apart as they can be; of all where there are fewer.
+    chosen = (rows.c.number * MOST) % rows.c.total < MOST
     bodies = connection.execute(select(rows.c.body).where(chosen).order_by(rows.c.id)).scalars()
     return [_verdict(body) for body in bodies]
 

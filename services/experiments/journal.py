@@ -154,6 +154,11 @@ class Journal:
             if self._segments[-1].length:
                 self._segments.append(self._make_segment(self.end))
 
+    def keep_refused(self, entry: Entry) -> None:
+        """Writes an entry that can never be applied to a file of its own, as it stands in the journal."""
+        path = self._folder / f"{entry.start:020}.refused"
+        write_durably(path, pack(entry.kind, entry.payload, entry.time_us))
+
     def rename(self) -> None:
         """Becomes another journal: what the database knows of this one no longer holds."""
         self.name = _write_name(self._folder)

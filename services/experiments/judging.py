@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -11,14 +12,14 @@ from google.protobuf import json_format
 from sqlalchemy import Connection
 
 from servicekit.errors import Unavailable
-from services.experiments import facts, history, records
+from services.experiments import facts, history, metrics, records, transitions
 from services.experiments.candidates import compared, message_of, rules_for
 from services.experiments.database import Database
 from services.experiments.decisions import Action, Judged, Kind, decide
 from services.experiments.records import Known
 from services.experiments.registry import Registry, now_us
 from services.experiments.threads import Threads
-from services.experiments.verdicts import Facts, judge
+from services.experiments.verdicts import Advice, Facts, judge
 from triptych.experiments.v1 import experiment_pb2 as pb
 
 log = structlog.get_logger()
@@ -42,22 +43,29 @@ class Judging:
             try:
                 await threads.run(self.look)
             except Unavailable:
-                log.debug("no verdicts while the database is away")
+                metrics.DATABASE_UP.set(0)
             except Exception:
-                log.exception("verdicts failed")
+                metrics.LOOK_FAILURES.inc()
+                log.exception("a look at the experiments failed")
             await asyncio.sleep(interval_s)
 
     def look(self) -> None:
         """Looks at every experiment that runs, once; what goes wrong with one leaves the others alone."""
         with self._database.connect() as connection:
             running = records.running(connection)
+            _show(connection)
+        advised: Counter[str] = Counter(dict.fromkeys(Advice, 0))
         for known in running:
             try:
-                self._look_at(known)
+                advised.update(self._look_at(known))
             except Unavailable:
                 raise
             except Exception:
-                log.exception("a verdict failed", experiment=known.experiment.name)
+                metrics.LOOK_FAILURES.inc()
+                log.exception("a look at an experiment failed", experiment=known.experiment.name)
+        for advice, count in advised.items():
+            metrics.CANDIDATES.labels(advice).set(count)
+        metrics.LOOKED.set(self._clock_us() / 1e6)
 
     def verdicts(self, name: str) -> list[pb.Verdict]:
         """Returns what the facts say now of each candidate and shadow; of those that were rolled back, the last word.
@@ -83,7 +91,8 @@ class Judging:
             records.find(connection, name)
             return history.since(connection, name, after_us)
 
-    def _look_at(self, known: Known) -> None:
+    def _look_at(self, known: Known) -> list[Advice]:
+        """Looks at one, and returns what is advised."""
         experiment = known.experiment
         with self._database.connect() as connection:
             judged = self._judged(connection, experiment)
@@ -94,14 +103,14 @@ class Judging:
         fresh = [each for each in messages if _says_more(each, before.get(each.candidate))]
         if fresh or action is not None:
             self._keep(known, fresh, action)
+        return [each.verdict.advice for each in judged]
 
     def _keep(self, known: Known, verdicts: Iterable[pb.Verdict], action: Action | None) -> None:
         name = known.experiment.name
-        with self._database.begin() as connection:
-            records.lock(connection)
+        with self._registry.turn() as turn:
             for verdict in verdicts:
-                history.add(connection, name, verdict)
-            acted = action is not None and self._registry.act(connection, known, action, self._told(known, action))
+                history.add(turn.connection, name, verdict)
+            acted = action is not None and self._registry.act(turn, known, action, self._told(known, action))
         if action is not None and acted:
             log.info("a rule acted", experiment=name, action=action.kind, of=action.names, reason=action.reason)
 
@@ -124,11 +133,20 @@ class Judging:
         return [self._one(experiment, name, found.get(name, Facts())) for name in compared(experiment)]
 
     def _one(self, experiment: pb.Experiment, name: str, counted: Facts) -> Judged:
-        return Judged(name, counted, self._judge(counted, rules_for(experiment, name)))
+        return Judged(name, counted, self._judge(counted, rules_for(experiment, name), name))
 
     def _messages(self, experiment: pb.Experiment, judged: Iterable[Judged]) -> list[pb.Verdict]:
         time_us = self._clock_us()
         return [message_of(experiment, each.name, each.facts, each.verdict, time_us) for each in judged]
+
+
+def _show(connection: Connection) -> None:
+    metrics.DATABASE_UP.set(1)
+    counts = records.count_by_state(connection)
+    for state in transitions.STATES:
+        metrics.EXPERIMENTS.labels(state).set(counts.get(state, 0))
+    routing = records.routing(connection)
+    metrics.ROUTING_REVISION.set(routing.revision if routing is not None else 0)
 
 
 def _says_more(verdict: pb.Verdict, before: pb.Verdict | None) -> bool:

@@ -6,8 +6,9 @@ database: call it in a thread. All of it raises `Unavailable` while the database
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -16,6 +17,7 @@ from services.experiments import records, transitions
 from services.experiments.database import Database
 from services.experiments.decisions import Action, Kind
 from services.experiments.definitions import complete
+from services.experiments.metrics import DECISIONS
 from services.experiments.records import Known
 from services.experiments.transitions import RULE, Deed
 from triptych.experiments.v1 import evidence_service_pb2 as evidence_pb
@@ -28,6 +30,31 @@ Change = Callable[[Connection, pb.Experiment, Deed], pb.Experiment]
 def now_us() -> int:
     """Returns the time."""
     return time.time_ns() // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Is a transaction in which nobody else changes anything."""
+
+    connection: Connection
+    routing: records.RoutingRow
+    done: list[str] = field(default_factory=list)
+    """Actions that were logged."""
+
+    def log(self, deed: Deed, experiment: str = "") -> None:
+        """Adds an entry to the log of decisions."""
+        records.log(self.connection, deed, experiment)
+        self.done.append(deed.action)
+
+    def change(self, experiment: pb.Experiment, deed: Deed, change: Change) -> pb.Experiment:
+        """Changes an experiment, logs it and tells gateways, unless nothing changes; returns what became of it."""
+        changed = change(self.connection, experiment, deed)
+        if changed is not experiment:
+            weights = {"weights": {arm.name: arm.weight for arm in changed.arms}}
+            records.save(self.connection, changed)
+            self.log(replace(deed, facts={**weights, **deed.facts}), changed.name)
+            records.tell_gateways(self.connection)
+        return changed
 
 
 class Registry:
@@ -47,12 +74,11 @@ class Registry:
         """
         definition = complete(definition)
         deed = self._deed("create", actor, definition.description)
-        with self._database.begin() as connection:
-            records.lock(connection)
+        with self.turn() as turn:
             draft = transitions.created(definition, secrets.token_hex(8), deed)
-            records.add(connection, draft)
-            records.log(connection, deed, draft.name)
-            return _change(connection, draft, self._deed("start", actor), _started) if start else draft
+            records.add(turn.connection, draft)
+            turn.log(deed, draft.name)
+            return turn.change(draft, self._deed("start", actor), _started) if start else draft
 
     def start(self, name: str, actor: str, reason: str) -> pb.Experiment:
         """Lets requests take part.
@@ -99,47 +125,53 @@ class Registry:
             NotFound: there is no experiment of that name.
             FailedPrecondition: it is no draft.
         """
-        with self._database.begin() as connection:
-            records.lock(connection)
-            experiment = records.find(connection, name).experiment
+        with self.turn() as turn:
+            experiment = records.find(turn.connection, name).experiment
             if experiment.state != pb.EXPERIMENT_STATE_DRAFT:
                 raise transitions.wrong_state(experiment, "only a draft can be thrown away")
-            records.remove(connection, name)
-            records.log(connection, self._deed("delete", actor), name)
+            records.remove(turn.connection, name)
+            turn.log(self._deed("delete", actor), name)
 
     def pin(self, model: str, version: str, actor: str, reason: str) -> None:
         """Has a version answer requests which name none; an empty one: whichever the repository says."""
         facts = {"model": model, "version": version}
         deed = self._deed("pin" if version else "unpin", actor, reason, facts)
-        with self._database.begin() as connection:
-            records.lock(connection)
-            if records.pinned(connection).get(model, "") != version:
-                records.pin(connection, model, version, deed.time_us)
-                records.log(connection, deed)
-                records.tell_gateways(connection)
+        with self.turn() as turn:
+            if records.pinned(turn.connection).get(model, "") != version:
+                records.pin(turn.connection, model, version, deed.time_us)
+                turn.log(deed)
+                records.tell_gateways(turn.connection)
 
     def hold_out(self, share: float, actor: str, reason: str) -> None:
         """Keeps a part of all keys out of every experiment."""
         deed = self._deed("holdout", actor, reason, {"share": share})
-        with self._database.begin() as connection:
-            if records.lock(connection).holdout_share != share:
-                records.hold_out(connection, share)
-                records.log(connection, deed)
-                records.tell_gateways(connection)
+        with self.turn() as turn:
+            if turn.routing.holdout_share != share:
+                records.hold_out(turn.connection, share)
+                turn.log(deed)
+                records.tell_gateways(turn.connection)
 
-    def act(self, connection: Connection, known: Known, action: Action, facts: Mapping[str, Any]) -> bool:
+    @contextmanager
+    def turn(self) -> Iterator[Turn]:
+        """Opens a transaction in which nobody else changes anything, whichever replica they ask."""
+        with self._database.begin() as connection:
+            turn = Turn(connection, records.lock(connection))
+            yield turn
+        for action in turn.done:
+            DECISIONS.labels(action).inc()
+
+    def act(self, turn: Turn, known: Known, action: Action, facts: Mapping[str, Any]) -> bool:
         """Does what a rule wants, unless the experiment has changed since it was looked at; says whether it did.
 
         Args:
-            connection: of a transaction that holds the lock.
+            turn: in which to do it.
             known: as it was looked at.
             action: what to do.
             facts: what it rests on.
         """
-        if records.revision_of(connection, known.experiment.name) != known.revision:
+        if records.revision_of(turn.connection, known.experiment.name) != known.revision:
             return False
-        deed = self._deed(action.kind, RULE, action.reason, facts)
-        _change(connection, known.experiment, deed, _acted(action))
+        turn.change(known.experiment, self._deed(action.kind, RULE, action.reason, facts), _acted(action))
         return True
 
     def get(self, name: str) -> pb.Experiment:
@@ -170,26 +202,15 @@ class Registry:
             if row is not None:
                 known = row.revision == known_revision
                 return evidence_pb.GetRoutingResponse(revision=row.revision) if known else _routing(connection, row)
-        with self._database.begin() as connection:  # of a database that is new
-            return _routing(connection, records.lock(connection))
+        with self.turn() as turn:  # the first one of a new database
+            return _routing(turn.connection, turn.routing)
 
     def _deed(self, action: str, actor: str, reason: str = "", facts: Mapping[str, Any] | None = None) -> Deed:
         return Deed(self._clock_us(), action, actor, reason, facts or {})
 
     def _change(self, name: str, deed: Deed, change: Change) -> pb.Experiment:
-        with self._database.begin() as connection:
-            records.lock(connection)
-            return _change(connection, records.find(connection, name).experiment, deed, change)
-
-
-def _change(connection: Connection, experiment: pb.Experiment, deed: Deed, change: Change) -> pb.Experiment:
-    changed = change(connection, experiment, deed)
-    if changed is not experiment:
-        weights = {"weights": {arm.name: arm.weight for arm in changed.arms}}
-        records.save(connection, changed)
-        records.log(connection, replace(deed, facts={**weights, **deed.facts}), changed.name)
-        records.tell_gateways(connection)
-    return changed
+        with self.turn() as turn:
+            return turn.change(records.find(turn.connection, name).experiment, deed, change)
 
 
 def _routing(connection: Connection, row: records.RoutingRow) -> evidence_pb.GetRoutingResponse:

@@ -2,9 +2,9 @@
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -23,10 +23,10 @@ class Threads:
         call = partial(contextvars.copy_context().run, function, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self._pool, call)
 
-    @contextmanager
-    def running(self) -> Iterator["Threads"]:
-        """Has threads while the context is open; nobody waits for those that hang."""
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Threads"]:
+        """Has threads while the context is open; then what was begun is ended, and what waits for a thread is not."""
         try:
             yield self
         finally:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)

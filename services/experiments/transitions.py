@@ -13,6 +13,15 @@ RULE = "rule"
 """Acts where nobody was asked."""
 
 
+def state_name(state: int) -> str:
+    """Returns a state as it is spelled in the database and to people: `running`."""
+    return pb.ExperimentState.Name(state).removeprefix("EXPERIMENT_STATE_").lower()
+
+
+STATES = tuple(state_name(state) for state in pb.ExperimentState.values() if state)
+"""In which an experiment can be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deed:
     """Is what somebody does, or a rule."""
@@ -183,11 +192,6 @@ def shown(experiment: pb.Experiment) -> pb.Experiment:
     told.arms.extend(arm for arm in experiment.arms if arm.weight > 0)
     told.shadows.extend(shadows(experiment))
     return told
-
-
-def state_name(state: int) -> str:
-    """Returns a state as it is spelled in the database and to people: `running`."""
-    return pb.ExperimentState.Name(state).removeprefix("EXPERIMENT_STATE_").lower()
 
 
 def wrong_state(experiment: pb.Experiment, rule: str) -> FailedPrecondition:

@@ -6,7 +6,7 @@ then the arms cannot be compared.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -98,11 +98,16 @@ class Finding:
     """`better`, `worse`, `no worse`, `too bad`, `within bounds`, or `open`."""
 
     def sentence(self) -> str:
-        """Says it in words, in points."""
-        low, high = (f"{100 * bound:+.2f}" for bound in self.interval)
-        return (
-            f"{self.metric}: {self.word}, {100 * self.estimate:+.2f} points ({low} to {high}, {self.events:,} events)"
-        )
+        """Says what the candidate is, or does: `is better by 1.2 to 2.9 points of accuracy (40,000 keys)`."""
+        return f"{_SAID[self.word](self)} ({self._counted})"
+
+    def range(self) -> str:
+        """Says what may be: `accuracy +1.2 to +2.9 points (40,000 keys)`."""
+        return f"{self.metric} {_points(*self.interval, '+')} ({self._counted})"
+
+    @property
+    def _counted(self) -> str:
+        return f"{self.events:,} {_COUNTED.get(self.metric, 'keys')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +119,25 @@ class Verdict:
     findings: tuple[Finding, ...] = ()
 
 
-def judge(facts: Facts, rules: Rules) -> Verdict:
-    """Returns what the facts say."""
+def judge(facts: Facts, rules: Rules, name: str = "the candidate") -> Verdict:
+    """Returns what the facts say.
+
+    Args:
+        facts: of control and candidate.
+        rules: what is asked of the candidate.
+        name: the candidate's, for the sentence.
+    """
     if mismatch_log_e(facts.assigned, rules.weights) >= math.log(1 / MISMATCH_ALPHA):
-        return Verdict(Advice.REPAIR, _mismatch(facts, rules))
+        return Verdict(Advice.REPAIR, _mismatch(facts, rules, name))
     found = tuple(findings(facts, rules))
     bad = [each for each in found if each.word in ("too bad", "worse")]
     if bad:
-        return Verdict(Advice.ROLL_BACK, f"roll back: {'; '.join(each.sentence() for each in bad)}", found)
+        return Verdict(Advice.ROLL_BACK, f"{name} {_joined(bad)}; roll it back.", found)
     good = [each for each in found if each.word in rules.promote]
     guarded = all(each.word != "open" for each in found if each.metric in ("late answers", "failures"))
     if good and guarded:
-        return Verdict(Advice.PROMOTE, f"promote: {'; '.join(each.sentence() for each in good)}", found)
-    return Verdict(Advice.GO_ON, _open(found, good=bool(good)), found)
+        return Verdict(Advice.PROMOTE, f"{name} {_joined(good)}; promote it.", found)
+    return Verdict(Advice.GO_ON, _open(found, good, name), found)
 
 
 def findings(facts: Facts, rules: Rules) -> Iterator[Finding]:
@@ -177,18 +188,62 @@ def _disagreement(rate: Rate, rules: Rules, alpha: float) -> Finding:
     return Finding("disagreement", rate.share, share, rate.total, word)
 
 
-def _mismatch(facts: Facts, rules: Rules) -> str:
+def _mismatch(facts: Facts, rules: Rules, name: str) -> str:
     control, candidate = facts.assigned
     wanted = (control + candidate) * rules.weights[1] / sum(rules.weights)
     return (
-        f"repair: the candidate was dealt {candidate:,} of {control + candidate:,} keys, where its part is "
-        f"{wanted:,.0f}; until that is explained the arms cannot be compared"
+        f"{name} was dealt {candidate:,} of {control + candidate:,} keys, where its part is {wanted:,.0f}; repair the "
+        f"dealing, without which the arms cannot be compared."
     )
 
 
-def _open(found: Sequence[Finding], *, good: bool) -> str:
-    waiting = [each for each in found if each.word == "open" and each.events]
-    if not any(each.events for each in found):
-        return "go on: nothing is known yet"
-    why = "the guardrails are not certain yet" if good else "nothing is certain yet"
-    return f"go on: {why}; {'; '.join(each.sentence() for each in waiting or found)}"
+def _open(found: Sequence[Finding], good: Sequence[Finding], name: str) -> str:
+    seen = [each for each in found if each.events]
+    if not seen:
+        return f"Nothing is known of {name} yet; go on."
+    waiting = "; ".join(each.range() for each in [each for each in seen if each.word == "open"] or seen)
+    if good:
+        return f"{name} {_joined(good)}, but its guardrails are not certain yet: {waiting}; go on."
+    return f"Nothing is certain of {name} yet: {waiting}; go on."
+
+
+def _joined(found: Sequence[Finding]) -> str:
+    return ", and ".join(each.sentence() for each in found)
+
+
+def _points(low: float, high: float, sign: str = "") -> str:
+    """Writes a range in points, with as many digits as say something: `1.2 to 2.9 points`."""
+    return " to ".join(f"{round(100 * bound, 2) + 0.0:{sign}g}" for bound in (low, high)) + " points"
+
+
+def _better(finding: Finding) -> str:
+    low, high = finding.interval
+    # That there are more wins than losses may be certain before it is by how much.
+    how_much = _points(low, high) if low > 0 else f"up to {_points(high, high).rpartition(' to ')[2]}"
+    return f"is better by {how_much} of {finding.metric}"
+
+
+def _no_worse(finding: Finding) -> str:
+    if finding.metric == "disagreement":
+        return f"is no worse: at most {round(100 * finding.interval.high, 2):g}% of its answers differ"
+    return f"is no worse: {_points(*finding.interval, '+')} of {finding.metric}"
+
+
+def _too_bad(finding: Finding) -> str:
+    verb = "is late more often" if finding.metric == "late answers" else "fails more often"
+    return f"{verb} by {_points(*finding.interval)}"
+
+
+def _worse(finding: Finding) -> str:
+    low, high = finding.interval
+    return f"is worse by {_points(-high, -low)} of {finding.metric}"
+
+
+_COUNTED = {"accuracy on the same pictures": "pictures", "disagreement": "pictures"}
+"""What a metric counts, where it is not keys."""
+_SAID: dict[str, Callable[[Finding], str]] = {
+    "better": _better,
+    "no worse": _no_worse,
+    "worse": _worse,
+    "too bad": _too_bad,
+}

@@ -21,48 +21,61 @@ def _finding(facts: Facts, metric: str, rules: Rules = RULES) -> Finding:
 def test_nothing_is_said_of_nothing() -> None:
     """Before the first event."""
     verdict = judge(Facts(), RULES)
-    assert (verdict.advice, verdict.sentence) == (Advice.GO_ON, "go on: nothing is known yet")
+    assert (verdict.advice, verdict.sentence) == (Advice.GO_ON, "Nothing is known of the candidate yet; go on.")
 
 
 def test_a_better_candidate_is_promoted() -> None:
     """Two points of 40,000 labels; the sentence says by how much, and of how many."""
     facts = Facts(correct=(Rate(18_000, 20_000), Rate(18_400, 20_000)), **GUARDED)  # type: ignore[arg-type]
-    verdict = judge(facts, RULES)
+    verdict = judge(facts, RULES, "b")
     assert verdict.advice == Advice.PROMOTE
-    assert verdict.sentence.startswith("promote: accuracy: better, +2.00 points (+")
-    assert verdict.sentence.endswith(" 40,000 events)")
+    assert verdict.sentence == "b is better by 0.44 to 3.57 points of accuracy (40,000 keys); promote it."
 
 
 def test_a_better_candidate_waits_for_its_guardrails() -> None:
     """Accuracy alone promotes nobody who may be slow."""
-    verdict = judge(Facts(correct=(Rate(18_000, 20_000), Rate(18_400, 20_000))), RULES)
+    facts = Facts(correct=(Rate(18_000, 20_000), Rate(18_400, 20_000)), failed=(Rate(0, 9), Rate(0, 9)))
+    verdict = judge(facts, RULES, "b")
     assert verdict.advice == Advice.GO_ON
-    assert verdict.sentence.startswith("go on: the guardrails are not certain yet")
+    assert verdict.sentence.startswith(
+        "b is better by 0.44 to 3.57 points of accuracy (40,000 keys), but its guardrails are not certain yet: failures"
+    )
 
 
 @pytest.mark.parametrize(
-    ("facts", "metric"),
+    ("facts", "sentence"),
     [
-        (Facts(slow=(Rate(50, 2000), Rate(300, 2000))), "late answers"),
-        (Facts(failed=(Rate(0, 2000), Rate(60, 2000))), "failures"),
-        (Facts(correct=(Rate(4500, 5000), Rate(4100, 5000))), "accuracy"),
-        (Facts(pairs=Pairs(20, 120, 4000)), "accuracy on the same pictures"),
+        (Facts(slow=(Rate(50, 2000), Rate(300, 2000))), "b is late more often by 8.26 to 17.09 points (4,000 keys)"),
+        (Facts(failed=(Rate(0, 2000), Rate(60, 2000))), "b fails more often by 1.44 to 5.36 points (4,000 keys)"),
+        (
+            Facts(correct=(Rate(4500, 5000), Rate(4100, 5000))),
+            "b is worse by 4.42 to 11.62 points of accuracy (10,000 keys)",
+        ),
+        (
+            Facts(pairs=Pairs(20, 120, 4000)),
+            "b is worse by 1.06 to 4.02 points of accuracy on the same pictures (4,140 pictures)",
+        ),
     ],
 )
-def test_a_bad_candidate_is_rolled_back(facts: Facts, metric: str) -> None:
+def test_a_bad_candidate_is_rolled_back(facts: Facts, sentence: str) -> None:
     """For each reason there is."""
-    verdict = judge(facts, RULES)
-    assert verdict.advice == Advice.ROLL_BACK
-    assert verdict.sentence.startswith(f"roll back: {metric}: ")
+    verdict = judge(facts, RULES, "b")
+    assert (Advice.ROLL_BACK, f"{sentence}; roll it back.") == (verdict.advice, verdict.sentence)
+
+
+def test_all_that_is_bad_is_said() -> None:
+    """In one sentence."""
+    facts = Facts(slow=(Rate(50, 2000), Rate(300, 2000)), failed=(Rate(0, 2000), Rate(60, 2000)))
+    assert ", and fails more often by " in judge(facts, RULES, "b").sentence
 
 
 def test_few_disagreements_say_without_a_label_that_a_candidate_is_no_worse() -> None:
     """Promoted where no worse is enough, as for an engine that shall only be faster."""
     facts = Facts(disagreement=Rate(20, 10_000), **GUARDED)  # type: ignore[arg-type]
     assert judge(facts, RULES).advice == Advice.GO_ON
-    verdict = judge(facts, Rules(promote=frozenset({"better", "no worse"})))
+    verdict = judge(facts, Rules(promote=frozenset({"better", "no worse"})), "b")
     assert verdict.advice == Advice.PROMOTE
-    assert "disagreement: no worse" in verdict.sentence
+    assert "b is no worse: at most 0.46% of its answers differ (10,000 pictures); promote it." == verdict.sentence
 
 
 @pytest.mark.parametrize(("pairs", "word"), [(Pairs(100, 300, 99_600), "no worse"), (Pairs(240, 360, 19_400), "open")])
@@ -90,10 +103,10 @@ def test_paired_answers_need_fewer_labels_than_arms_apart() -> None:
 def test_keys_that_fall_on_arms_as_they_should_not_block_every_other_word() -> None:
     """Even a disaster: it may come from who was asked."""
     facts = Facts(assigned=(52_000, 48_000), failed=(Rate(0, 52_000), Rate(5000, 48_000)))
-    verdict = judge(facts, RULES)
+    verdict = judge(facts, RULES, "b")
     assert verdict.advice == Advice.REPAIR
     assert verdict.sentence.startswith(
-        "repair: the candidate was dealt 48,000 of 100,000 keys, where its part is 50,000"
+        "b was dealt 48,000 of 100,000 keys, where its part is 50,000; repair the dealing"
     )
     assert judge(Facts(assigned=(90_000, 10_100)), Rules(weights=(9, 1))).advice == Advice.GO_ON
 
