@@ -1,4 +1,4 @@
-"""Traffic of every kind that a dashboard shows: answers, repeated ones, mistakes, late ones, refusals, an experiment."""
+"""Traffic of all kinds that dashboards show: answers, repeated ones, mistakes, late ones, refusals, an experiment."""
 
 import asyncio
 import io
