@@ -4,6 +4,7 @@ import sys
 
 from servicekit.server import main, serve
 from servicekit.tracing import Tracer
+from services.experiments.journal import JournalError
 from services.experiments.service import open_service
 from services.experiments.settings import ExperimentsSettings
 
@@ -15,4 +16,7 @@ async def run(settings: ExperimentsSettings, tracer: Tracer | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main("experiments", ExperimentsSettings, run))
+    try:
+        sys.exit(main("experiments", ExperimentsSettings, run))
+    except JournalError as error:
+        raise SystemExit(f"experiments: {error}") from None

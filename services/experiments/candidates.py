@@ -71,7 +71,7 @@ def message_of(experiment: pb.Experiment, name: str, facts: Facts, verdict: Verd
         sentence=verdict.sentence,
         findings=_findings(verdict),
         epoch=experiment.epoch,
-        control_keys=facts.assigned[0],
+        control_keys=facts.assigned[0] or facts.failed[0].total,  # a shadow is dealt none, the control is
         candidate_keys=facts.assigned[1],
     )
     message.time.FromMicroseconds(time_us)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from prometheus_client import REGISTRY, Counter, Gauge, Metric
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -47,11 +47,11 @@ class StoreCollector(Collector):
 
 
 @contextmanager
-def shown(journal: Journal, writer: Writer, limit_bytes: int) -> Iterator[None]:
-    """Shows them while the context is open."""
+def shown(journal: Journal, writer: Writer, limit_bytes: int, registry: CollectorRegistry) -> Iterator[None]:
+    """Shows them in a registry while the context is open."""
     collector = StoreCollector(journal, writer, limit_bytes)
-    REGISTRY.register(collector)
+    registry.register(collector)
     try:
         yield
     finally:
-        REGISTRY.unregister(collector)
+        registry.unregister(collector)

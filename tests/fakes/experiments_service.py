@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 from fakes.servers import connected, running_server
+from prometheus_client import CollectorRegistry
 
 from services.experiments.service import open_service
 from services.experiments.settings import ExperimentsSettings
@@ -37,7 +38,7 @@ async def serving(folder: Path, database_url: str, **values: Any) -> AsyncIterat
     """
     settings = ExperimentsSettings(data_dir=folder, database_url=database_url, **{"verdict_interval_s": 0.05, **values})
     async with (
-        open_service(settings) as service,
+        open_service(settings, CollectorRegistry()) as service,
         running_server(service.register, service.names, readiness=service.readiness, parcels=True) as server,
         connected(server.port) as channel,
     ):

@@ -97,7 +97,7 @@ def running_postgres(*, durable: bool = False) -> Iterator[Postgres]:
         try:
             yield server
         finally:
-            server.stop()
+            server.stop(signal.SIGQUIT)  # what it holds goes anyway
     finally:
         shutil.rmtree(folder)
 

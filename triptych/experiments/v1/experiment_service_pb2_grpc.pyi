@@ -44,7 +44,9 @@ class ExperimentServiceStub:
     StartExperiment: _grpc.UnaryUnaryMultiCallable[_experiment_service_pb2.StartExperimentRequest, _experiment_service_pb2.StartExperimentResponse]
     """Lets requests take part. FAILED_PRECONDITION unless it is a draft, or where its slot is taken."""
     SetWeights: _grpc.UnaryUnaryMultiCallable[_experiment_service_pb2.SetWeightsRequest, _experiment_service_pb2.SetWeightsResponse]
-    """Changes the weights of a running experiment's arms, and ends its ramp. FAILED_PRECONDITION unless it runs."""
+    """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing.
+    FAILED_PRECONDITION unless it runs.
+    """
     StopExperiment: _grpc.UnaryUnaryMultiCallable[_experiment_service_pb2.StopExperimentRequest, _experiment_service_pb2.StopExperimentResponse]
     """Ends an experiment; the model's default version answers everybody. FAILED_PRECONDITION unless it runs."""
     PromoteArm: _grpc.UnaryUnaryMultiCallable[_experiment_service_pb2.PromoteArmRequest, _experiment_service_pb2.PromoteArmResponse]
@@ -80,7 +82,9 @@ class ExperimentServiceAsyncStub(ExperimentServiceStub):
     StartExperiment: _aio.UnaryUnaryMultiCallable[_experiment_service_pb2.StartExperimentRequest, _experiment_service_pb2.StartExperimentResponse]  # type: ignore[assignment]
     """Lets requests take part. FAILED_PRECONDITION unless it is a draft, or where its slot is taken."""
     SetWeights: _aio.UnaryUnaryMultiCallable[_experiment_service_pb2.SetWeightsRequest, _experiment_service_pb2.SetWeightsResponse]  # type: ignore[assignment]
-    """Changes the weights of a running experiment's arms, and ends its ramp. FAILED_PRECONDITION unless it runs."""
+    """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing.
+    FAILED_PRECONDITION unless it runs.
+    """
     StopExperiment: _aio.UnaryUnaryMultiCallable[_experiment_service_pb2.StopExperimentRequest, _experiment_service_pb2.StopExperimentResponse]  # type: ignore[assignment]
     """Ends an experiment; the model's default version answers everybody. FAILED_PRECONDITION unless it runs."""
     PromoteArm: _aio.UnaryUnaryMultiCallable[_experiment_service_pb2.PromoteArmRequest, _experiment_service_pb2.PromoteArmResponse]  # type: ignore[assignment]
@@ -143,7 +147,9 @@ class ExperimentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _experiment_service_pb2.SetWeightsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_experiment_service_pb2.SetWeightsResponse, _abc.Awaitable[_experiment_service_pb2.SetWeightsResponse]]:
-        """Changes the weights of a running experiment's arms, and ends its ramp. FAILED_PRECONDITION unless it runs."""
+        """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing.
+        FAILED_PRECONDITION unless it runs.
+        """
 
     @_abc_1.abstractmethod
     def StopExperiment(

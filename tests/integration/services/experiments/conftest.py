@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from fakes.postgres import Postgres, running_postgres
 
+from services.experiments.database import Database, open_database
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
@@ -21,3 +23,11 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'experiments.db'}"
     server: Postgres = request.getfixturevalue("postgres")
     return server.new_database()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """Opens an empty database."""
+    opened = open_database(database_url)
+    yield opened
+    opened.close()

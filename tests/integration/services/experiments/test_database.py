@@ -1,7 +1,7 @@
 """SQLite and PostgreSQL, as the service opens them."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -9,16 +9,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import insert, select, text
 
 from servicekit.errors import Unavailable
-from services.experiments.database import Database, open_database
+from services.experiments.database import Database, engine_url, open_database
 from services.experiments.tables import APPLIED, METADATA
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    """Opens an empty database."""
-    opened = open_database(database_url)
-    yield opened
-    opened.close()
 
 
 def test_migrations_lead_to_the_tables_of_the_code(database: Database) -> None:
@@ -72,7 +64,20 @@ def test_a_database_that_is_away_is_unavailable(tmp_path_factory: pytest.TempPat
         assert caught.value.message == "The database of experiments does not answer; try again later."
 
 
-def test_sqlite_waits_for_its_disk(tmp_path: object) -> None:
+@pytest.mark.parametrize("url", ["", "nonsense", "mysql://a/b", "postgresql+asyncpg//x"])
+def test_other_databases_are_refused(url: str) -> None:
+    """The sentence does not repeat the URL, which may hold a password."""
+    with pytest.raises(ValueError, match=r"^it is neither like `postgresql://user:password@host/name` nor like"):
+        engine_url(url)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_a_url_is_taken_as_it_is_written_everywhere(scheme: str) -> None:
+    """Whatever the driver."""
+    assert "postgresql+psycopg" == engine_url(f"{scheme}://user:password@host/name?sslmode=require").drivername
+
+
+def test_sqlite_waits_for_its_disk(tmp_path: Path) -> None:
     """A commit that could be lost with the power would be worth nothing."""
     database = open_database(f"sqlite:///{tmp_path}/x.db")
     with database.connect() as connection:

@@ -68,7 +68,7 @@ async def test_entries_come_back_in_order(tmp_path: Path) -> None:
         assert [] == journal.read(journal.end, 100).entries
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(payloads, st.data())
 async def test_a_crash_keeps_what_was_acknowledged(contents: list[bytes], data: st.DataObject) -> None:
     """Wherever in the file the crash leaves it, whole entries stay, half ones go, and the journal goes on."""
@@ -92,7 +92,7 @@ async def test_a_crash_keeps_what_was_acknowledged(contents: list[bytes], data: 
                 assert whole == kept
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(payloads, st.data())
 async def test_what_the_disk_changed_is_kept_aside(contents: list[bytes], data: st.DataObject) -> None:
     """What lies before it stays; what lies behind it in its file is not lost, and the other files are read."""

@@ -1,0 +1,323 @@
+"""Facts are what a straightforward count finds, whatever came twice or in another order."""
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from fakes.evidence import (
+    ANNOTATOR,
+    EXPERIMENT,
+    NAMES,
+    SYSTEM,
+    USER,
+    at,
+    dealt,
+    entries,
+    evidence,
+    exposure,
+    feedback,
+    said,
+    shadowed,
+)
+from fakes.postgres import Postgres
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.experiments.apply import apply
+from services.experiments.database import Database, open_database
+from services.experiments.evalues import Pairs, Rate
+from services.experiments.facts import gather
+from services.experiments.rows import to_rows
+from services.experiments.tables import METADATA
+from services.experiments.verdicts import Facts
+from triptych.experiments.v1 import evidence_service_pb2 as pb
+from triptych.experiments.v1 import feedback_service_pb2
+
+Event = pb.Exposure | pb.PredictionRecord | pb.ShadowRecord | feedback_service_pb2.Feedback
+ARMS = ["control", "bold", "shy"]
+WEIGHT = {USER: 1, SYSTEM: 2, ANNOTATOR: 3}
+
+
+def _store(database: Database, *batches: Iterable[Event]) -> None:
+    """Applies each batch in a transaction of its own."""
+    for batch in batches:
+        messages = [
+            feedback(each) if isinstance(each, feedback_service_pb2.Feedback) else evidence(each) for each in batch
+        ]
+        with database.begin() as connection:
+            apply(connection, to_rows(entries(messages), "journal", 10**9))
+
+
+def _gathered(database: Database) -> dict[str, Facts]:
+    with database.connect() as connection:
+        return gather(connection, EXPERIMENT)
+
+
+def test_nothing_is_counted_of_nothing(database: Database) -> None:
+    """Every candidate has facts, though."""
+    assert {"bold": Facts(), "shy": Facts(), "int8": Facts()} == _gathered(database)
+
+
+def test_each_key_counts_once(database: Database) -> None:
+    """By its first request with an outcome, and by its first prediction with a label."""
+    _store(
+        database,
+        [
+            exposure(1, void=True),
+            exposure(1, slow=True),
+            exposure(1, failed=True),
+            exposure(2),
+            exposure(3, "bold", failed=True),
+        ],
+        [exposure(4, "bold", void=True), exposure(9, epoch=1), exposure(9, experiment="another")],
+        [
+            dealt("b", 1, first=1),
+            dealt("a", 1, first=0),
+            dealt("c", 3, "bold", first=2),
+            dealt("d", 3, "bold", first=3),
+        ],
+        [said("b", 1), said("c", "red fox"), said("d", 0)],
+    )
+    facts = _gathered(database)["bold"]
+    assert (2, 2) == facts.assigned
+    assert (Rate(0, 2), Rate(1, 1)) == facts.failed
+    assert (Rate(1, 2), Rate(0, 1)) == facts.slow
+    assert (Rate(1, 1), Rate(1, 1)) == facts.correct
+    _store(database, [said("a", 3)])  # the key's first prediction gets its label later than the second one
+    assert (Rate(0, 1), Rate(1, 1)) == _gathered(database)["bold"].correct
+
+
+def test_what_another_version_answered_says_nothing_of_the_arm(database: Database) -> None:
+    """Nor does what another experiment or epoch saw."""
+    _store(
+        database,
+        [dealt("a", 1, fallback=True), dealt("b", 2, epoch=1), dealt("c", 3, experiment="another")],
+        [shadowed(name, 0, 0) for name in "abcx"],
+        [said(name, 0) for name in "abcx"],
+    )
+    assert {"bold": Facts(), "shy": Facts(), "int8": Facts()} == _gathered(database)
+
+
+def test_a_shadow_is_compared_on_the_controls_pictures(database: Database) -> None:
+    """Its failures are counted by key, and its answers by picture."""
+    _store(
+        database,
+        [
+            dealt("a", 1, first=0),
+            dealt("b", 1, first=1),
+            dealt("c", 2, first=2),
+            dealt("d", 3, "bold"),
+            dealt("e", 4, first=None),
+        ],
+        [shadowed("a", None, 0), shadowed("b", 1, 1), shadowed("c", 3, 2), shadowed("d", 1, 0), shadowed("e", 1, None)],
+        [said("a", 0), said("b", "tabby"), said("c", 3)],
+    )
+    assert (
+        Facts(pairs=Pairs(wins=1, losses=0, ties=1), disagreement=Rate(1, 2), failed=(Rate(0, 0), Rate(1, 3)))
+        == _gathered(database)["int8"]
+    )
+
+
+# A few ids, keys and labels, so that much happens to each.
+_ids = st.integers(0, 11).map("p{:02}".format)
+_keys = st.integers(0, 5)
+_classes = st.none() | st.integers(0, len(NAMES) - 1)
+_elsewhere = st.sampled_from([{}, {}, {}, {}, {"epoch": 1}, {"experiment": "another"}])
+
+
+def _arm(number: int) -> str:
+    """Returns the arm of a key: it gets the same one each time."""
+    return ARMS[number % len(ARMS)]
+
+
+def _exposure(number: int, outcome: tuple[bool, bool, bool], other: dict[str, Any]) -> pb.Exposure:
+    void, failed, slow = outcome
+    return exposure(number, _arm(number), void=void, failed=failed, slow=slow, **other)
+
+
+def _prediction(
+    name: str, number: int, first: int | None, fallback: bool, other: dict[str, Any]
+) -> pb.PredictionRecord:
+    return dealt(name, number, _arm(number), first, fallback=fallback, **other)
+
+
+def _shadow(name: str, first: int | None, served: int | None, other: dict[str, Any]) -> pb.ShadowRecord:
+    return shadowed(name, first, served, **other)
+
+
+_exposures = st.builds(_exposure, _keys, st.tuples(st.booleans(), st.booleans(), st.booleans()), _elsewhere)
+_predictions = st.builds(_prediction, _ids, _keys, _classes, st.sampled_from([False, False, True]), _elsewhere)
+_shadows = st.builds(_shadow, _ids, _classes, _classes, _elsewhere)
+_label = st.integers(0, len(NAMES) - 1) | st.sampled_from(NAMES)
+_feedback = st.builds(
+    lambda name, label, source, time, number: said(name, label, source=source, time=at(time), feedback_id=f"f{number}"),
+    _ids,
+    _label,
+    st.sampled_from([USER, SYSTEM, ANNOTATOR]),
+    st.integers(0, 5),
+    st.integers(0, 40),
+)
+
+
+@dataclass
+class Expected:
+    """Counts one event after the other in plain Python."""
+
+    exposures: dict[tuple[str, int, bytes], list[Any]] = field(default_factory=dict)
+    predictions: dict[str, pb.PredictionRecord] = field(default_factory=dict)
+    shadows: dict[tuple[str, str], pb.ShadowRecord] = field(default_factory=dict)
+    labels: dict[str, feedback_service_pb2.Feedback] = field(default_factory=dict)
+
+    def add(self, event: Event) -> None:
+        """Takes an event; of those with one id the first."""
+        match event:
+            case pb.Exposure():
+                key = event.experiment, event.epoch, event.key_hash
+                kept = self.exposures.setdefault(key, [event.arm, None, None])
+                if kept[1] is None and not event.void:
+                    kept[1:] = event.failed, event.slow
+            case pb.PredictionRecord():
+                self.predictions.setdefault(event.prediction_id, event)
+            case pb.ShadowRecord():
+                self.shadows.setdefault((event.prediction_id, event.experiment), event)
+            case _:
+                self.labels.setdefault(event.feedback_id, event)
+
+    def facts(self) -> dict[str, Facts]:
+        """Returns what was counted."""
+        rates = {arm: self._of_arm(arm) for arm in ARMS}
+        found = {}
+        for arm in ARMS[1:]:
+            assigned, failed, slow, correct = zip(rates["control"], rates[arm], strict=True)
+            found[arm] = Facts(assigned=assigned, failed=failed, slow=slow, correct=correct)
+        return {**found, "int8": self._of_shadow(rates["control"][1])}
+
+    def _of_arm(self, arm: str) -> Any:
+        here = (EXPERIMENT.name, EXPERIMENT.epoch)
+        kept = [row for key, row in self.exposures.items() if key[:2] == here and row[0] == arm]
+        decided = [row for row in kept if row[1] is not None]
+        failed, slow = (Rate(sum(row[place] for row in decided), len(decided)) for place in (1, 2))
+        by_key: dict[bytes, bool] = {}
+        for name in sorted(self.predictions):
+            record = self.predictions[name]
+            if self._counts(record, arm) and self._right(name, record.top[:1]) is not None:
+                by_key.setdefault(record.key_hash, bool(self._right(name, record.top[:1])))
+        return len(kept), failed, slow, Rate(sum(by_key.values()), len(by_key))
+
+    def _of_shadow(self, control_failed: Rate) -> Facts:
+        wins = losses = ties = differ = seen = 0
+        failures: dict[bytes, bool] = {}
+        for (name, experiment), shadow in sorted(self.shadows.items(), key=lambda item: item[0]):
+            served = self.predictions.get(name)
+            if served is None or not self._counts(served, "control"):
+                continue
+            if (experiment, shadow.epoch) != (EXPERIMENT.name, EXPERIMENT.epoch):
+                continue
+            failures.setdefault(served.key_hash, not shadow.HasField("first"))
+            if not (shadow.HasField("first") and shadow.HasField("served")):
+                continue
+            seen += 1
+            differ += shadow.first.index != shadow.served.index
+            ours, theirs = self._right(name, [shadow.first]), self._right(name, served.top[:1])
+            if ours is not None:
+                wins += ours and not theirs
+                losses += bool(theirs) and not ours
+                ties += ours == theirs
+        failed = Rate(sum(failures.values()), len(failures))
+        return Facts(pairs=Pairs(wins, losses, ties), disagreement=Rate(differ, seen), failed=(control_failed, failed))
+
+    def _counts(self, record: pb.PredictionRecord, arm: str) -> bool:
+        return (record.experiment, record.epoch, record.arm, record.fallback) == (
+            EXPERIMENT.name,
+            EXPERIMENT.epoch,
+            arm,
+            False,
+        )
+
+    def _right(self, name: str, first: Sequence[pb.RankedClass]) -> bool | None:
+        """Says whether an answer is right; None where nobody says what is."""
+        said = [each for each in self.labels.values() if each.prediction_id == name]
+        if not said:
+            return None
+        # Of what one source says at one time the later one holds, and of that the order in which it came.
+        place = {id(each): number for number, each in enumerate(self.labels.values())}
+        truth = max(said, key=lambda each: (WEIGHT[each.source], each.time.seconds, place[id(each)]))
+        if truth.HasField("label"):
+            return bool(first) and first[0].label == truth.label
+        return bool(first) and first[0].index == truth.label_index
+
+
+def _emptied(database: Database) -> None:
+    with database.begin() as connection:
+        for table in METADATA.tables.values():
+            connection.execute(table.delete())
+
+
+def _cut(events: list[Event], numbers: random.Random) -> Iterator[list[Event]]:
+    """Returns the events in batches of any size."""
+    while events:
+        size = numbers.randint(1, len(events))
+        yield events[:size]
+        events = events[size:]
+
+
+def _check(database: Database, events: list[Event], numbers: random.Random) -> None:
+    """Applies events in batches, and some of them again; then counts."""
+    _emptied(database)
+    expected = Expected()
+    for event in events:
+        expected.add(event)
+    again: list[Event] = [each for each in events if not isinstance(each, pb.Exposure) and numbers.random() < 0.3]
+    _store(database, *_cut(events + again, numbers))
+    assert expected.facts() == _gathered(database)
+
+
+_events = st.lists(_exposures | _predictions | _shadows | _feedback, max_size=60)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """Opens a database that many examples use one after the other."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('facts') / 'x.db'}"
+    if request.param == "postgresql":
+        server: Postgres = request.getfixturevalue("postgres")
+        url = server.new_database()
+    database = open_database(url)
+    yield database
+    database.close()
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(_events, st.randoms(use_true_random=False))
+def test_facts_are_what_plain_counting_finds(kept: Database, events: list[Event], numbers: random.Random) -> None:
+    """Whatever happens, in whatever batches, and some of it twice."""
+    _check(kept, events, numbers)
+
+
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(_events, st.randoms(use_true_random=False))
+def test_the_order_of_answers_and_labels_does_not_matter(
+    kept: Database, events: list[Event], numbers: random.Random
+) -> None:
+    """Each comes once; only of requests of one key, and of labels of one moment, it matters which was first."""
+    unique: dict[Any, Event] = {}
+    for event in events:
+        match event:
+            case pb.PredictionRecord():
+                unique.setdefault(event.prediction_id, event)
+            case pb.ShadowRecord():
+                unique.setdefault((event.prediction_id, event.experiment), event)
+            case feedback_service_pb2.Feedback():
+                unique.setdefault((event.prediction_id, event.source, event.time.seconds), event)
+                event.feedback_id = f"{event.prediction_id} {event.source} {event.time.seconds}"
+            case _:
+                unique.setdefault((event.experiment, event.epoch, event.key_hash), event)
+    once = list(unique.values())
+    _emptied(kept)
+    _store(kept, *_cut(once, numbers))
+    before = _gathered(kept)
+    numbers.shuffle(once)
+    _check(kept, once, numbers)
+    assert before == _gathered(kept)
