@@ -92,19 +92,39 @@ def _deadline(transport: str) -> Histogram:
     return REQUEST_DEADLINE_SECONDS.labels(transport)
 
 
-MODELS = "/api/v1/models"
-ROUTES = frozenset({"/api/v1/classify", MODELS, "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"})
+API = "/api/v1"
+MODELS, EXPERIMENTS, PREDICTIONS = f"{API}/models", f"{API}/experiments", f"{API}/predictions"
+_ITEMS = {MODELS: "{model}", EXPERIMENTS: "{name}", PREDICTIONS: "{prediction_id}"}
+"""Where the next part of the path is a name that callers choose."""
+_OF_ONE = ("start", "weights", "stop", "promote", "verdicts", "verdicts/history", "decisions")
+ROUTES = frozenset(
+    {
+        *(f"{API}/{name}" for name in ("classify", "models", "feedback", "experiments", "decisions", "holdout")),
+        *(f"{collection}/{item}" for collection, item in _ITEMS.items()),
+        *(f"{EXPERIMENTS}/{{name}}/{what}" for what in _OF_ONE),
+        f"{MODELS}/{{model}}/pin",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/docs",
+        "/openapi.json",
+    }
+)
 
 
 def count_http(path: str | None, status: int) -> None:
     """Counts an HTTP request that has ended; None is a connection refused before its path was known."""
-    if path is None:
-        route = "none"
-    elif path.startswith(f"{MODELS}/"):
-        route = f"{MODELS}/{{model}}"
-    else:
-        route = path if path in ROUTES else "other"  # callers choose paths, and series must stay few
-    _http(route, status).inc()
+    _http("none" if path is None else _route(path), status).inc()
+
+
+def _route(path: str) -> str:
+    """Returns the route of a path; callers choose paths, and series must stay few."""
+    if path in ROUTES:
+        return path
+    parts = path.split("/", 5)
+    item = _ITEMS.get("/".join(parts[:4])) if len(parts) > 4 else None
+    route = "/".join((*parts[:4], item, *parts[5:])) if item else ""
+    return route if route in ROUTES else "other"
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 """Turns a public request into a checked call, or into an error that names the field and the limit. Pure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,17 @@ class Call:
     """Whether another version stands in for the one named, should that go away: nobody need wait for its return."""
     inputs: list[Any] | None = field(default=None, compare=False)
     """Where the images are left as the model's input, for whoever needs them as well, or already are."""
+
+    # Each costs half of `dataclasses.replace`, and every request needs one.
+    def known(self, digests: Sequence[bytes], inputs: list[Any] | None = None) -> "Call":
+        """Returns the same call with the digests of its images, and perhaps a place for their inputs."""
+        replaceable, top_k, min_score = self.replaceable, self.top_k, self.min_score
+        return Call(self.images, self.model, self.version, top_k, min_score, digests, replaceable, inputs)
+
+    def to(self, version: str, *, replaceable: bool = False) -> "Call":
+        """Returns the same call to a version that the caller has not named."""
+        top_k, min_score = self.top_k, self.min_score
+        return Call(self.images, self.model, version, top_k, min_score, self.digests, replaceable, self.inputs)
 
 
 def check_request(request: pb.ClassifyRequest, limits: Limits) -> Call:
@@ -83,7 +94,8 @@ def check_frame(request: pb.ClassifyStreamRequest, limits: Limits) -> Call:
 def refuse_unknown_fields(message: Message, path: str) -> None:
     """Refuses a field that this server does not know: an option without effect would be a silent wrong answer.
 
-    Costs two copies of the message, however many fields it has; `UnknownFieldSet` would make an object of each.
+    Costs two copies of the message, however many fields it has; `UnknownFieldSet` would make an object of each. Only
+    to tell which field it is, messages within the message are looked at one by one.
 
     Raises:
         InvalidArgument: there is such a field.
@@ -97,10 +109,22 @@ def refuse_unknown_fields(message: Message, path: str) -> None:
     size = known.ByteSize()
     if len(data) == size:
         return
+    for name, inner in _messages_in(message):
+        refuse_unknown_fields(inner, f"{path}.{name}" if path else name)
     number = _field_number(data[size : size + 10])  # what is not known is written after what is
     where = f"{path}.{number}" if path else str(number)
     text = f"The field number {number} of {message.DESCRIPTOR.name} is unknown to this server."
     raise InvalidArgument(text, reason=Reason.FIELD_UNKNOWN, field=where)
+
+
+def _messages_in(message: Message) -> Iterator[tuple[str, Message]]:
+    for known, value in message.ListFields():
+        if known.message_type is None or known.message_type.GetOptions().map_entry:
+            continue
+        if known.is_repeated:
+            yield from ((f"{known.name}[{index}]", each) for index, each in enumerate(value))
+        else:
+            yield known.name, value
 
 
 def _field_number(tag: bytes) -> int:

@@ -158,4 +158,6 @@ def _short(salt: str) -> bytes:
 
 def _takes(experiment: Experiment, asker: Asker) -> bool:
     begin, end = experiment.slot
-    return begin <= unit(f"layer/{experiment.layer}", asker.key) < end and experiment.audience.has(asker)
+    if (begin, end) != (0.0, 1.0) and not begin <= unit(f"layer/{experiment.layer}", asker.key) < end:
+        return False
+    return experiment.audience.has(asker)

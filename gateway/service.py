@@ -2,10 +2,13 @@
 
 import asyncio
 from functools import partial
+from typing import Any
 
 from gateway.checks import TRITON, show_readiness
 from gateway.classifier import Classifier
-from gateway.experiments.service import open_answering, open_experiments
+from gateway.experiments.service import Chain, open_answering, open_experiments
+from gateway.experiments_api import SERVICES, ExperimentsApi
+from gateway.forwarding import Forwarder
 from gateway.hops import open_hops
 from gateway.http.app import create_app
 from gateway.http.server import HttpServer
@@ -15,7 +18,7 @@ from gateway.servicer import SERVICE, ClassificationServicer
 from gateway.serving import serve_both
 from gateway.settings import GatewaySettings
 from gateway.tier import Connect
-from gateway.tiers import open_tiers
+from gateway.tiers import Tiers, open_tiers
 from servicekit.channel import open_channel
 from servicekit.health import Readiness
 from servicekit.metrics import client_metrics
@@ -41,23 +44,25 @@ async def serve_gateway(settings: GatewaySettings, tracer: Tracer | None, connec
         following(INTERNAL, settings.tls_files) as internal,
         open_tiers(settings, directory, readiness, partial(connect, tls=internal)) as tiers,
         open_experiments(settings, internal) as experiments,
-        open_answering(
-            settings,
-            tiers,
-            directory,
-            open_hops(tiers, directory, client_metrics(), settings),
-            _cache(settings),
-            experiments,
-            client_metrics(),
-        ) as answering,
+        open_answering(settings, _chain(settings, tiers, directory), experiments, client_metrics()) as answering,
     ):
         classifier = Classifier(answering, settings.limits, settings.max_in_flight)
         draining = asyncio.Event()
+        forwarder = Forwarder(experiments, client_metrics()) if experiments is not None else None
+        api = ExperimentsApi(directory, forwarder, admin=settings.experiments_admin)
         servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining, tracer)
-        register = partial(add_ClassificationServiceServicer_to_server, servicer)
-        http = HttpServer(settings, create_app(settings, classifier, directory, readiness), edge, tracer)
-        grpc = GrpcServer(settings, [SERVICE], register, edge=True, tls=edge, tracer=tracer)
+
+        def register(server: Any) -> None:
+            add_ClassificationServiceServicer_to_server(servicer, server)
+            api.register(server)
+
+        http = HttpServer(settings, create_app(settings, classifier, directory, readiness, api), edge, tracer)
+        grpc = GrpcServer(settings, [SERVICE, *SERVICES], register, edge=True, tls=edge, tracer=tracer)
         await serve_both(settings, grpc, http, readiness, draining)
+
+
+def _chain(settings: GatewaySettings, tiers: Tiers, directory: ModelDirectory) -> Chain:
+    return Chain(tiers, directory, open_hops(tiers, directory, client_metrics(), settings), _cache(settings))
 
 
 def _cache(settings: GatewaySettings) -> ResultCache | None:

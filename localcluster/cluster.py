@@ -118,6 +118,7 @@ def _specs(options: UpOptions, leases: PortLeases) -> list[ProcessSpec]:
         colocated=options.colocated,
         settings={name: value for name, value in tuned.items() if name != ENGINE_THREADS},
         secured=edge_wanted() or LocalTls.wanted() is not None,
+        experiments_data=StateDirectory(options.state_dir).experiments if options.experiments else None,
     )
     return lay_out(plan, _triton(options, leases, tuned.get(ENGINE_THREADS, "")))
 
@@ -157,6 +158,7 @@ def _describe(options: UpOptions, specs: list[ProcessSpec]) -> ClusterStatus:
         "model": gateway.env.get("TRIPTYCH_DEFAULT_MODEL", ""),
         "log_format": options.log_format,
         "colocated": options.colocated,
+        "experiments": options.experiments,
         "tuned": dict(options.tuned),
     }
     return ClusterStatus(

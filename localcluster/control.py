@@ -79,7 +79,7 @@ def supervisor_log(state_dir: Path) -> Path:
 def follow(
     state_dir: Path, supervisor: Identity, watch: Callable[[ClusterStatus], None], timeout_s: float
 ) -> ClusterStatus:
-    """Waits until a cluster is ready, and tells `watch` what changes.
+    """Waits until a cluster takes requests, and tells `watch` what changes.
 
     Raises:
         UpError: it ended, or was not ready in time.
@@ -94,7 +94,7 @@ def follow(
             raise _failure(state, status)
         if status is not None:
             watch(status)
-            if status.healthy:
+            if status.serving:
                 return status
         time.sleep(0.05)
     raise UpError.of(f"The cluster was not ready within {timeout_s:g} s", supervisor_log(state_dir))

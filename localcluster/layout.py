@@ -14,6 +14,8 @@ GRPC_PORT = 8081
 STAGES = ("preprocess", "inference", "postprocess")
 HEALTH_SERVICES = {stage: f"triptych.{stage}.v1.{stage.capitalize()}Service" for stage in STAGES}
 GATEWAY_SERVICE = "triptych.classification.v1.ClassificationService"
+EXPERIMENTS = "experiments"
+EXPERIMENTS_SERVICE = "triptych.experiments.v1.ExperimentService"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class ProcessSpec:
     """What the health service wants to see, where it is asked and wants TLS."""
     inherits: bool = True
     """Whether it gets the supervisor's environment below its own."""
+    optional: bool = False
+    """Whether the cluster answers requests without it."""
 
     @property
     def title(self) -> str:
@@ -65,17 +69,24 @@ class Plan:
     """Variables of every process but Triton."""
     secured: bool = False
     """Whether some of the processes speak TLS."""
+    experiments_data: Path | None = None
+    """Where the experiments service keeps its data; None leaves it out."""
     python: str = sys.executable
 
 
 def lay_out(plan: Plan, triton: ProcessSpec) -> list[ProcessSpec]:
     """Returns every process of the cluster, the ones that others need first."""
+    experiments, known = [], {}
+    if plan.experiments_data is not None:
+        experiments = [_experiments(plan, plan.experiments_data)]
+        known["TRIPTYCH_EXPERIMENTS_TARGET"] = f"ipv4:{HOST}:{experiments[0].ports['grpc']}"
     if plan.colocated:
-        return [triton, _colocated(plan, triton)]
+        return [triton, *experiments, _colocated(plan, triton, known)]
     extra = {"inference": {"TRIPTYCH_TRITON_TARGETS": f"{HOST}:{triton.ports['grpc']}"}}
     services = {stage: _replicas(plan, stage, extra.get(stage, {})) for stage in STAGES}
     targets = {stage: link_target([spec.ports["link"] for spec in specs]) for stage, specs in services.items()}
-    return [triton, *(spec for specs in services.values() for spec in specs), _gateway(plan, targets)]
+    stages = [spec for specs in services.values() for spec in specs]
+    return [triton, *stages, *experiments, _gateway(plan, targets, known)]
 
 
 def _replicas(plan: Plan, stage: str, extra: Mapping[str, str]) -> list[ProcessSpec]:
@@ -102,12 +113,35 @@ def _service(plan: Plan, stage: str, replica: int, extra: Mapping[str, str]) -> 
     )
 
 
-def _gateway(plan: Plan, targets: Mapping[str, str]) -> ProcessSpec:
-    return _edge(plan, "gateway", {f"TRIPTYCH_{stage.upper()}_TARGET": target for stage, target in targets.items()})
+def _experiments(plan: Plan, data: Path) -> ProcessSpec:
+    """Returns the process that keeps experiments. It outlives the gateway, which brings it the last of its evidence."""
+    ports = {use: plan.take_port() for use in ("grpc", "metrics")}
+    env = _common(plan, HOST, ports["grpc"]) | {
+        "TRIPTYCH_METRICS_PORT": str(ports["metrics"]),
+        "TRIPTYCH_DATA_DIR": str(data),
+    }
+    argv = (*python_module(plan.python), f"services.{EXPERIMENTS}")
+    return ProcessSpec(
+        EXPERIMENTS,
+        1,
+        argv,
+        env,
+        ports,
+        EXPERIMENTS_SERVICE,
+        drain_rank=1,
+        over_http=plan.secured,
+        optional=True,
+    )
 
 
-def _colocated(plan: Plan, triton: ProcessSpec) -> ProcessSpec:
+def _gateway(plan: Plan, targets: Mapping[str, str], known: Mapping[str, str]) -> ProcessSpec:
+    named = {f"TRIPTYCH_{stage.upper()}_TARGET": target for stage, target in targets.items()}
+    return _edge(plan, "gateway", {**named, **known})
+
+
+def _colocated(plan: Plan, triton: ProcessSpec, known: Mapping[str, str]) -> ProcessSpec:
     extra = {
+        **known,
         "TRIPTYCH_TRITON_TARGETS": f"{HOST}:{triton.ports['grpc']}",
         "TRIPTYCH_MODEL_REPOSITORY": str(plan.model_repository),
     }

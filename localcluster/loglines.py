@@ -10,6 +10,7 @@ NAME_STYLES = {
     "preprocess": "cyan",
     "inference": "magenta",
     "postprocess": "blue",
+    "experiments": "bright_blue",
     "gateway": "yellow",
 }
 LEVEL_STYLES = {"warning": "yellow", "error": "bold red", "critical": "bold red", "debug": "dim"}

@@ -28,6 +28,8 @@ class UpOptions:
     """How the services write their log files: `json` or `console`."""
     colocated: bool = False
     """Whether gateway and services are one process."""
+    experiments: bool = True
+    """Whether experiments and feedback are kept, by a process of their own."""
     tuned: Mapping[str, str] = field(default_factory=dict)
     """Variables of the processes, below those of the user's environment."""
 

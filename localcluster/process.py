@@ -40,7 +40,9 @@ class KeptProcess:
         silence_s: float = 10.0,
     ) -> None:
         self.spec = spec
-        self.status = ProcessStatus(spec.name, spec.replica, ProcessState.STARTING, str(log), dict(spec.ports))
+        self.status = ProcessStatus(
+            spec.name, spec.replica, ProcessState.STARTING, str(log), dict(spec.ports), optional=spec.optional
+        )
         self.was_ready = False
         self._refusals = 0
         self._log = log

@@ -16,7 +16,7 @@ from localcluster.layout import GRPC_PORT, HTTP_PORT
 from localcluster.loglines import prefixed, readable
 from localcluster.logview import LogView
 from localcluster.options import UpOptions
-from localcluster.state import ClusterStatus, Identity, Phase, StateDirectory
+from localcluster.state import ClusterStatus, Identity, Phase, ProcessState, StateDirectory
 from localcluster.supervisor import StartError
 from localcluster.table import Display, display, print_cluster
 from localcluster.triton_runtime import ensure_runtime
@@ -58,12 +58,12 @@ def up_detached(options: UpOptions, console: Console) -> None:
 
 
 def join(state_dir: Path, running: ClusterStatus, console: Console, timeout_s: float) -> None:
-    """Waits until a cluster that somebody else started is ready, and shows it.
+    """Waits until a cluster that somebody else started takes requests, and shows it.
 
     Raises:
         UpError: it ended, or was not ready in time.
     """
-    if running.healthy:
+    if running.serving:
         print_cluster(console, running)
         return
     with display(console) as shown:
@@ -125,9 +125,21 @@ class _Guide:
         if status.phase in self._told:
             return
         self._told.add(status.phase)
-        lines = {Phase.STARTING: self._moved(status), Phase.READY: self._next_steps(status)}.get(status.phase, [])
-        for line in lines:
+        for line in self._words(status):
             self._console.print(line, markup=False, soft_wrap=True)
+
+    def _words(self, status: ClusterStatus) -> list[str]:
+        if status.phase is Phase.STARTING:
+            return self._moved(status)
+        if status.phase is Phase.READY:
+            return self._next_steps(status)
+        first = status.phase is Phase.DEGRADED and status.serving and Phase.READY not in self._told
+        return [*self._next_steps(status), *self._lacking(status)] if first else []
+
+    def _lacking(self, status: ClusterStatus) -> list[str]:
+        flag = state_flag(self._options.state_dir)
+        lacking = [each for each in status.processes if each.state is not ProcessState.READY]
+        return [f"Without {each.title}, which does not start: `triptych logs {each.title}{flag}`." for each in lacking]
 
     def _moved(self, status: ClusterStatus) -> list[str]:
         asked = (

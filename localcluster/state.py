@@ -87,6 +87,8 @@ class ProcessStatus:
     """When it was started last, in Unix time."""
     detail: str = ""
     """Why it is in this state, where that helps."""
+    optional: bool = False
+    """Whether the cluster answers requests without it."""
 
     @property
     def title(self) -> str:
@@ -119,6 +121,12 @@ class ClusterStatus:
         """Says whether everything is ready."""
         return self.phase is Phase.READY
 
+    @property
+    def serving(self) -> bool:
+        """Says whether it has started and everything that it needs to answer requests is ready."""
+        needed = (each.state is ProcessState.READY for each in self.processes if not each.optional)
+        return self.phase in (Phase.READY, Phase.DEGRADED) and all(needed)
+
     def to_json(self) -> dict[str, Any]:
         """Returns plain data, the content of `cluster.json` and of `triptych status --json`."""
         return asdict(self)
@@ -147,6 +155,11 @@ class StateDirectory:
     def logs(self) -> Path:
         """Returns the folder of the log files."""
         return self.path / "logs"
+
+    @property
+    def experiments(self) -> Path:
+        """Returns the folder of what experiments and feedback have brought; it outlives the cluster."""
+        return self.path / "experiments"
 
     def write(self, status: ClusterStatus) -> None:
         """Publishes a status; readers see the old one or the new one, never a part."""

@@ -96,20 +96,30 @@ class Supervisor:
         finally:
             for wait in waits:
                 wait.cancel()
-        if not stop.is_set() and self._phase is not Phase.READY:
-            self._fail()
+        if not stop.is_set() and self._phase is Phase.STARTING:
+            self._give_up()
 
-    def _fail(self) -> None:
+    def _give_up(self) -> None:
+        """Ends the start: goes on without what is optional, and fails without anything else."""
         if culprit := self._hopeless():
             status = culprit.status
             raise StartError(f"{status.title} {status.detail.partition(',')[0]}", status)
-        status = next(each.status for each in self._processes if each.status.state is not ProcessState.READY)
+        late = [each.status for each in self._needed if each.status.state is not ProcessState.READY]
+        if not late:
+            self._phase = Phase.DEGRADED
+            self._tell()
+            return
+        status = late[0]
         why = f": it {status.detail}" if status.detail else ""
         raise StartError(f"{status.title} was not ready within {self._pace.start_timeout_s:g} s{why}", status)
 
     def _hopeless(self) -> KeptProcess | None:
         attempts = self._pace.start_attempts
-        return next((process for process in self._processes if process.hopeless(attempts)), None)
+        return next((process for process in self._needed if process.hopeless(attempts)), None)
+
+    @property
+    def _needed(self) -> list[KeptProcess]:
+        return [process for process in self._processes if not process.spec.optional]
 
     def _changed(self, process: KeptProcess) -> None:
         status = process.status
@@ -124,8 +134,16 @@ class Supervisor:
             self._decided.set()
         elif self._phase is Phase.READY:
             self._phase = Phase.DEGRADED
+        elif self._phase is Phase.STARTING and self._without_optional():
+            self._phase = Phase.DEGRADED
+            self._decided.set()
         elif self._phase is Phase.STARTING and self._hopeless():
             self._decided.set()
+
+    def _without_optional(self) -> bool:
+        """Says whether all is ready but what is optional and will not become so."""
+        rest = [process for process in self._processes if process.status.state is not ProcessState.READY]
+        return all(process.spec.optional and process.hopeless(self._pace.start_attempts) for process in rest)
 
     async def _drain(self) -> None:
         self._phase = Phase.STOPPING

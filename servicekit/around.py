@@ -1,16 +1,18 @@
 """What happens about every handler: layers, each wrapped once, at the method's first call.
 
-Only the kinds of RPC that the contract has are known: unary and bidirectional streams.
+Only the kinds of RPC that the contract has are known: unary ones, and those whose answer is a stream.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import grpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Handle = Callable[[], Awaitable[Any]]
+Kind = Literal["unary", "server_stream", "bidi_stream"]
+"""Says on which sides there is a stream, in the words of go-grpc-prometheus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +21,19 @@ class Rpc:
 
     method: str
     """`/package.Service/Method`."""
-    streaming: bool
-    """Whether it is a bidirectional stream; otherwise it is unary."""
+    kind: Kind
+
+    @property
+    def streaming(self) -> bool:
+        """Says whether the answer is a stream."""
+        return self.kind != "unary"
+
+
+def kind_of(handler: Any) -> Kind:
+    """Returns the kind of RPC that a gRPC handler is for."""
+    if handler.unary_unary:
+        return "unary"
+    return "bidi_stream" if handler.stream_stream else "server_stream"
 
 
 class Around:
@@ -36,15 +49,14 @@ class Around:
             "request_deserializer": self._deserializer(handler.request_deserializer),
             "response_serializer": handler.response_serializer,
         }
-        if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(
-                self._unary(Rpc(method, streaming=False), handler.unary_unary), **codec
-            )
-        if handler.stream_stream:
-            return grpc.stream_stream_rpc_method_handler(
-                self._stream(Rpc(method, streaming=True), handler.stream_stream), **codec
-            )
-        return handler  # health's Watch and the like bring no error or timing of ours
+        rpc = Rpc(method, kind_of(handler))
+        if rpc.kind == "unary":
+            return grpc.unary_unary_rpc_method_handler(self._unary(rpc, handler.unary_unary), **codec)
+        if rpc.kind == "bidi_stream":
+            return grpc.stream_stream_rpc_method_handler(self._stream(rpc, handler.stream_stream), **codec)
+        if method.startswith("/grpc."):
+            return handler  # health's Watch brings no error or timing of ours
+        return grpc.unary_stream_rpc_method_handler(self._answers(rpc, handler.unary_stream), **codec)
 
     def _deserializer(self, inner: Any) -> Any:
         return inner
@@ -56,9 +68,12 @@ class Around:
         return call
 
     def _stream(self, rpc: Rpc, inner: Any) -> Any:
-        async def call(requests: AsyncIterator[Any], context: Context) -> None:
+        return self._answers(rpc, inner)
+
+    def _answers(self, rpc: Rpc, inner: Any) -> Any:
+        async def call(asked: Any, context: Context) -> None:
             async def handle() -> None:
-                responses = inner(requests, context)
+                responses = inner(asked, context)
                 if not isinstance(responses, AsyncIterator):
                     await responses  # a handler that an interceptor further in has wrapped, and that writes by itself
                     return

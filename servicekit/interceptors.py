@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from servicekit import context as request_context
 from servicekit import tracing
-from servicekit.around import Around, Context, Handle, Layers, Rpc
+from servicekit.around import Around, Context, Handle, Layers, Rpc, kind_of
 from servicekit.errors import Code, DeadlineExceeded, Internal, InvalidArgument, Reason, TriptychError, Unavailable
 from servicekit.metrics import MethodMetrics, RpcMetrics, method_labels
 from servicekit.parcel import method_codecs
@@ -110,9 +110,8 @@ class MetricsInterceptor(Around):
 
     def wrap(self, method: str, handler: Any) -> Any:
         """Looks the method's labels up, once."""
-        streaming = bool(handler.stream_stream)
-        labels = method_labels(method, streaming=streaming)
-        self._methods[Rpc(method, streaming)] = self._metrics.method(labels)
+        kind = kind_of(handler)
+        self._methods[Rpc(method, kind)] = self._metrics.method(method_labels(method, kind))
         return super().wrap(method, handler)
 
     async def around(self, rpc: Rpc, context: Context, handle: Handle) -> Any:
@@ -191,6 +190,15 @@ class MalformedInterceptor(Around):
 
         return call
 
+    def _answers(self, rpc: Rpc, inner: Any) -> Any:
+        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+            if request is None:
+                raise _malformed(rpc)
+            async for response in inner(request, context):
+                yield response
+
+        return call
+
     def _stream(self, rpc: Rpc, inner: Any) -> Any:
         async def checked(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
             async for request in requests:
@@ -222,8 +230,19 @@ class MessagesInterceptor(Around):
 
         return call
 
+    def _answers(self, rpc: Rpc, inner: Any) -> Any:
+        metrics = self._metrics.method(method_labels(rpc.method, rpc.kind))
+
+        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+            metrics.received.inc()
+            async for response in inner(request, context):
+                yield response
+                metrics.sent.inc()
+
+        return call
+
     def _stream(self, rpc: Rpc, inner: Any) -> Any:
-        metrics = self._metrics.method(method_labels(rpc.method, streaming=True))
+        metrics = self._metrics.method(method_labels(rpc.method, rpc.kind))
 
         async def counted(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
             async for request in requests:

@@ -94,10 +94,10 @@ class MethodMetrics:
         self._seconds.observe(seconds)
 
 
-def method_labels(full_method: str, *, streaming: bool = False) -> MethodLabels:
+def method_labels(full_method: str, kind: str = "unary") -> MethodLabels:
     """Splits `/package.Service/Method` into the labels of a metric."""
     _, service, method = full_method.split("/")
-    return ("bidi_stream" if streaming else "unary", service, method)
+    return (kind, service, method)
 
 
 @functools.cache

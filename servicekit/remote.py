@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from typing import Any, Generic, TypeVar
 
 import grpc
@@ -71,6 +72,42 @@ class RemoteMethod(Generic[Request, Response]):
         finally:
             self._metrics.end(code, time.perf_counter() - start)
         return response
+
+
+class RemoteStream(Generic[Request, Response]):
+    """Is one method of one neighbour that answers with a stream; as little a step of a trace as other streams are."""
+
+    def __init__(self, neighbour: str, full_method: str, channel: grpc.aio.Channel, metrics: RpcMetrics) -> None:
+        """Binds the method; the arguments are those of `RemoteMethod`."""
+        self._neighbour = neighbour
+        self._metrics = metrics.method(method_labels(full_method, "server_stream"))
+        request, response = method_codecs(full_method)
+        self._call: Any = channel.unary_stream(
+            full_method, request_serializer=request.encode, response_deserializer=response.decode
+        )
+
+    async def __call__(self, request: Request, timeout_s: float | None) -> AsyncIterator[Response]:
+        """Calls the method, and yields what it answers; whoever stops listening ends the call.
+
+        Raises:
+            TriptychError: whatever the neighbour answered; Unavailable when it cannot be reached.
+        """
+        self._metrics.begin(timeout_s)
+        start = time.perf_counter()
+        code = Code.CANCELLED.name
+        self._metrics.sent.inc()
+        call = self._call(request, timeout=timeout_s, metadata=_metadata())
+        try:
+            async for response in call:
+                self._metrics.received.inc()
+                yield response
+            code = "OK"
+        except grpc.aio.AioRpcError as error:
+            code = error.code().name
+            raise from_rpc_error(error, self._neighbour) from None
+        finally:
+            call.cancel()  # does nothing to a call that has ended
+            self._metrics.end(code, time.perf_counter() - start)
 
 
 def _metadata() -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # loaded on first use: whoever wants one message should not pay for the client
     from triptych.client.aio import AsyncClient as AsyncClient
     from triptych.client.errors import ClassifyError as ClassifyError
+    from triptych.client.feedback import Feedback as Feedback
     from triptych.client.results import Classification as Classification
     from triptych.client.results import Frame as Frame
     from triptych.client.results import Model as Model
@@ -30,6 +31,7 @@ _HOMES = {
     "Classification": "triptych.client.results",
     "ClassifyError": "triptych.client.errors",
     "Client": "triptych.client.sync",
+    "Feedback": "triptych.client.feedback",
     "Frame": "triptych.client.results",
     "Model": "triptych.client.results",
     "ModelVersion": "triptych.client.results",

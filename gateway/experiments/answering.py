@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from gateway.classifier import CLOCK_S, Answers
 from gateway.experiments.asking import asker_of
@@ -18,7 +17,7 @@ from gateway.requests import Call
 from gateway.result_cache import digest
 from gateway.routing import Asker, assign
 from servicekit import context, tracing
-from servicekit.errors import Cancelled, DeadlineExceeded, TriptychError
+from servicekit.errors import Cancelled, DeadlineExceeded, Internal, TriptychError
 
 _NOBODY = context.RequestContext("", "")
 
@@ -60,7 +59,7 @@ class RoutedAnswering:
         """Answers a request that takes part in no experiment."""
         began = time.perf_counter()
         if self._teller.logs:
-            call = replace(call, digests=[digest(content) for content in call.images])
+            call = call.known([digest(content) for content in call.images])
         pin = "" if call.version else self._routes().pins.get(model, "")
         results = await (self._by(call, model, pin) if pin else self._answering.classify(call))
         if self._teller.logs:
@@ -71,13 +70,13 @@ class RoutedAnswering:
         """Answers a request of an experiment."""
         began = time.perf_counter()
         assignment = trial.assignment
-        # Of several images each is computed for itself, so that their inputs are not known together.
-        inputs: list[object] | None = [] if assignment.shadows and len(call.images) == 1 else None
-        call = replace(call, digests=[digest(content) for content in call.images], inputs=inputs)
+        # For whoever stands in, and for shadows. Several images are each computed for themselves: none is left then.
+        inputs: list[object] | None = [] if len(call.images) == 1 else None
+        call = call.known([digest(content) for content in call.images], inputs)
         try:
             results = await self._by(call, model, assignment.arm.version, trial)
-        except (TriptychError, asyncio.CancelledError) as error:
-            trial.ended_with(error if isinstance(error, TriptychError) else _ended())
+        except (Exception, asyncio.CancelledError) as error:
+            trial.ended_with(_as_told(error))
             self._teller.tell(call, asker, [], _ms_since(began), trial)
             raise
         for result in results:
@@ -98,7 +97,7 @@ class RoutedAnswering:
             return await self._answering.classify(usual)
         replaceable = (usual.version or self._directory.default_version(model)) not in ("", version)
         try:
-            return await self._answering.classify(replace(call, version=version, replaceable=replaceable))
+            return await self._answering.classify(call.to(version, replaceable=replaceable))
         except TriptychError as error:
             if not is_failure(error):
                 raise
@@ -112,7 +111,7 @@ class RoutedAnswering:
         """Returns the call for whom answers in place of a version: the pinned one while it is ready, or the default."""
         pin = self._routes().pins.get(model, "")
         stands_in = pin not in ("", version) and self._directory.is_ready(model, pin)
-        return replace(call, version=pin) if stands_in else call
+        return call.to(pin) if stands_in else call
 
 
 def _fail(trial: Trial | None) -> None:
@@ -124,7 +123,11 @@ def _ms_since(began: float) -> float:
     return (time.perf_counter() - began) * 1e3
 
 
-def _ended() -> TriptychError:
-    """Returns the error of a caller whose request was cancelled: it left, or its time was over."""
-    error_type = DeadlineExceeded if context.time_left_s() < CLOCK_S else Cancelled
-    return error_type("The request ended before its answer was ready.")
+def _as_told(error: BaseException) -> TriptychError:
+    """Returns the error that the caller gets: a request that is cancelled has been left, or its time is over."""
+    if isinstance(error, TriptychError):
+        return error
+    if isinstance(error, asyncio.CancelledError):
+        error_type = DeadlineExceeded if context.time_left_s() < CLOCK_S else Cancelled
+        return error_type("The request ended before its answer was ready.")
+    return Internal("Something went wrong inside Triptych.")

@@ -20,10 +20,12 @@ def asker_of(asking: RequestContext, serial: int) -> Asker:
         serial: of the request, in this process: frames of a video share a request id, and shadows tell them apart.
 
     Raises:
-        InvalidArgument: a header is too long.
+        InvalidArgument: a header is too long, or the tenant's has what cannot be printed.
     """
     headers = asking.headers
     tenant = _header(headers.get(TENANT), TENANT)
+    if not tenant.isprintable():  # it is stored, for people to read
+        raise InvalidArgument(f"{TENANT} may have printable characters only.", field=TENANT)
     key = _header(headers.get(ROUTE_KEY), ROUTE_KEY) or tenant or asking.request_id
     return Asker(key, f"{asking.request_id}/{serial}", tenant, headers)
 

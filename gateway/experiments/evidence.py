@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from google.protobuf.timestamp_pb2 import Timestamp
+from typing import Any
 
 from gateway.routing import Asker, Assignment, Shadow, key_hash
 from servicekit.errors import Code, Reason, TriptychError
@@ -63,27 +62,27 @@ class Trial:
             return "void" if self.void else "failed"
         return "fallback" if self.failed else "answered"
 
-    def mark(self, record: pb.PredictionRecord) -> None:
-        """Tells in the record of an answer which experiment it belongs to."""
-        experiment, arm = self.assignment.experiment, self.assignment.arm
-        record.experiment, record.epoch, record.arm = experiment.name, experiment.epoch, arm.name
-        record.key_hash = self.key_hash
-        record.fallback = self.failed
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Returns what the record of an answer says of the experiment."""
+        return {
+            "experiment": self.assignment.experiment.name,
+            "epoch": self.assignment.experiment.epoch,
+            "arm": self.assignment.arm.name,
+            "key_hash": self.key_hash,
+            "fallback": self.failed,
+        }
 
 
-def prediction(result: Result, request_id: str, tenant: str, time_ns: int) -> pb.PredictionRecord:
-    """Tells of one answer; what is known only of its image and of its experiment is left to be set."""
-    return pb.PredictionRecord(
-        prediction_id=result.prediction_id,
-        request_id=request_id,
-        tenant=tenant,
-        time=Timestamp(seconds=time_ns // 10**9, nanos=time_ns % 10**9),
-        model=result.model,
-        version=result.version,
-        top=[_ranked(each) for each in result.predictions[:TOP]],
-        inclusion_probability=1.0,
-        cached=result.cached,
-    )
+def prediction(result: Result) -> dict[str, Any]:
+    """Returns what the record of an answer says of the answer; making messages of it costs twice as much here."""
+    return {
+        "prediction_id": result.prediction_id,
+        "model": result.model,
+        "version": result.version,
+        "top": [{"index": each.index, "label": each.label, "score": each.score} for each in result.predictions[:TOP]],
+        "cached": result.cached,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ Ask = Callable[[pb.GetRoutingRequest, float], Awaitable[pb.GetRoutingResponse]]
 class Feed:
     """Knows the routes, as of the last time that the service answered."""
 
-    def __init__(self, ask: Ask, interval_s: float = INTERVAL_S) -> None:
+    def __init__(self, ask: Ask, interval_s: float) -> None:
         """Knows nothing at first.
 
         Args:
@@ -35,6 +35,7 @@ class Feed:
         self._interval_s = interval_s
         self._answered_s = time.monotonic()
         self._away = False
+        self._seen: set[str] = set()
         AGE.set_function(lambda: time.monotonic() - self._answered_s)
 
     async def follow(self) -> None:
@@ -63,9 +64,10 @@ class Feed:
             SAME.inc()
             return
         CHANGED.inc()
-        before, self.routes = self.routes, read_routes(response)
+        self.routes = read_routes(response)
         REVISION.set(self.routes.revision)
-        forget(before.names - self.routes.names)
+        self._seen |= self.routes.names
+        forget(self._seen - self.routes.names)  # all of them, since the last requests of one end after it does
         for fault in self.routes.faults:
             FAULTS.inc()
             log.error("the experiments service said what makes no sense", fault=fault)

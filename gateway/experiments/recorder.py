@@ -45,6 +45,8 @@ class Recorder:
         self._flush_s = flush_s
         self._parts: deque[bytes] = deque()
         self._bytes = 0
+        self._most = GATHER_PARTS
+        """Parts of the next message: fewer while looking for what the service refuses."""
         self._many = asyncio.Event()
         QUEUE_BYTES.set_function(lambda: self._bytes)
         QUEUE_BYTES_LIMIT.set(max_bytes)
@@ -81,7 +83,7 @@ class Recorder:
             while self._parts:
                 if not await self._deliver():
                     await asyncio.sleep(PAUSE_S)
-                elif len(self._parts) < GATHER_PARTS:
+                elif len(self._parts) < self._most:
                     break
 
     async def _gathered(self) -> None:
@@ -103,7 +105,10 @@ class Recorder:
             self._parts.clear()
 
     async def _deliver(self) -> bool:
-        """Sends the message that is due; False when it has to be sent again."""
+        """Sends the message that is due; False when it has to be sent again.
+
+        One that is refused is sent again by halves, so that whoever makes one part bad loses nobody else's.
+        """
         evidence, parts, size = self._message()
         outcome = "sent"
         try:
@@ -116,6 +121,9 @@ class Recorder:
         except Exception:
             outcome = "refused"
             log.exception("evidence could not be sent")
+        self._most = max(1, parts // 2) if outcome == "refused" else min(2 * self._most, GATHER_PARTS)
+        if outcome == "refused" and parts > 1:
+            return True
         for _ in range(parts):
             self._parts.popleft()
         self._bytes -= size
@@ -127,7 +135,7 @@ class Recorder:
         parts: list[bytes] = []
         size = 0
         for part in self._parts:
-            if parts and (len(parts) == GATHER_PARTS or size + len(part) > MESSAGE_BYTES):
+            if parts and (len(parts) == self._most or size + len(part) > MESSAGE_BYTES):
                 break
             parts.append(part)
             size += len(part)

@@ -1,7 +1,7 @@
 """What the experiments service says of who is answered by what, as the gateway uses it. Pure."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.routing import Arm, Audience, Experiment, Holdout, Shadow
@@ -9,8 +9,7 @@ from triptych.experiments.v1 import evidence_service_pb2 as pb
 from triptych.experiments.v1 import experiment_pb2
 
 DEFAULT_SLOW_MS = 100.0
-RUNNING = experiment_pb2.EXPERIMENT_STATE_RUNNING
-RAMPING = experiment_pb2.EXPERIMENT_STATE_RAMPING
+RUNNING = (experiment_pb2.EXPERIMENT_STATE_RUNNING, experiment_pb2.EXPERIMENT_STATE_RAMPING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ def read_experiment(message: experiment_pb2.Experiment) -> Experiment:
         ValueError: it makes no sense.
     """
     _need(bool(message.name and message.model), "name and model are required")
-    _need(message.state in (RUNNING, RAMPING), "it does not run")
+    _need(message.state in RUNNING, "it does not run")
     rules = message.rules
     slow_ms = rules.slow_ms if rules.HasField("slow_ms") else DEFAULT_SLOW_MS
     _need(slow_ms > 0, f"slow_ms of {slow_ms:g}")
@@ -82,21 +81,16 @@ def read_experiment(message: experiment_pb2.Experiment) -> Experiment:
 
 
 def _arms(message: experiment_pb2.Experiment) -> tuple[Arm, ...]:
-    """Returns the arms; while a ramp goes on, its step says how large the parts of control and candidate are."""
-    _need(len(message.arms) > 0, "it has no arms")
-    weights: Iterable[float] = [arm.weight for arm in message.arms]
-    if message.state == RAMPING:
-        _need(len(message.arms) == 2, "a ramp needs two arms")
-        _need(0 <= message.step < len(message.ramp.steps), f"its ramp has no step {message.step}")
-        share = message.ramp.steps[message.step]
-        weights = (1 - share, share)
-    return tuple(_arm(arm, weight) for arm, weight in zip(message.arms, weights, strict=True))
+    """Returns the arms that get keys: one that was rolled back may be there still, without a weight."""
+    arms = tuple(_arm(arm) for arm in message.arms if arm.weight != 0)
+    _need(len(arms) > 0, "it has no arms")
+    return arms
 
 
-def _arm(message: experiment_pb2.Arm, weight: float) -> Arm:
+def _arm(message: experiment_pb2.Arm) -> Arm:
     _need(bool(message.name) and _decimal(message.version), "an arm has no name or no version")
-    _need(0 < weight < math.inf, f"arm {message.name!r} has the weight {weight:g}")
-    return Arm(message.name, message.version, weight)
+    _need(0 < message.weight < math.inf, f"arm {message.name!r} has the weight {message.weight:g}")
+    return Arm(message.name, message.version, message.weight)
 
 
 def _shadow(message: experiment_pb2.Shadow) -> Shadow:

@@ -3,13 +3,14 @@
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import grpc
 
 from gateway.answering import Answering
 from gateway.classifier import Answers
 from gateway.experiments.answering import RoutedAnswering
-from gateway.experiments.feed import Feed
+from gateway.experiments.feed import INTERVAL_S, Feed
 from gateway.experiments.recorder import Recorder
 from gateway.experiments.sampling import Policy
 from gateway.experiments.shadows import Shadows
@@ -33,28 +34,39 @@ FLUSH_S = 2.0
 """How long telling what is left may take when the process ends."""
 
 
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Is what answers calls where there are no experiments, in parts."""
+
+    tiers: Tiers
+    directory: ModelDirectory
+    hops: Hops
+    cache: ResultCache | None
+    """Of answers, where there shall be one."""
+
+    def answering(self, hops: Hops) -> Answering:
+        """Returns what answers calls over these hops."""
+        return Answering(self.tiers, self.directory, Pipeline(hops, self.directory), self.cache)
+
+
 @asynccontextmanager
 async def open_answering(
     settings: GatewaySettings,
-    tiers: Tiers,
-    directory: ModelDirectory,
-    hops: Hops,
-    cache: ResultCache | None,
+    chain: Chain,
     experiments: grpc.aio.Channel | None,
     metrics: RpcMetrics,
+    poll_s: float = INTERVAL_S,
 ) -> AsyncIterator[Answers]:
     """Yields what answers calls: through the chain, and by the version that experiments choose, where there are any.
 
     Args:
         settings: the gateway's.
-        tiers: the services of the chain.
-        directory: the models.
-        hops: to the services.
-        cache: of answers, where there shall be one.
+        chain: to the services.
         experiments: leads to the experiments service; None: there are no experiments.
         metrics: where calls are counted.
+        poll_s: pause between two questions what runs.
     """
-    plain = Answering(tiers, directory, Pipeline(hops, directory), cache)
+    plain = chain.answering(chain.hops)
     if experiments is None:
         yield plain
         return
@@ -64,21 +76,15 @@ async def open_answering(
     send: RemoteMethod[pb.RecordEvidenceRequest, pb.RecordEvidenceResponse] = RemoteMethod(
         EXPERIMENTS, f"/{EVIDENCE}/RecordEvidence", experiments, metrics
     )
-    aside = Pipeline(open_hops(tiers, directory, metrics, settings, aside=True), directory)
-    feed = Feed(ask)
+    feed = Feed(ask, poll_s)
     recorder = Recorder(send, settings.evidence_queue_bytes, min(FLUSH_S, settings.drain_timeout_s))
-    shadows = Shadows(
-        Answering(tiers, directory, aside, cache),
-        hops.busy,
-        recorder.record,
-        settings.max_shadows,
-        settings.default_timeout_s,
-    )
+    aside = chain.answering(open_hops(chain.tiers, chain.directory, metrics, settings, aside=True))
+    shadows = Shadows(aside, chain.hops.busy, recorder.record, settings.max_shadows, settings.default_timeout_s)
     policy = Policy(settings.prediction_log_share, settings.prediction_log_margin, settings.retain_images)
     teller = Teller(recorder.record, policy, random.random)
     await feed.ask()  # so that from the first request on everybody gets the arm that another gateway gives
     async with recorder.running(), background(feed.follow()), shadows.running():
-        yield RoutedAnswering(plain, directory, lambda: feed.routes, teller, shadows)
+        yield RoutedAnswering(plain, chain.directory, lambda: feed.routes, teller, shadows)
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from gateway.experiments.evidence import Result, Trial, prediction
 from gateway.experiments.metrics import count_request
@@ -10,6 +11,9 @@ from gateway.requests import Call
 from gateway.routing import Asker
 from servicekit import context
 from triptych.experiments.v1 import evidence_service_pb2 as pb
+
+TENANT = 128
+"""Characters of a tenant that are told: as many as the experiments service holds."""
 
 Record = Callable[[pb.RecordEvidenceRequest], None]
 
@@ -40,25 +44,34 @@ class Teller:
             evidence.exposures.append(trial.exposure(total_ms))
             assignment = trial.assignment
             count_request(assignment.experiment.name, assignment.arm.name, trial.outcome(answered=bool(results)))
-        now_ns = time.time_ns()
+        seconds, nanos = divmod(time.time_ns(), 10**9)
+        whole = {"time": {"seconds": seconds, "nanos": nanos}, "total_ms": total_ms}
+        whole |= {
+            "request_id": _request_id(),
+            "tenant": asker.tenant[:TENANT],
+            **(trial.fields if trial is not None else {}),
+        }
         for index, result in enumerate(results):
             scores = [each.score for each in result.predictions[:2]]
             probability = 1.0 if trial is not None else self._policy.probability(scores)
             if self._draw() < probability:
-                record = prediction(result, _request_id(), asker.tenant, now_ns)
-                record.total_ms, record.inclusion_probability = total_ms, probability
-                _add_image(record, call, index, keep=self._policy.keeps_image(scores))
-                if trial is not None:
-                    trial.mark(record)
-                evidence.predictions.append(record)
+                evidence.predictions.add(
+                    **prediction(result),
+                    **whole,
+                    **_image(call, index, keep=self._policy.keeps_image(scores)),
+                    inclusion_probability=probability,
+                )
         if evidence.exposures or evidence.predictions:
             self._record(evidence)
 
 
-def _add_image(record: pb.PredictionRecord, call: Call, index: int, *, keep: bool) -> None:
-    record.image_digest, record.image_bytes = call.digests[index], len(call.images[index])
-    if keep:
-        record.image = call.images[index]
+def _image(call: Call, index: int, *, keep: bool) -> dict[str, Any]:
+    content = call.images[index]
+    return {
+        "image_digest": call.digests[index],
+        "image_bytes": len(content),
+        "image": content if keep else b"",
+    }
 
 
 def _request_id() -> str:

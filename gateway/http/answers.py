@@ -19,9 +19,23 @@ _TIMES = tuple(field.name for field in Timing.DESCRIPTOR.fields)
 
 def to_json(message: Message) -> dict[str, Any]:
     """Returns any message's JSON; slow for large ones."""
-    return json_format.MessageToDict(
+    fields = json_format.MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
+    return _ordered(fields, message.DESCRIPTOR)
+
+
+def _ordered(fields: dict[str, Any], descriptor: Any) -> dict[str, Any]:
+    """Puts fields into the contract's order; protobuf has those behind that say nothing."""
+    return {each.name: _inner(fields[each.name], each) for each in descriptor.fields if each.name in fields}
+
+
+def _inner(value: Any, field: Any) -> Any:
+    if field.message_type is None or field.message_type.GetOptions().map_entry:
+        return value
+    if isinstance(value, list):
+        return [_inner(each, field) for each in value]
+    return _ordered(value, field.message_type) if isinstance(value, dict) else value  # a time is text
 
 
 def classification_json(result: Classification) -> dict[str, Any]:

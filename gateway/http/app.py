@@ -1,7 +1,6 @@
 """The HTTP routes."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,23 +12,28 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from gateway.classifier import Classifier, Results
+from gateway.experiments_api import ExperimentsApi
 from gateway.http import openapi
 from gateway.http.answers import render, server_timing, to_json
 from gateway.http.body import parse
 from gateway.http.errors import handle_errors
+from gateway.http.feedback import add_feedback_routes
+from gateway.http.methods import add_experiment_routes
 from gateway.http.parsed import Parsed
+from gateway.http.patience import GONE, patience
 from gateway.models import ModelDirectory
 from gateway.requests import Call, check_call
-from servicekit import context
-from servicekit.errors import Cancelled, DeadlineExceeded, InvalidArgument, TriptychError
+from servicekit.errors import Cancelled, TriptychError
 from servicekit.health import Readiness
 from servicekit.settings import ProcessSettings
 
-GONE = "The client closed the connection."
-
 
 def create_app(
-    settings: ProcessSettings, classifier: Classifier, directory: ModelDirectory, readiness: Readiness
+    settings: ProcessSettings,
+    classifier: Classifier,
+    directory: ModelDirectory,
+    readiness: Readiness,
+    experiments: ExperimentsApi,
 ) -> FastAPI:
     """Builds the application."""
     app = FastAPIOffline(**openapi.ABOUT)  # /docs must also work where no CDN is within reach
@@ -37,14 +41,9 @@ def create_app(
 
     @app.post(openapi.CLASSIFY_PATH, **openapi.CLASSIFY)
     async def classify(request: Request) -> Response:
-        timeout_s = _timeout_s(request.headers.get("x-timeout-ms"), settings)
-        context.set_deadline(timeout_s)
-        try:
-            async with asyncio.timeout(timeout_s):
-                parsed, results = await _classify(request, classifier)
-                body = await render(results, single=parsed.single)
-        except TimeoutError:
-            raise DeadlineExceeded(f"The call did not finish within {timeout_s:.3g} s.") from None
+        async with patience(request, settings):
+            parsed, results = await _classify(request, classifier)
+            body = await render(results, single=parsed.single)
         headers = {"Server-Timing": server_timing(results)}
         return Response(body, media_type="application/json", headers=headers)
 
@@ -59,6 +58,9 @@ def create_app(
     @app.get("/api/v1/models/{model}", **openapi.MODEL)
     async def get_model(model: str) -> Response:
         return JSONResponse(to_json(directory.find(model)))
+
+    add_feedback_routes(app, experiments, settings)
+    add_experiment_routes(app, experiments, settings)
 
     @app.get("/healthz", **openapi.HEALTHZ)
     async def healthz() -> Response:
@@ -142,12 +144,3 @@ class _Caller:
         self._gone = True
         if self._work is not None:
             self._work.cancel()
-
-
-def _timeout_s(header: str | None, settings: ProcessSettings) -> float:
-    if header is None:
-        return settings.default_timeout_s
-    if not re.fullmatch(r"0*[1-9][0-9]{0,17}", header):
-        message = f"x-timeout-ms must be a whole number of milliseconds, at least 1; it is {header[:32]!r}."
-        raise InvalidArgument(message, field="x-timeout-ms")
-    return min(int(header) / 1e3, settings.max_timeout_s)

@@ -6,7 +6,7 @@ from starlette.requests import Request
 
 from gateway.http.form_body import from_form
 from gateway.http.json_body import from_json
-from gateway.http.options import OPTIONS, read_options, refuse_unknown, unique
+from gateway.http.options import OPTIONS, read_options, refuse_query, refuse_unknown, unique
 from gateway.http.parsed import Parsed, assemble
 from servicekit.errors import InvalidArgument, Reason
 from servicekit.settings import MIB
@@ -20,7 +20,7 @@ async def parse(request: Request) -> Parsed:
     Raises:
         InvalidArgument: the body is not what its media type promises; the field path says where.
     """
-    _check_encoding(request)
+    check_encoding(request)
     media_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
     media_type = media_type.strip()
     query = request.query_params.multi_items()
@@ -45,11 +45,15 @@ async def _from_json(body: bytes) -> Parsed:
 
 def _refuse_query(query: list[tuple[str, str]]) -> None:
     refuse_unknown((name for name, _ in query), OPTIONS)
-    for name, _ in query:
-        raise InvalidArgument(f"With a JSON body {name} belongs into the body, not into the query.", field=name)
+    refuse_query(name for name, _ in query)
 
 
-def _check_encoding(request: Request) -> None:
+def check_encoding(request: Request) -> None:
+    """Refuses a body that is packed.
+
+    Raises:
+        InvalidArgument: it is.
+    """
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         text = f"Content-Encoding {encoding[:32]!r} is not supported; send the body as it is, without the header."

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from google.protobuf import json_format
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from servicekit import context
 from servicekit.errors import Internal, InvalidArgument, NotFound, Reason, TriptychError, http_status
@@ -57,7 +58,9 @@ def handle_errors(app: FastAPI) -> None:
         if not isinstance(error, HTTPException):
             return await known(request, error)
         response = error_response(request.scope, _translate(request, error))
-        response.headers.update(error.headers or {})  # `Allow`, with 405
+        response.headers.update(error.headers or {})
+        if error.status_code == 405:
+            response.headers["Allow"] = ", ".join(_allowed(request))
         return response
 
     app.add_exception_handler(TriptychError, known)
@@ -68,6 +71,13 @@ def handle_errors(app: FastAPI) -> None:
 def _unexpected(error: Exception) -> TriptychError:
     log.error("unexpected error", exc_info=error)
     return Internal(UNEXPECTED)
+
+
+def _allowed(request: Request) -> list[str]:
+    """Returns the methods of all routes at this path; the router knows those of the first one only."""
+    scope = {**request.scope, "method": ""}
+    here = (each for each in request.app.router.routes if each.matches(scope)[0] is not Match.NONE)
+    return sorted({method for route in here for method in getattr(route, "methods", None) or ()})
 
 
 def _translate(request: Request, error: HTTPException) -> TriptychError:

@@ -1,32 +1,15 @@
-"""The JSON shape of a classify request.
-
-Checked by hand: a validating library collects an error per item, which lets a small hostile body cost gigabytes, and
-does not see a key that is given twice.
-"""
+"""The JSON shape of a classify request."""
 
 import base64
 import binascii
-import json
 from typing import Any
 
 from gateway.http.options import OPTIONS, refuse_unknown, unique
 from gateway.http.parsed import Parsed, assemble
+from gateway.http.strict_json import as_object, as_string, load, wrong
 from servicekit.errors import InvalidArgument, Reason
 
 FIELDS = ("image_base64", "images", *OPTIONS)
-
-MAX_VALUES = 10_000
-"""Commas and opening brackets of a body. A request needs a few per image; more would only cost memory."""
-
-_NAMES = {
-    type(None): "null",
-    bool: "a boolean",
-    int: "a number",
-    float: "a number",
-    str: "a string",
-    list: "a list",
-    dict: "an object",
-}
 
 
 def from_json(body: bytes) -> Parsed:
@@ -35,11 +18,11 @@ def from_json(body: bytes) -> Parsed:
     Raises:
         InvalidArgument: the body is no JSON or has not the fields that it must have; the field path says where.
     """
-    fields = _object(_load(body), "")
+    fields = as_object(load(body, unique), "")
     refuse_unknown(fields, FIELDS, kind="field")
     fields = {name: value for name, value in fields.items() if value is not None}
     for name in ("model", "version"):
-        _string(fields.get(name, ""), name)
+        as_string(fields.get(name, ""), name, hint=True)
     _check_numbers(fields)
     if ("image_base64" in fields) == ("images" in fields):
         raise _one_of_two(both="images" in fields)
@@ -49,58 +32,16 @@ def from_json(body: bytes) -> Parsed:
     return assemble(contents, names, fields, single=False)
 
 
-def _load(body: bytes) -> Any:
-    _bound_values(body)
-    try:
-        text = body.decode()
-        value = json.loads(text, object_pairs_hook=unique, parse_int=_int, parse_constant=_constant)
-        if "\\u" in text:
-            json.dumps(
-                value, ensure_ascii=False
-            ).encode()  # half a surrogate pair is no text, and could not be answered
-    except json.JSONDecodeError as error:
-        where = f"{error.msg} at line {error.lineno} column {error.colno}"
-    except UnicodeError:
-        where = "it is not UTF-8"
-    except ValueError as error:
-        where = str(error)
-    except RecursionError:
-        where = "it is nested too deep"
-    else:
-        return value
-    raise InvalidArgument(f"The body is not JSON: {where}.", reason=Reason.REQUEST_MALFORMED, field="body")
-
-
-def _bound_values(body: bytes) -> None:
-    left = MAX_VALUES
-    for sign in (b",", b"[", b"{"):
-        at = body.find(sign)
-        while at >= 0:
-            left -= 1
-            if left < 0:
-                text = f"The body has more than {MAX_VALUES} values; an image and its options are a handful."
-                raise InvalidArgument(text, reason=Reason.REQUEST_TOO_LARGE, field="body")
-            at = body.find(sign, at + 1)
-
-
-def _int(digits: str) -> int:
-    return int(digits[:20])  # more are out of every range as well, and slow to read
-
-
-def _constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number")
-
-
 def _images(items: Any) -> tuple[list[str], list[bytes]]:
     if not isinstance(items, list):
-        raise _wrong("images", "a list", items)
+        raise wrong("images", "a list", items)
     names = [f"images[{index}].image_base64" for index in range(len(items))]
     texts = [_image(item, f"images[{index}]") for index, item in enumerate(items)]
     return names, [_decode(text, name) for text, name in zip(texts, names, strict=True)]
 
 
 def _image(item: Any, path: str) -> Any:
-    fields = _object(item, path)
+    fields = as_object(item, path)
     refuse_unknown(fields, ("image_base64",), kind="field", path=f"{path}.")
     if "image_base64" not in fields:
         field = f"{path}.image_base64"
@@ -110,23 +51,10 @@ def _image(item: Any, path: str) -> Any:
 
 def _decode(text: Any, field: str) -> bytes:
     try:
-        return base64.b64decode(_string(text, field), validate=True)
+        return base64.b64decode(as_string(text, field), validate=True)
     except (binascii.Error, ValueError):
         message = "The text is not standard base64 (RFC 4648, with padding, without line breaks or a data: prefix)."
         raise InvalidArgument(message, reason=Reason.IMAGE_BASE64_INVALID, field=field) from None
-
-
-def _object(value: Any, field: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise _wrong(field, "an object", value)
-    return value
-
-
-def _string(value: Any, field: str) -> str:
-    if isinstance(value, str):
-        return value
-    small = isinstance(value, int | float) and not isinstance(value, bool) and field in OPTIONS
-    raise _wrong(field, "a string", value, hint=f': write "{value}"' if small else "")
 
 
 def _check_numbers(fields: dict[str, Any]) -> None:
@@ -134,14 +62,9 @@ def _check_numbers(fields: dict[str, Any]) -> None:
     if isinstance(top_k, float):
         raise InvalidArgument(f"top_k must be a whole number; it is {top_k:g}.", field="top_k")
     if not isinstance(top_k, int) or isinstance(top_k, bool):
-        raise _wrong("top_k", "a whole number", top_k)
+        raise wrong("top_k", "a whole number", top_k)
     if not isinstance(min_score, int | float) or isinstance(min_score, bool):
-        raise _wrong("min_score", "a number", min_score)
-
-
-def _wrong(field: str, wanted: str, given: Any, hint: str = "") -> InvalidArgument:
-    text = f"{field or 'The body'} must be {wanted}; it is {_NAMES[type(given)]}{hint}."
-    return InvalidArgument(text, field=field or "body")
+        raise wrong("min_score", "a number", min_score)
 
 
 def _one_of_two(*, both: bool) -> InvalidArgument:

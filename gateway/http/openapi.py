@@ -4,15 +4,14 @@ from typing import Any
 
 import triptych
 from gateway.http import schemas
-from gateway.http.errors import error_body
 from gateway.http.example import CAT
+from gateway.http.openapi_parts import DEFAULT, HEADERS, failure, header, inlined
 from gateway.requests import readable
 from servicekit.errors import (
     DeadlineExceeded,
     InvalidArgument,
     Reason,
     ResourceExhausted,
-    TriptychError,
     Unavailable,
     unknown_model,
 )
@@ -28,7 +27,6 @@ ABOUT: dict[str, Any] = {
 }
 
 CLASSIFY_PATH = "/api/v1/classify"
-_REQUEST_ID = "4f1c0c3e6f0b4b7c9d54d1c3a9a3a8f1"
 _CLASSIFICATION: dict[str, Any] = {
     "predictions": [{"index": 285, "label": "Egyptian cat", "score": 0.71}],
     "model": "efficientnet_lite0",
@@ -43,57 +41,38 @@ _CLASSIFICATION: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _error(description: str, error: TriptychError) -> dict[str, Any]:
-    example = error_body(error, _REQUEST_ID)
-    content = {"application/json": {"example": example}}
-    return {"description": description, "model": schemas.Error, "content": content}
-
-
 _TOO_LARGE = f"An image may have at most {readable(16 * MIB)}; this one has 20000000. Scale it down first."
 _GZIP = "Content-Encoding 'gzip' is not supported; send the body as it is, without the header."
 _FAILURES: dict[int | str, dict[str, Any]] = {
-    400: _error(
+    400: failure(
         "The request is wrong; `error.reason` and the field violation say how.",
         InvalidArgument("top_k must be 1 to 1000; it is 0.", field="top_k"),
     ),
-    404: _error("There is no such model or version.", unknown_model("resnet", ["efficientnet_lite0"])),
-    413: _error(
+    404: failure("There is no such model or version.", unknown_model("resnet", ["efficientnet_lite0"])),
+    413: failure(
         "An image or the body is too large.",
         InvalidArgument(_TOO_LARGE, reason=Reason.IMAGE_TOO_LARGE, field="image_base64"),
     ),
-    415: _error(
+    415: failure(
         "The content type is none of the three, or the body is compressed.",
         InvalidArgument(_GZIP, reason=Reason.MEDIA_TYPE_UNSUPPORTED, field="content-encoding"),
     ),
-    429: _error(
+    429: failure(
         "Too much work is waiting; `Retry-After` says when to come back.",
         ResourceExhausted("512 images are in work, and at most 512 may be.", retry_after_s=0.5),
     ),
-    503: _error(
+    503: failure(
         "A service behind the gateway is away; `Retry-After` says when to come back.",
         Unavailable("The inference service is away.", retry_after_s=1.0),
     ),
-    504: _error("The answer was not ready in time.", DeadlineExceeded("The call did not finish within 10 s.")),
+    504: failure("The answer was not ready in time.", DeadlineExceeded("The call did not finish within 10 s.")),
 }
-# With it FastAPI also leaves out its own 422, which is never sent.
-_DEFAULT = {"description": "Every other failure has the same shape.", "model": schemas.Error}
-
-
-def _schema() -> dict[str, Any]:
-    """Returns the JSON body's schema without references, which would lead nowhere inside the document."""
-    schema = schemas.ClassifyBody.model_json_schema()
-    schema["properties"]["images"]["anyOf"][0]["items"] = schema.pop("$defs")["ImageBody"]
-    return schema
 
 
 def _option_schemas() -> dict[str, Any]:
     properties = schemas.ClassifyBody.model_json_schema()["properties"]
     names = ("model", "version", "top_k", "min_score")
     return {name: {**properties[name]["anyOf"][0], "description": properties[name]["description"]} for name in names}
-
-
-def _header(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": "header", "description": description, "schema": schema}
 
 
 _QUERY = [
@@ -105,16 +84,17 @@ _QUERY = [
     }
     for name, schema in _option_schemas().items()
 ]
-_HEADERS = [
-    _header(
-        "X-Request-ID",
-        "At most 128 printable characters without spaces; comes back with the answer. Absent or malformed: made.",
-        {"type": "string", "maxLength": 128},
+_KEYS = [
+    header(
+        "X-Route-Key",
+        "Who asks, for experiments: the same key gets the same arm. At most 256 characters. Absent: the tenant, else "
+        "the request id.",
+        {"type": "string", "maxLength": 256},
     ),
-    _header(
-        "X-Timeout-Ms",
-        "How long the caller waits, in milliseconds; at most 60000. Absent: 10000.",
-        {"type": "integer", "minimum": 1},
+    header(
+        "X-Tenant",
+        "On whose behalf; experiments may ask for tenants. At most 256 characters. Absent: nobody's.",
+        {"type": "string", "maxLength": 256},
     ),
 ]
 
@@ -150,14 +130,14 @@ CLASSIFY: dict[str, Any] = {
             "content": {"application/json": {"example": _CLASSIFICATION}},
         },
         **_FAILURES,
-        "default": _DEFAULT,
+        "default": DEFAULT,
     },
     "openapi_extra": {
-        "parameters": [*_QUERY, *_HEADERS],
+        "parameters": [*_QUERY, *_KEYS, *HEADERS],
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": _schema(), "examples": _JSON_EXAMPLES},
+                "application/json": {"schema": inlined(schemas.ClassifyBody), "examples": _JSON_EXAMPLES},
                 **{media_type: {"schema": _FILE} for media_type in _RAW_TYPES},
                 "multipart/form-data": {"schema": _FORM},
             },
@@ -168,13 +148,13 @@ MODELS: dict[str, Any] = {
     "summary": "List the models",
     "operation_id": "list_models",
     "tags": ["models"],
-    "responses": {200: {"model": schemas.Models}, "default": _DEFAULT},
+    "responses": {200: {"model": schemas.Models}, "default": DEFAULT},
 }
 MODEL: dict[str, Any] = {
     "summary": "Describe one model",
     "operation_id": "get_model",
     "tags": ["models"],
-    "responses": {200: {"model": schemas.Model}, 404: _FAILURES[404], "default": _DEFAULT},
+    "responses": {200: {"model": schemas.Model}, 404: _FAILURES[404], "default": DEFAULT},
 }
 HEALTHZ: dict[str, Any] = {
     "summary": "Is the process alive?",

@@ -47,6 +47,18 @@ def refuse_unknown(names: Iterable[str], known: Collection[str], *, kind: str = 
     raise InvalidArgument(text, reason=Reason.FIELD_UNKNOWN, field=path + name)
 
 
+def refuse_query(names: Iterable[str]) -> None:
+    """Refuses every option in the query of a JSON body.
+
+    Raises:
+        InvalidArgument: there is one.
+    """
+    for name in names:
+        raise InvalidArgument(
+            f"With a JSON body {name[:64]} belongs into the body, not into the query.", field=name[:64]
+        )
+
+
 def read_options(texts: dict[str, str]) -> dict[str, Any]:
     """Reads options that came as text, in a query or a form.
 
@@ -56,9 +68,9 @@ def read_options(texts: dict[str, str]) -> dict[str, Any]:
     refuse_unknown(texts, OPTIONS)
     options: dict[str, Any] = dict(texts)
     if "top_k" in texts:
-        options["top_k"] = _number(texts["top_k"], int, "top_k")
+        options["top_k"] = read_number(texts["top_k"], int, "top_k")
     if "min_score" in texts:
-        options["min_score"] = _number(texts["min_score"], float, "min_score")
+        options["min_score"] = read_number(texts["min_score"], float, "min_score")
     return options
 
 
@@ -67,7 +79,12 @@ def within_int32(number: int) -> int:
     return max(-_INT32, min(number, _INT32 - 1))
 
 
-def _number(text: str, kind: type[int] | type[float], field: str) -> float:
+def read_number(text: str, kind: type[int] | type[float], field: str) -> float:
+    """Returns a number that came as text.
+
+    Raises:
+        InvalidArgument: it is none.
+    """
     try:
         # Python would also read `1_000` and ` 5 `, which no other client means by a number.
         return kind(text if _NUMBER.fullmatch(text) else "")

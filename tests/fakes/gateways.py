@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import grpc
@@ -16,7 +15,9 @@ from prometheus_client import CollectorRegistry
 
 from gateway.checks import TRITON
 from gateway.classifier import Classifier
-from gateway.experiments.service import open_answering, open_experiments
+from gateway.experiments.service import Chain, open_answering, open_experiments
+from gateway.experiments_api import SERVICES, ExperimentsApi
+from gateway.forwarding import Forwarder
 from gateway.hops import Hops, open_hops
 from gateway.http.app import create_app
 from gateway.http.server import HttpServer
@@ -98,14 +99,23 @@ async def running_gateway(
         clients = RpcMetrics("client", registry)
         hops = open_hops(tiers, directory, clients, settings)
         cache = ResultCache(settings.result_cache_bytes, 300) if settings.result_cache_bytes else None
+        chain = Chain(tiers, directory, hops, cache)
         experiments = await enter(open_experiments(settings, None))
-        answering = await enter(open_answering(settings, tiers, directory, hops, cache, experiments, clients))
+        answering = await enter(open_answering(settings, chain, experiments, clients, 0.05))
         classifier = Classifier(answering, settings.limits, settings.max_in_flight)
         servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining, tracer)
-        register = partial(add_ClassificationServiceServicer_to_server, servicer)
+        forwarder = Forwarder(experiments, clients) if experiments is not None else None
+        api = ExperimentsApi(directory, forwarder, admin=settings.experiments_admin)
+
+        def register(target: Any) -> None:
+            add_ClassificationServiceServicer_to_server(servicer, target)
+            api.register(target)
+
         metrics = RpcMetrics("server", registry)
-        server = GrpcServer(settings, [SERVICE], register, edge=True, metrics=metrics, tracer=tracer, tls=tls)
-        app = create_app(settings, classifier, directory, readiness)
+        server = GrpcServer(
+            settings, [SERVICE, *SERVICES], register, edge=True, metrics=metrics, tracer=tracer, tls=tls
+        )
+        app = create_app(settings, classifier, directory, readiness, api)
         http = HttpServer(settings, app, tls, tracer)
         await server.start()
         stack.push_async_callback(server.drain)

@@ -155,6 +155,28 @@ async def test_a_process_that_never_works_fails_the_start(tmp_path: Path, guard:
     assert not alive(pid_in(tmp_path / "good.ready"))
 
 
+async def test_the_start_goes_on_without_what_is_optional(tmp_path: Path, guard: Guard) -> None:
+    """An optional process that only ends leaves the cluster degraded; the others serve, and it is tried again."""
+    seen, stop = Recorder(), asyncio.Event()
+    specs = [spec(tmp_path, "good", SERVE), replace(spec(tmp_path, "bad", BROKEN), optional=True)]
+    with _running(Supervisor(specs, tmp_path, guard, seen, PACE, ready_file), stop) as task:
+        good, bad = await seen.until(lambda phase, found: phase is Phase.DEGRADED and found[1].restarts > 3)
+    assert (ProcessState.READY, True) == (good.state, bad.optional)
+    await task
+
+
+async def test_an_optional_process_that_is_late_is_not_waited_for(tmp_path: Path, guard: Guard) -> None:
+    """When the time is up the cluster serves without it, and is ready once it is."""
+    seen, stop, pace = Recorder(), asyncio.Event(), replace(PACE, start_timeout_s=0.5)
+    late = "import time; time.sleep(1);" + SERVE
+    specs = [spec(tmp_path, "good", SERVE), replace(spec(tmp_path, "late", late), optional=True)]
+    with _running(Supervisor(specs, tmp_path, guard, seen, pace, ready_file), stop) as task:
+        await seen.until(lambda phase, _: phase is Phase.READY)
+    await task
+    phases = [phase for phase, _ in seen.seen]
+    assert phases.index(Phase.DEGRADED) < phases.index(Phase.READY)
+
+
 async def test_a_process_that_is_never_ready_fails_the_start(tmp_path: Path, guard: Guard) -> None:
     """A process that runs and never becomes ready is named when the time is up."""
     pace = Pace(start_timeout_s=0.5, drain_timeout_s=1)

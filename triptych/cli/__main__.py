@@ -1,11 +1,25 @@
 """The `triptych` command: puts the commands together."""
 
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from triptych.cli import classify, cluster, doctor, models, tune
+from triptych.cli import (
+    classify,
+    cluster,
+    doctor,
+    experiment,
+    experiment_create,
+    experiment_report,
+    experiment_watch,
+    feedback,
+    models,
+    tune,
+)
+
+HELP = {"help_option_names": ["-h", "--help"]}
 
 
 class Command(TyperCommand):
@@ -31,12 +45,19 @@ def _untyped(params: list[Any]) -> list[Any]:
     return params
 
 
+def _group(text: str, commands: Mapping[str, Callable[..., None]]) -> typer.Typer:
+    group = typer.Typer(help=text, cls=Group, no_args_is_help=True, context_settings=HELP)
+    for name, command in commands.items():
+        group.command(name, cls=Command)(command)
+    return group
+
+
 app = typer.Typer(
     name="triptych",
     help="Classifies images: starts a cluster on this machine, and asks one anywhere.",
     cls=Group,
     no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP,
 )
 app.command(cls=Command)(cluster.up)
 app.command(cls=Command)(cluster.down)
@@ -51,6 +72,34 @@ app.command(
 )(models.model)
 app.command(cls=Command)(doctor.doctor)
 app.command(cls=Command)(tune.tune)
+app.add_typer(
+    _group(
+        "Compares versions of a model while they answer requests, and says which one is better.",
+        {
+            "create": experiment_create.create,
+            "list": experiment.list_,
+            "show": experiment.show,
+            "watch": experiment_watch.watch,
+            "start": experiment.start,
+            "weights": experiment.weights,
+            "stop": experiment.stop,
+            "promote": experiment.promote,
+            "report": experiment_report.report,
+            "delete": experiment.delete,
+            "pin": experiment.pin,
+            "unpin": experiment.unpin,
+            "holdout": experiment.holdout,
+        },
+    ),
+    name="experiment",
+)
+app.add_typer(
+    _group(
+        "Says what was right about answers, and gives it back as data to learn from.",
+        {"send": feedback.send, "export": feedback.export, "delete": feedback.delete},
+    ),
+    name="feedback",
+)
 
 
 def _print_version(wanted: bool) -> None:

@@ -11,6 +11,7 @@ from triptych.cli.tuned import tuned_settings
 from triptych.cli.up_options import (
     Colocated,
     Detach,
+    Experiments,
     GrpcPort,
     Host,
     HttpPort,
@@ -27,7 +28,17 @@ if TYPE_CHECKING:
     from localcluster.options import UpOptions
     from localcluster.state import ClusterStatus, StateDirectory
 
-COMPARED = ("host", "http_port", "grpc_port", "replicas", "model_repository", "model", "log_format", "colocated")
+COMPARED = (
+    "host",
+    "http_port",
+    "grpc_port",
+    "replicas",
+    "model_repository",
+    "model",
+    "log_format",
+    "colocated",
+    "experiments",
+)
 """Options that a running cluster may contradict."""
 
 
@@ -36,6 +47,7 @@ def up(  # noqa: PLR0917 (Typer's options)
     detach: Detach = False,
     replicas: Replicas = None,
     colocated: Colocated = False,
+    experiments: Experiments = True,
     host: Host = "127.0.0.1",
     http_port: HttpPort = None,
     grpc_port: GrpcPort = None,
@@ -63,6 +75,7 @@ def up(  # noqa: PLR0917 (Typer's options)
             timeout_s=timeout,
             log_format=log_format,
             colocated=colocated,
+            experiments=experiments,
         )
     except ValueError as error:
         fail(str(error), code=2)

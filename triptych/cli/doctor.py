@@ -120,6 +120,9 @@ def _software(machine: Machine) -> Iterator[Check]:
     lacking = " ".join(machine.missing_packages)
     installed = "installed" if not lacking else f"without {lacking}"
     yield _need("services", installed, "pip install 'triptych[cluster]'", met=not lacking)
+    absent = " ".join(machine.missing_experiments)
+    advice = "The cluster answers without experiments and feedback; with them: pip install 'triptych[experiments]'"
+    yield _wish("experiments", "installed" if not absent else f"without {absent}", advice, met=not absent)
     triton = "installed" if machine.triton_installed else "not installed"
     yield _wish("triton", triton, "The first `triptych up` installs it (about 110 MB).", met=machine.triton_installed)
     yield _wish("gpu", machine.gpu or "none", "Models run on the CPU, with OpenVINO.", met=bool(machine.gpu))

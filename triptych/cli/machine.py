@@ -24,6 +24,7 @@ CLUSTER_PACKAGES = (
     "uvicorn",
     "uvloop",
 )
+EXPERIMENTS_PACKAGES = ("alembic", "psycopg", "sqlalchemy")
 PORTS = (8080, 8081)
 
 
@@ -46,6 +47,8 @@ class Machine:
     disk_bytes: int
     """Free where Triton is installed."""
     missing_packages: tuple[str, ...]
+    missing_experiments: tuple[str, ...]
+    """Packages that experiments need besides."""
     triton_installed: bool
     gpu: str
     """Name of the first NVIDIA GPU with a working driver."""
@@ -74,6 +77,7 @@ def inspect_machine(triton: Path, own_ports: frozenset[int] = frozenset()) -> Ma
         memory_bytes=parse_memory(_text("/proc/meminfo"), _text("/sys/fs/cgroup/memory.max")),
         disk_bytes=shutil.disk_usage(_existing(triton)).free,
         missing_packages=missing(CLUSTER_PACKAGES),
+        missing_experiments=missing(EXPERIMENTS_PACKAGES),
         triton_installed=any(triton.glob("*/backends-*")),
         gpu=_gpu(),
         taken_ports=tuple(port for port in PORTS if _taken(port)),

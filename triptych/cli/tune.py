@@ -67,6 +67,7 @@ def tune(
                 model_repository=(model_repository or MODEL_REPOSITORY).absolute(),
                 model=model,
                 colocated=colocated,
+                experiments=False,
             )
             screen.prepare_triton(err())
             outcome = _search(options, load, seconds)

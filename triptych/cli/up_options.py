@@ -25,6 +25,10 @@ Replicas = Annotated[
 Colocated = Annotated[
     bool, typer.Option("--colocated", envvar="TRIPTYCH_COLOCATED", help="Run gateway and services as one process.")
 ]
+Experiments = Annotated[
+    bool,
+    typer.Option("--experiments/--no-experiments", help="Keep experiments and feedback, or do without."),
+]
 Host = Annotated[str, typer.Option(envvar="TRIPTYCH_HOST", metavar="ADDRESS", help="Address the gateway listens on.")]
 HttpPort = Annotated[int | None, _port("TRIPTYCH_HTTP_PORT", 8080)]
 GrpcPort = Annotated[int | None, _port("TRIPTYCH_PORT", 8081)]

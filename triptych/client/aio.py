@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from datetime import datetime
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -13,14 +14,17 @@ from triptych.classification.v1.classification_service_pb2 import (
     ListModelsRequest,
 )
 from triptych.classification.v1.classification_service_pb2_grpc import ClassificationServiceStub
-from triptych.client.calls import PAGE_SIZE, SERVICE, Attempts, closed_error, open_channel
+from triptych.client.calls import PAGE_SIZE, SERVICE, Asker, Attempts, asker, closed_error, open_channel
+from triptych.client.feedback import Feedback, FeedbackSource, feedback_requests
 from triptych.client.requests import FrameSource, ImageSource, Query, gateway_address, read_image, split
 from triptych.client.results import Classification, Frame, Model
 from triptych.client.retry import Retry
 from triptych.client.tls import Tls, credentials
+from triptych.experiments.v1.feedback_service_pb2_grpc import FeedbackServiceStub
 
 if TYPE_CHECKING:  # it exists for type checkers only
     from triptych.classification.v1.classification_service_pb2_grpc import ClassificationServiceAsyncStub
+    from triptych.experiments.v1.feedback_service_pb2_grpc import FeedbackServiceAsyncStub
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -45,7 +49,7 @@ class AsyncClient:
         self._retry = Retry()
         self._closed = False
 
-    async def classify(
+    async def classify(  # noqa: PLR0913 (what callers may say)
         self,
         image: ImageSource,
         *,
@@ -55,12 +59,15 @@ class AsyncClient:
         min_score: float | None = None,
         timeout_s: float = 10.0,
         request_id: str | None = None,
+        route_key: str = "",
+        tenant: str = "",
     ) -> Classification:
         """Says what one image shows; arguments and errors are those of `Client.classify`."""
+        query, who = Query(model, version, top_k, min_score), asker(request_id, route_key, tenant)
         content = await asyncio.to_thread(read_image, image)
-        return (await self._classify([content], Query(model, version, top_k, min_score), timeout_s, request_id))[0]
+        return (await self._classify([content], query, timeout_s, who))[0]
 
-    async def classify_many(
+    async def classify_many(  # noqa: PLR0913 (what callers may say)
         self,
         images: Iterable[ImageSource],
         *,
@@ -70,13 +77,15 @@ class AsyncClient:
         min_score: float | None = None,
         timeout_s: float = 10.0,
         request_id: str | None = None,
+        route_key: str = "",
+        tenant: str = "",
     ) -> list[Classification]:
         """Says what each image shows; arguments and errors are those of `Client.classify_many`."""
-        query = Query(model, version, top_k, min_score)
+        query, who = Query(model, version, top_k, min_score), asker(request_id, route_key, tenant)
         contents = [await asyncio.to_thread(read_image, image) for image in images]
-        return [result for run in split(contents) for result in await self._classify(run, query, timeout_s, request_id)]
+        return [result for run in split(contents) for result in await self._classify(run, query, timeout_s, who)]
 
-    async def classify_stream(
+    async def classify_stream(  # noqa: PLR0913 (what callers may say)
         self,
         frames: AsyncIterable[ImageSource] | Iterable[ImageSource],
         *,
@@ -86,6 +95,8 @@ class AsyncClient:
         min_score: float | None = None,
         timeout_s: float | None = None,
         request_id: str | None = None,
+        route_key: str = "",
+        tenant: str = "",
     ) -> AsyncIterator[Frame]:
         """Classifies a video while it comes. The gateway drops frames that would be late in favour of newer ones.
 
@@ -99,7 +110,7 @@ class AsyncClient:
         """
         self._require_open()
         source = FrameSource(frames, Query(model, version, top_k, min_score))
-        attempts = Attempts(self._retry, self._target, timeout_s, request_id)
+        attempts = Attempts(self._retry, self._target, timeout_s, asker(request_id, route_key, tenant))
         call = self._stub.ClassifyStream(source.aio(), timeout=attempts.remaining_s, metadata=attempts.metadata)
         try:
             async for response in call:
@@ -125,6 +136,28 @@ class AsyncClient:
     async def model(self, name: str, *, timeout_s: float = 10.0) -> Model:
         """Returns one model; errors are those of `Client.model`."""
         return Model.from_proto((await self._call(self._stub.GetModel, GetModelRequest(model=name), timeout_s)).model)
+
+    async def feedback(
+        self,
+        prediction_id: str,
+        *,
+        label: str | None = None,
+        label_index: int | None = None,
+        source: FeedbackSource = "user",
+        feedback_id: str = "",
+        time: datetime | None = None,
+        timeout_s: float = 10.0,
+    ) -> None:
+        """Says what was right about an answer; arguments and errors are those of `Client.feedback`."""
+        given = Feedback(prediction_id, label, label_index, source, feedback_id, time)
+        await self.feedback_many([given], timeout_s=timeout_s)
+
+    async def feedback_many(self, feedback: Iterable[Feedback], *, timeout_s: float = 10.0) -> int:
+        """Says what was right about many answers; arguments and errors are those of `Client.feedback_many`."""
+        accepted = 0
+        for request in feedback_requests(feedback):
+            accepted += (await self._call(self._feedback.SubmitFeedback, request, timeout_s)).accepted_count
+        return accepted
 
     async def ready(self, *, timeout_s: float = 1.0) -> bool:
         """Says whether the gateway and everything behind it takes requests."""
@@ -166,14 +199,19 @@ class AsyncClient:
         self._require_open()  # to make a stub on a closed channel crashes the interpreter (grpcio 1.85)
         return ClassificationServiceStub(self._channel)
 
+    @cached_property
+    def _feedback(self) -> "FeedbackServiceAsyncStub":
+        self._require_open()  # the same
+        return FeedbackServiceStub(self._channel)
+
     def _require_open(self) -> None:
         if self._closed:
             raise closed_error()
 
     async def _classify(
-        self, images: Sequence[bytes], query: Query, timeout_s: float, request_id: str | None
+        self, images: Sequence[bytes], query: Query, timeout_s: float, who: Asker
     ) -> list[Classification]:
-        response = await self._call(self._stub.Classify, query.request(images), timeout_s, request_id)
+        response = await self._call(self._stub.Classify, query.request(images), timeout_s, who)
         return [Classification.from_proto(result) for result in response.results]
 
     async def _call(
@@ -181,10 +219,10 @@ class AsyncClient:
         method: "grpc.aio.UnaryUnaryMultiCallable[Q, A]",
         request: Q,
         timeout_s: float,
-        request_id: str | None = None,
+        who: Asker | None = None,
     ) -> A:
         self._require_open()
-        attempts = Attempts(self._retry, self._target, timeout_s, request_id)
+        attempts = Attempts(self._retry, self._target, timeout_s, who or Asker())
         while True:
             try:
                 return await method(request, timeout=attempts.remaining_s, metadata=attempts.metadata)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import grpc
@@ -11,6 +12,8 @@ from triptych.client.requests import MAX_MESSAGE_BYTES, new_request_id, target_n
 from triptych.client.retry import Retry
 
 REQUEST_ID_KEY = "x-request-id"
+ROUTE_KEY_KEY = "x-route-key"
+TENANT_KEY = "x-tenant"
 SERVICE = "triptych.classification.v1.ClassificationService"
 PAGE_SIZE = 1000
 
@@ -35,6 +38,40 @@ def open_channel(make: Any, address: str, credentials: grpc.ChannelCredentials |
     return make.secure_channel(target_name(address), credentials, options=CHANNEL_OPTIONS)
 
 
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Says who sends a request, as far as experiments and logs want to know.
+
+    Raises:
+        ValueError: a value cannot be sent.
+    """
+
+    request_id: str = field(default_factory=new_request_id)
+    route_key: str = ""
+    tenant: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("request_id", "route_key", "tenant"):
+            value = getattr(self, name)
+            if not (value.isascii() and value.isprintable()):
+                raise ValueError(f"{name} must consist of printable ASCII characters, not {value!r}.")
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """Returns what to send along."""
+        pairs = ((REQUEST_ID_KEY, self.request_id), (ROUTE_KEY_KEY, self.route_key), (TENANT_KEY, self.tenant))
+        return tuple((key, value) for key, value in pairs if value)
+
+
+def asker(request_id: str | None, route_key: str, tenant: str) -> Asker:
+    """Returns who asks; without a request id one is made up.
+
+    Raises:
+        ValueError: a value cannot be sent.
+    """
+    return Asker(request_id or new_request_id(), route_key, tenant)
+
+
 class FailedCall(Protocol):
     """Is what the errors of gRPC's two APIs have in common."""
 
@@ -46,19 +83,19 @@ class FailedCall(Protocol):
 class Attempts:
     """Accounts for the attempts of one call."""
 
-    def __init__(self, retry: Retry, target: str, timeout_s: float | None, request_id: str | None) -> None:
+    def __init__(self, retry: Retry, target: str, timeout_s: float | None, asker: Asker) -> None:
         self._retry = retry
         self._target = target
         self._timeout_s = timeout_s
         self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        self._request_id = request_id or new_request_id()
+        self._asker = asker
         self._failed = False
         retry.budget.earn()
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Returns what to send along."""
-        return ((REQUEST_ID_KEY, self._request_id),)
+        return self._asker.metadata
 
     @property
     def remaining_s(self) -> float | None:
@@ -68,9 +105,8 @@ class Attempts:
     def error(self, failure: FailedCall) -> ClassifyError:
         """Returns the error to raise for a failed call."""
         trailers = _trailers(failure.trailing_metadata())
-        error = ClassifyError.from_call(
-            failure.code(), failure.details() or "", trailers, self._request_id, self._target
-        )
+        details, request_id = failure.details() or "", self._asker.request_id
+        error = ClassifyError.from_call(failure.code(), details, trailers, request_id, self._target)
         if error.code == "DEADLINE_EXCEEDED" and not error.reason and self._timeout_s is not None:
             error.message = f"No answer within {self._timeout_s:g} s."
         return error

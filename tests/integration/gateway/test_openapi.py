@@ -73,7 +73,30 @@ async def test_operations_have_short_names(document: Any) -> None:
     """Generated clients get a method name that people would choose."""
     names = {operation["operationId"] for path in document["paths"].values() for operation in path.values()}
 
-    assert {"classify", "list_models", "get_model", "healthz", "readyz", "metrics"} == names
+    assert {
+        "classify",
+        "list_models",
+        "get_model",
+        "healthz",
+        "readyz",
+        "metrics",
+        "submit_feedback",
+        "delete_prediction",
+        "list_experiments",
+        "create_experiment",
+        "get_experiment",
+        "delete_experiment",
+        "start_experiment",
+        "set_weights",
+        "stop_experiment",
+        "promote_arm",
+        "get_verdicts",
+        "list_verdicts",
+        "list_experiment_decisions",
+        "list_decisions",
+        "pin_version",
+        "set_holdout",
+    } == names
 
 
 async def test_every_answer_is_documented_truly(document: Any) -> None:
@@ -99,7 +122,7 @@ async def test_every_way_in_is_documented(document: Any) -> None:
     assert {"image", "top_k", "min_score", "model", "version"} == (
         content["multipart/form-data"]["schema"]["properties"].keys()
     )
-    assert {"model", "version", "top_k", "min_score", "X-Request-ID", "X-Timeout-Ms"} == {
+    assert {"model", "version", "top_k", "min_score", "X-Request-ID", "X-Timeout-Ms", "X-Route-Key", "X-Tenant"} == {
         each["name"] for each in operation["parameters"]
     }
 

@@ -124,6 +124,17 @@ def test_a_known_message_passes() -> None:
     refuse_unknown_fields(_request(), "")
 
 
+def test_an_unknown_field_is_named_where_it_stands() -> None:
+    """However deep it is, and whatever known fields stand around it."""
+    request = pb.ClassifyResponse()
+    request.results.add(model="m")
+    request.results.add(model="n").timing.MergeFromString(b"\x09" + bytes(8) + UNKNOWN_FIELD)
+    with pytest.raises(InvalidArgument) as caught:
+        refuse_unknown_fields(request, "")
+
+    assert (Reason.FIELD_UNKNOWN, "results[1].timing.99") == (caught.value.reason, caught.value.field)
+
+
 @pytest.mark.parametrize("number", [6, 99, 2**29 - 1])
 def test_a_flood_of_unknown_fields_is_cheap(number: int) -> None:
     """However many unknown fields a message has, the first is named in a moment and no object is made of each."""

@@ -25,6 +25,29 @@ def test_one_of_each_by_default() -> None:
     assert ["triton-1", "preprocess-1", "inference-1", "postprocess-1", "gateway-1"] == list(specs())
 
 
+@pytest.mark.parametrize("colocated", [False, True])
+def test_the_gateway_knows_experiments(colocated: bool) -> None:
+    """The gateway's target is the process that keeps experiments; it drains after the gateway, and is optional."""
+    found = specs(experiments_data=Path("/state/experiments"), colocated=colocated)
+    kept, gateway = found["experiments-1"], found["gateway-1"]
+    assert f"ipv4:127.0.0.1:{kept.ports['grpc']}" == gateway.env["TRIPTYCH_EXPERIMENTS_TARGET"]
+    assert ("services.experiments", "/state/experiments") == (kept.argv[-1], kept.env["TRIPTYCH_DATA_DIR"])
+    assert (str(kept.ports["grpc"]), "127.0.0.1") == (kept.env["TRIPTYCH_PORT"], kept.env["TRIPTYCH_HOST"])
+    assert gateway.drain_rank < kept.drain_rank < found["triton-1"].drain_rank
+    assert ["experiments-1"] == [title for title, spec in found.items() if spec.optional]
+
+
+def test_without_experiments_the_gateway_is_told_of_none() -> None:
+    """A cluster that keeps no experiments has neither the process nor its address."""
+    found = specs()
+    assert ("experiments-1" in found, "TRIPTYCH_EXPERIMENTS_TARGET" in found["gateway-1"].env) == (False, False)
+
+
+def test_where_tls_is_spoken_experiments_are_asked_over_http() -> None:
+    """The supervisor has no certificate: it asks /readyz of the process, as of the others."""
+    assert specs(experiments_data=Path("/state"), secured=True)["experiments-1"].over_http
+
+
 def test_gateway_knows_every_replica() -> None:
     """The gateway's targets name all replicas of a service."""
     found = specs({"preprocess": 2})

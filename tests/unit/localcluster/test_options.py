@@ -10,7 +10,13 @@ from localcluster.process import ending
 def test_options_travel_as_json() -> None:
     """What arrives is what was sent."""
     options = UpOptions(
-        Path("/state"), http_port=1, replicas={"inference": 2}, model="lite", timeout_s=1.5, tuned={"A": "1"}
+        Path("/state"),
+        http_port=1,
+        replicas={"inference": 2},
+        model="lite",
+        timeout_s=1.5,
+        tuned={"A": "1"},
+        experiments=False,
     )
     assert options == UpOptions.from_json(options.to_json())
 

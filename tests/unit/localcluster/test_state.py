@@ -33,6 +33,22 @@ def test_status_survives_the_file(tmp_path: Path) -> None:
     assert status() == StateDirectory(tmp_path).read()
 
 
+@pytest.mark.parametrize(
+    ("phase", "optional", "expected"),
+    [
+        (Phase.READY, False, True),
+        (Phase.DEGRADED, True, True),
+        (Phase.DEGRADED, False, False),
+        (Phase.STARTING, True, False),
+    ],
+)
+def test_a_cluster_serves_without_what_is_optional(phase: Phase, optional: bool, expected: bool) -> None:
+    """A process that is not ready counts where requests need it, and nothing counts before the start is over."""
+    state = ProcessState.READY if phase is Phase.READY else ProcessState.WAITING
+    other = replace(PROCESS, state=state, optional=optional)
+    assert expected == replace(status(), phase=phase, processes=(PROCESS, other)).serving
+
+
 def test_a_partial_file_is_never_seen(tmp_path: Path) -> None:
     """Nothing but cluster.json is left after a write."""
     StateDirectory(tmp_path).write(status())

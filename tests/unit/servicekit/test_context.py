@@ -4,7 +4,7 @@ import contextvars
 import math
 
 import pytest
-from fakes.spans import HOSTILE, SAMPLED
+from fakes.spans import HOSTILE, SAMPLED, Spans
 
 from servicekit import context
 
@@ -154,3 +154,16 @@ def test_further_work_for_a_caller_without_a_trace_gets_its_own() -> None:
     assert fresh.trace_id != fresh.another().trace_id
     assert "one" == fresh.another().request_id
     assert given is given.another()
+
+
+def test_headers_stay_with_the_request() -> None:
+    """With each of its steps and pieces of work; not with what it shares with others or leaves behind."""
+    asked = context.accept("one", None, headers={"x-route-key": "me"})
+    traced = Spans().tracer().begin(context.accept("one", SAMPLED, headers=asked.headers), "request")
+    shared = context.shared([asked, context.accept("two", None)])
+
+    assert traced.span is not None
+    assert {"x-route-key": "me"} == asked.another().headers == traced.headers
+    assert shared is not None
+    assert {} == shared.headers == asked.aside().headers
+    assert "me" not in repr(asked)
