@@ -100,6 +100,12 @@ RUN --mount=type=cache,target=/tmp/.cache/pip \
     --mount=type=secret,id=ca.crt,target=/etc/ssl/certs/ca-certificates.crt \
     python install.py postprocess
 
+FROM tools AS experiments-venv
+RUN --mount=type=cache,target=/tmp/.cache/pip \
+    --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+    --mount=type=secret,id=ca.crt,target=/etc/ssl/certs/ca-certificates.crt \
+    python install.py experiments
+
 FROM tools AS gateway-venv
 RUN --mount=type=cache,target=/tmp/.cache/pip \
     --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
@@ -140,11 +146,11 @@ RUN --mount=type=cache,target=/tmp/.cache/pip \
     /opt/tools/bin/pip install --no-deps --no-compile --target /code/modelkit . \
     && python -m compileall -q --invalidation-mode unchecked-hash /code/modelkit
 WORKDIR /code
-RUN for image in preprocess inference postprocess gateway; do \
+RUN for image in preprocess inference postprocess experiments gateway; do \
         mkdir $image && cp -r modelkit/triptych modelkit/triptych-*.dist-info modelkit/servicekit $image \
         && rm -r $image/triptych/cli || exit 1; \
     done \
-    && for service in preprocess inference postprocess; do \
+    && for service in preprocess inference postprocess experiments; do \
         mkdir $service/services && cp modelkit/services/__init__.py $service/services/ \
         && cp -r modelkit/services/$service $service/services/ || exit 1; \
     done \
@@ -181,6 +187,18 @@ COPY --from=postprocess-venv /opt/venv /opt/venv
 COPY --from=code /code/postprocess /app
 USER 10001:10001
 ENTRYPOINT ["python", "-m", "services.postprocess"]
+
+# A new volume takes over owner and mode of the folder that it is mounted on; nobody else reads what people said.
+FROM process AS experiments
+LABEL org.opencontainers.image.title="triptych/experiments" \
+      org.opencontainers.image.description="Keeps experiments, what was answered and what was right, and judges"
+ENV TRIPTYCH_DATA_DIR=/data
+COPY --from=experiments-venv /opt/venv /opt/venv
+COPY --from=code /code/experiments /app
+RUN install --directory --owner=10001 --group=10001 --mode=0700 /data
+VOLUME /data
+USER 10001:10001
+ENTRYPOINT ["python", "-m", "services.experiments"]
 
 FROM process AS gateway
 LABEL org.opencontainers.image.title="triptych/gateway" \

@@ -33,6 +33,12 @@ EVIDENCE = Counter(
     "`full`, because the service `refused` them, or because the process `ended`. Of pictures, those that were dropped.",
     ("kind", "outcome"),
 )
+DROPPED = [
+    EVIDENCE.labels(kind, outcome)
+    for kind in ("exposures", "predictions", "shadows")
+    for outcome in ("full", "refused", "ended")
+]
+"""There from the start: Prometheus sees no rise of a series that does not begin at 0."""
 QUEUE_BYTES = Gauge("triptych_evidence_queue_bytes", "Memory that evidence takes which waits to be sent.")
 QUEUE_BYTES_LIMIT = Gauge("triptych_evidence_queue_bytes_limit", "Memory that it may take.")
 POLLS = Counter(

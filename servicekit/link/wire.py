@@ -6,7 +6,6 @@ import struct
 from collections.abc import Sequence
 from typing import Protocol, cast
 
-import numpy as np
 import structlog
 from google.protobuf.message import DecodeError
 
@@ -187,6 +186,8 @@ class Frames(asyncio.BufferedProtocol):
 
     def _make_room(self, length: int) -> memoryview:
         """Returns memory for a frame; for one above the limit only as much as its head may need."""
+        import numpy as np  # noqa: PLC0415 (a process without links does without it)
+
         kept = length if length <= self._longest else _HEAD_LENGTH_BYTES + MAX_HEAD_BYTES
         self._excess = length - kept
         return np.empty(kept, np.uint8).data  # not zeroed first

@@ -15,6 +15,8 @@ CANDIDATES = Gauge(
     "triptych_experiment_candidates", "Candidates and shadows of running experiments, by what is advised.", ("advice",)
 )
 DECISIONS = Counter("triptych_experiment_decisions", "Entries that were added to the log of decisions.", ("action",))
+ROLLED_BACK = DECISIONS.labels("roll back")
+"""There from the start: Prometheus sees no rise of a series that begins at 1."""
 ROUTING_REVISION = Gauge("triptych_experiments_routing_revision", "What gateways are told has so many changes behind it.")
 LOOKED = Gauge("triptych_verdicts_timestamp_seconds", "When every running experiment was last looked at, in Unix time.")
 LOOK_FAILURES = Counter("triptych_verdict_failures", "Looks at a running experiment that failed.")

@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[2]
-SERVICES = ("gateway", "preprocess", "inference", "postprocess")
+STAGES = ("preprocess", "inference", "postprocess")
+SERVICES = ("gateway", *STAGES, "experiments")
 
 
 def compose() -> dict[str, Any]:

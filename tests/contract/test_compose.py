@@ -2,13 +2,25 @@
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from contract.compose import ROOT, SERVICES, compose, dockerfile_stages, dotenv, image_variables, seconds, services
+from contract.compose import (
+    ROOT,
+    SERVICES,
+    STAGES,
+    compose,
+    dockerfile_stages,
+    dotenv,
+    image_variables,
+    seconds,
+    services,
+)
 
 from localcluster.triton_command import EXIT_TIMEOUT_S
 from localcluster.triton_container import ENDPOINTS, command
@@ -47,20 +59,21 @@ def test_images_bring_their_ports(service: str) -> None:
     """Every image listens to all, and its ports are the same everywhere."""
     found = image_variables(service)
     expected = {"TRIPTYCH_HOST": "0.0.0.0", "TRIPTYCH_PORT": "8081", "TRIPTYCH_METRICS_PORT": "9464"}  # noqa: S104
-    expected |= {"TRIPTYCH_HTTP_PORT": "8080"} if service == "gateway" else {"TRIPTYCH_LINK_PORT": "8082"}
+    expected |= {"TRIPTYCH_HTTP_PORT": "8080"} if service == "gateway" else {}
+    expected |= {"TRIPTYCH_LINK_PORT": "8082"} if service in STAGES else {}
     assert expected.items() <= found.items()
 
 
 def test_the_gateway_asks_the_services_at_their_ports_for_links() -> None:
     """Each target is a service of this file, with the port for links of its image."""
     environment = services()["gateway"]["environment"]
-    for service in ("preprocess", "inference", "postprocess"):
+    for service in STAGES:
         target = Target.parse(environment[f"TRIPTYCH_{service.upper()}_TARGET"])
         assert ((service, int(image_variables(service)["TRIPTYCH_LINK_PORT"])),) == target.addresses
         assert target.is_name
 
 
-@pytest.mark.parametrize("service", ["preprocess", "inference", "postprocess"])
+@pytest.mark.parametrize("service", STAGES)
 def test_trusted_keys_are_where_the_services_look(service: str) -> None:
     """The file that the variable names on the host is mounted at the same path, for reading."""
     found = services()[service]
@@ -174,6 +187,41 @@ def test_preprocess_shares_a_network_with_the_gateway_alone() -> None:
     assert compose()["networks"]["decode"] == {"internal": True}
 
 
+def test_experiments_are_kept_where_callers_cannot_reach() -> None:
+    """The service shares a network with the gateway, one with the database, and keeps things in a volume of its own."""
+    networks = {name: set(service.get("networks", ())) for name, service in services().items()}
+    found = services()["experiments"]
+    assert {"evidence", "store"} == networks["experiments"]
+    assert {"gateway", "experiments"} == {name for name in OURS if "evidence" in networks[name]}
+    assert {"postgres", "experiments"} == {name for name in networks if "store" in networks[name]}
+    assert [{"internal": True}] * 2 == [compose()["networks"][name] for name in ("evidence", "store")]
+    assert [f"experiments:{image_variables('experiments')['TRIPTYCH_DATA_DIR']}"] == found["volumes"]
+    assert "experiments" in compose()["volumes"]
+
+
+def test_the_folder_of_experiments_is_theirs() -> None:
+    """A new volume takes over owner and mode of the image's folder: its user may write there, and nobody else read."""
+    stage = dockerfile_stages()["experiments"]
+    assert "install --directory --owner=10001 --group=10001 --mode=0700 /data" in stage
+    assert stage.index("install --directory") < stage.index("VOLUME /data") < stage.index("USER 10001:10001")
+
+
+def test_the_gateway_starts_without_experiments() -> None:
+    """It knows the service by its name and its port for gRPC, and waits for none of it."""
+    found = services()["gateway"]
+    port = image_variables("experiments")["TRIPTYCH_PORT"]
+    assert f"dns:///experiments:{port}" == found["environment"]["TRIPTYCH_EXPERIMENTS_TARGET"]
+    assert "experiments" not in found["depends_on"]
+
+
+def test_postgres_is_waited_for_only_where_it_is() -> None:
+    """The service waits for the database of its profile, and does without where that is not started."""
+    assert {"condition": "service_healthy", "required": False} == services()["experiments"]["depends_on"]["postgres"]
+    told = (ROOT / ".env").read_text()
+    assert "postgresql://triptych:${POSTGRES_PASSWORD}@postgres/triptych" in told
+    assert "TRIPTYCH_DATABASE_URL" in services()["experiments"]["environment"]
+
+
 def test_plain_up_runs_on_a_cpu() -> None:
     """Without a word more, compose starts the Triton for CPUs, and the version is the distribution's."""
     assert ("cpu", version()) == (dotenv()["COMPOSE_PROFILES"], dotenv()["TRIPTYCH_VERSION"])
@@ -211,6 +259,16 @@ def test_an_image_gets_what_its_extra_names() -> None:
     assert {"fastapi", "grpcio", "uvloop"} <= {each.partition(">")[0] for each in gateway}
     assert [] == [each for each in gateway if each.startswith(("rich", "typer", "torch", "triptych"))]
     assert {"pillow", "rich", "torch", "tritonclient[grpc]"} <= {each.partition(">")[0] for each in modelkit}
+
+
+def test_the_image_of_experiments_needs_no_tensors() -> None:
+    """NumPy, which its image leaves out, is loaded by nothing that its process is made of."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    program = "import sys, services.experiments.service; sys.exit('numpy' in sys.modules)"
+    names = {each.partition(">")[0] for each in requirements(project, "experiments")}
+
+    assert ({"alembic", "sqlalchemy"}, set()) == (names & {"alembic", "sqlalchemy"}, names & {"numpy", "rich"})
+    assert 0 == subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode
 
 
 def test_all_services_are_known_to_the_settings() -> None:

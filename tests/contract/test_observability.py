@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from contract.compose import SERVICES
 
 ROOT = Path(__file__).parents[2]
 OBSERVABILITY = ROOT / "observability"
@@ -38,7 +39,7 @@ def test_every_process_is_scraped() -> None:
         for name in found["names"]
     }
 
-    ours = {(f"{name}-metrics", 9464) for name in ("gateway", "preprocess", "inference", "postprocess")}
+    ours = {(f"{name}-metrics", 9464) for name in SERVICES}
     assert ours | {("triton-metrics", 8002)} == scraped
 
 

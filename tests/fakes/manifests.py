@@ -73,6 +73,29 @@ def triton(**changes: Any) -> dict[str, Any]:
     return deployment("triton", container | changes)
 
 
+def experiments(**changes: Any) -> dict[str, Any]:
+    """Returns the StatefulSet of the experiments service, of one replica; `changes` replace fields of its container."""
+    container = {
+        "name": "experiments",
+        "image": "triptych/experiments:0.1.0",
+        "env": [{"name": "TRIPTYCH_DATA_DIR", "value": "/data"}],
+        "ports": [{"name": "grpc", "containerPort": 8081}, {"name": "metrics", "containerPort": 9464}],
+        "securityContext": deepcopy(SECURE),
+        "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "1Gi"}},
+        "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+        "livenessProbe": {"grpc": {"port": 8081}},
+        "readinessProbe": {"grpc": {"port": 8081, "service": "triptych.experiments.v1.ExperimentService"}},
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }
+    found = deployment("experiments", container | changes)
+    own = {
+        "replicas": 1,
+        "serviceName": "triptych-experiments-headless",
+        "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {}}],
+    }
+    return found | {"kind": "StatefulSet", "spec": found["spec"] | own}
+
+
 def deployment(component: str, container: dict[str, Any], **pod: Any) -> dict[str, Any]:
     """Returns a Deployment of one container and two replicas; `pod` replaces fields of the pod's spec."""
     labels = {**LABELS, "app.kubernetes.io/component": component}
@@ -167,6 +190,14 @@ def scaler(kind: str = "HorizontalPodAutoscaler", component: str = "gateway", **
         "metadata": {"name": f"triptych-{component}"},
         "spec": {"scaleTargetRef": target, **spec},
     }
+
+
+def headless(component: str = "experiments") -> dict[str, Any]:
+    """Returns the headless Service of a component."""
+    found = service(component, port=8081, target="grpc")
+    ports = [{"name": "grpc", "port": 8081, "targetPort": "grpc"}]
+    metadata = found["metadata"] | {"name": f"triptych-{component}-headless"}
+    return found | {"metadata": metadata, "spec": found["spec"] | {"clusterIP": "None", "ports": ports}}
 
 
 def service(

@@ -30,6 +30,7 @@ INVITED: Mapping[str, tuple[str, int]] = {
     "a named caller": ("gatewayPeers", 443),
     "the collector": ("otlpPeers", 4318),
     "the S3 store": ("s3Peers", 443),
+    "the database": ("databasePeers", 5432),
 }
 """Those whom the values of `networkPolicy` name, by key, and a port that they listen on."""
 

@@ -5,7 +5,18 @@ from dataclasses import dataclass
 
 from tools.chart.manifests import Finding, Rendering
 from tools.chart.reachability import enforced, reachable_only_as_intended
-from tools.chart.rules import alerts, images, lifecycle, resources, scaling, secrets, security, training, wiring
+from tools.chart.rules import (
+    alerts,
+    experiments,
+    images,
+    lifecycle,
+    resources,
+    scaling,
+    secrets,
+    security,
+    training,
+    wiring,
+)
 
 Rule = Callable[[Rendering], Iterator[Finding]]
 RULES: Mapping[str, Sequence[Rule]] = {
@@ -35,6 +46,11 @@ RULES: Mapping[str, Sequence[Rule]] = {
         scaling.disruption_budgets,
         scaling.spread,
     ),
+    "Experiments": (
+        experiments.journals_are_apart,
+        experiments.evidence_stays,
+        experiments.only_admins_change_experiments,
+    ),
     "Training": (training.workers_meet, training.workers_go_on),
     "What runs": (
         images.known_images,
@@ -47,6 +63,7 @@ RULES: Mapping[str, Sequence[Rule]] = {
     "What refers to what": (
         wiring.selectors_match,
         wiring.services_lead_somewhere,
+        wiring.stateful_sets_have_names,
         wiring.protocols_are_spoken,
         wiring.routes_lead_somewhere,
         wiring.references_exist,

@@ -82,6 +82,11 @@ class Workload:
         return self.labels.get(COMPONENT, self.name)
 
     @property
+    def claims(self) -> Sequence[str]:
+        """Returns the names of the volumes of which each of its pods gets one of its own that stays."""
+        return [item["metadata"]["name"] for item in walk(self.manifest, "spec").get("volumeClaimTemplates") or ()]
+
+    @property
     def containers(self) -> Sequence[Manifest]:
         """Returns the containers that serve."""
         return self.pod.get("containers") or ()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 import yaml
@@ -24,7 +25,7 @@ from tools.containers.images import ROOT, build
 from tools.containers.machine import build_settings
 
 SCENARIO = "dev-cpu"
-IMAGES = ("gateway", "preprocess", "inference", "postprocess", "triton-cpu", "models")
+IMAGES = ("gateway", "preprocess", "inference", "postprocess", "experiments", "triton-cpu", "models")
 STATE = ROOT / ".triptych" / "containers"
 PHOTOGRAPH = ROOT / "tests" / "photographs" / "chelsea.png"
 LABEL = "tiger cat"
@@ -96,12 +97,12 @@ def published(pod: PlayedPod, port: int) -> tuple[PlayedPod, int]:
     return PlayedPod(pod.name, [*maps, manifest], pod.aliases, pod.readiness), host
 
 
-def classify(port: int) -> str:
-    """Returns the best label of the photograph, as the gateway answers over HTTP."""
-    url = f"http://127.0.0.1:{port}/api/v1/classify"
-    request = Request(url, PHOTOGRAPH.read_bytes(), {"Content-Type": "image/png"})
+def post(port: int, path: str, body: bytes, content_type: str = "application/json") -> dict[str, Any]:
+    """Returns what the gateway answers over HTTP."""
+    request = Request(f"http://127.0.0.1:{port}/api/v1/{path}", body, {"Content-Type": content_type})
     with urlopen(request, timeout=30) as answer:  # noqa: S310
-        return str(json.load(answer)["predictions"][0]["label"])
+        found: dict[str, Any] = json.load(answer)
+        return found
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
@@ -135,10 +136,14 @@ def prove(engine: Engine, scratch: Path) -> None:
         for pod in ours:
             until(lambda pod=pod: running.ready(pod, f"{gateway.name}-gateway"), f"{pod.name} is ready")  # type: ignore[misc]
         _say("ok   every readiness probe is answered")
-        label = classify(port)
-        if label != LABEL:
+        answer = post(port, "classify", PHOTOGRAPH.read_bytes(), "image/png")
+        if (label := answer["predictions"][0]["label"]) != LABEL:
             raise PodError(f"the photograph of a cat is said to be {label!r}")
         _say(f"ok   {PHOTOGRAPH.name} is classified through the gateway's port: {label}")
+        told = {"prediction_id": answer["prediction_id"], "label": LABEL}
+        if (taken := post(port, "feedback", json.dumps(told).encode())) != {"accepted": 1}:
+            raise PodError(f"feedback on the photograph is answered {taken}")
+        _say("ok   feedback on it is kept by the experiments service, in the volume that its claim would be")
         test = next(Workload(item) for item in rendering.of("Pod"))
         running.play(played(rendering, test, scratch))
         running.ended(f"{test.name}-classify")

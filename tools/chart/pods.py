@@ -1,8 +1,9 @@
 """Turns rendered objects into pods that podman runs, changing only what podman does not know.
 
-- A Deployment becomes one pod of its template.
+- A Deployment or a StatefulSet becomes one pod of its template.
 - A Service becomes names under which its pods are known on the network, as a headless Service makes them known.
-- Every emptyDir becomes a folder of this machine that all may write to: podman knows no `fsGroup`.
+- Every emptyDir, and every volume that a claim would be made for, becomes a folder of this machine that all may write
+  to: podman knows no `fsGroup`.
 - What would always be restarted is so after a failure only: podman 4 begins init containers that ended well anew, too.
 - Probes are left out, since podman 4 knows neither gRPC nor startup probes. Who plays the pods asks what they ask.
 - Ports are left out: podman 4 would take the same ones of this machine, for every pod. Nothing else depends on them.
@@ -37,7 +38,8 @@ class PlayedPod:
 def played(rendering: Rendering, workload: Workload, scratch: Path) -> PlayedPod:
     """Returns a workload's pod as podman runs it."""
     spec = dict(workload.pod)
-    spec["volumes"] = [_volume(volume, scratch / workload.name) for volume in spec.get("volumes") or ()]
+    claimed = [{"name": name, "emptyDir": {}} for name in workload.claims]
+    spec["volumes"] = [_volume(each, scratch / workload.name) for each in [*(spec.get("volumes") or ()), *claimed]]
     if spec.get("restartPolicy", "Always") == "Always":
         spec["restartPolicy"] = "OnFailure"
     for key in ("initContainers", "containers"):

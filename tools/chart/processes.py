@@ -18,6 +18,7 @@ TOOLS = frozenset({"modelkit", "models"})
 PORTS: Mapping[str, frozenset[int]] = {
     "gateway": frozenset({8080, 8081, 9464}),
     **dict.fromkeys(("preprocess", "inference", "postprocess"), frozenset({8081, 8082, 9464})),
+    "experiments": frozenset({8081, 9464}),
     **dict.fromkeys(TRITON, frozenset({8001, 8002})),
 }
 """Every port that a container of the process listens on."""

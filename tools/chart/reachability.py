@@ -10,7 +10,10 @@ from tools.chart.network import Peer, Policies, is_peer
 Matrix = Mapping[tuple[str, str], tuple[int, ...]]
 """Ports that are open, by names of source and target; pairs with none are left out."""
 CALLS: Mapping[str, Mapping[str, frozenset[int]]] = {
-    "gateway": {tier: frozenset({8081, 8082}) for tier in ("preprocess", "inference", "postprocess")},
+    "gateway": {
+        **{tier: frozenset({8081, 8082}) for tier in ("preprocess", "inference", "postprocess")},
+        "experiments": frozenset({8081}),
+    },
     "inference": {"triton": frozenset({8001})},
     "test": {"gateway": frozenset({8080, 8081})},
     "training": {"training": frozenset({29500, *CHOSEN})},
@@ -20,7 +23,7 @@ METRICS: Mapping[str, int] = {"triton": 8002}
 OWN_METRICS = 9464
 ENTRANCE = frozenset({8080, 8081})
 """Ports of the gateway for callers from outside."""
-TRACED = frozenset({"gateway", "preprocess", "inference", "postprocess", "triton"})
+TRACED = frozenset({"gateway", "preprocess", "inference", "postprocess", "experiments", "triton"})
 """Components that send traces."""
 COPYING = frozenset({"inference", "postprocess", "preprocess", "triton", "engine", "engines"})
 """Components that copy the models when they lie in an S3 store."""
@@ -89,7 +92,7 @@ def _meant_in(rendering: Rendering, source: Peer, target: Peer) -> frozenset[int
 
 
 def _meant_out(rendering: Rendering, source: Peer, target: Peer) -> frozenset[int]:
-    """Returns the ports outside the release that a pod is meant to reach: traces, models that it copies, and names."""
+    """Returns the ports outside the release that a pod is meant to reach: traces, models, a database, and names."""
     calls = dict(_calls_outside(rendering, _component(source)))
     meant = {port for key, port in calls.items() if _invited(rendering, key, target, everybody=True)}
     if target is DNS and (calls or _component(source) in CALLS):
@@ -102,6 +105,9 @@ def _calls_outside(rendering: Rendering, component: str) -> Iterator[tuple[str, 
     endpoint, store = walk(rendering.values, "tracing").get("otlpEndpoint"), walk(rendering.values, "modelStore")
     if endpoint and component in TRACED:
         yield "otlpPeers", urlsplit(endpoint).port or 80
+    database = walk(rendering.values, "experiments", "database")
+    if component == "experiments" and database.get("existingSecret"):
+        yield "databasePeers", database["port"]
     if store.get("type") == "s3" and component in COPYING:
         yield "s3Peers", urlsplit(walk(store, "s3").get("endpointUrl") or "").port or 443
 

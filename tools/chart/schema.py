@@ -11,6 +11,7 @@ from servicekit.settings import ProcessSettings
 from tools.chart.schema_sections import (
     claim,
     edge_tls,
+    experiments,
     gateway_api,
     ingress,
     model_store,
@@ -56,6 +57,9 @@ GIVEN = (
     "http_port",
     "model_repo",
     "trusted_keys",
+    "experiments_",
+    "data_dir",
+    "database_",
 )
 """Beginnings of settings that the chart itself sets."""
 GIVEN_ENDS = ("_target", "_targets", "metrics_port")
@@ -138,14 +142,18 @@ def definitions() -> Schema:
 
 
 def tier(name: str) -> Schema:
-    """Returns the section of a tier."""
+    """Returns the section of a tier; the one that is a StatefulSet is neither scaled by load nor surges."""
     own = {
         "image": ref("image"),
         "resources": ref("resources"),
         "service": ref("service"),
         "config": config(SERVICES[name]),
     }
-    return section(**own, **shared())
+    keys = shared()
+    if name == "experiments":
+        own |= experiments()
+        keys = {key: value for key, value in keys.items() if key not in ("autoscaling", "strategy")}
+    return section(**own, **keys)
 
 
 def root() -> Schema:

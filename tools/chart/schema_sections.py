@@ -151,6 +151,19 @@ def training() -> Schema:
     )
 
 
+def experiments() -> Schema:
+    """Returns what the tier of experiments has of its own."""
+    volume = claim()["properties"]
+    return {
+        "enabled": BOOLEAN,
+        "admin": BOOLEAN,
+        "database": section(existingSecret=OPTIONAL_NAME, port=whole(1, 65535)),
+        "persistence": section(
+            enabled=BOOLEAN, **{key: volume[key] for key in ("size", "storageClassName", "accessModes")}
+        ),
+    }
+
+
 def monitor() -> Schema:
     """Returns how something is scraped."""
     return section(
@@ -227,6 +240,7 @@ def network_policy() -> Schema:
         dns=section(peers=ref("peers"), ports={"type": "array", "minItems": 1, "items": whole(1, 65535)}),
         otlpPeers=ref("peers"),
         s3Peers=ref("peers"),
+        databasePeers=ref("peers"),
     )
 
 

@@ -1,7 +1,7 @@
 """Checks that render the chart more than once, or hold it against another file of the repository."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from tools.chart.rules.wiring import one_namespace
 
 COMPOSE = ROOT / "docker-compose.yml"
 CANARY = "canary-3f9c1e"
+LEADS_TO = {"TRIPTYCH_EXPERIMENTS_TARGET": "experiments"}
+"""Variables that lead to a component which values may leave out."""
 NAMES_OF_SECRETS = ("existingSecret", "existingSecrets", "imagePullSecrets", "clientCASecret")
 """Keys whose values name Secrets: names may be seen, in references and nowhere else."""
 
@@ -116,7 +118,7 @@ def _exists(values: Any, path: list[str]) -> bool:
         if not isinstance(values, Mapping) or not values:
             return index > 0
         if key not in values:
-            return index == 1 and path[0] in ("gateway", "preprocess", "inference", "postprocess")
+            return index == 1 and path[0] in SETTINGS
         values = values[key]
     return True
 
@@ -127,21 +129,25 @@ def same_as_compose(renderings: Iterable[Rendering]) -> Iterator[Finding]:
     serving = [service for service in services.values() if service.get("restart") != "no"]
     ours = {process_of({"image": expand(service["image"])}): service for service in serving}
     for rendering in renderings:
+        components = {workload.component for workload in rendering.serving}
+        left_out = {name for name, component in LEADS_TO.items() if component not in components}
         for workload in rendering.serving:
             for container in workload.containers:
                 process = process_of(container)
                 if process in SETTINGS or process in TRITON:
                     where = f"{rendering.scenario}: {workload.where}"
-                    yield from (Finding(where, message) for message in differences(ours[process], container))
+                    yield from (Finding(where, message) for message in differences(ours[process], container, left_out))
 
 
-def differences(service: Manifest, container: Manifest) -> Iterator[str]:
-    """Yields where a service of compose and a container of the chart differ."""
+def differences(service: Manifest, container: Manifest, left_out: Container[str] = ()) -> Iterator[str]:
+    """Yields where a service of compose and a container of the chart differ, but for variables that are left out."""
     image, other = (str(expand(item["image"])).split("@")[0] for item in (service, container))
     if not f"/{other}".endswith(f"/{image}"):  # `global.imageRegistry` may stand before it
         yield f"runs {other}, compose {image}"
     given = environment(container)
     for name, value in (service.get("environment") or {}).items():
+        if name in left_out:
+            continue
         if value is not None and name not in given and name.startswith("TRIPTYCH_"):
             yield f"does not set {name}, which compose sets"
         if value is not None and name.endswith(("_TARGET", "_TARGETS")):

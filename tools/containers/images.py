@@ -15,6 +15,7 @@ LIMITS_MB = {
     "preprocess": 250,
     "inference": 250,
     "postprocess": 250,
+    "experiments": 250,
     "triton-cpu": 600,
     "models": 100,
     "modelkit": 2500,

@@ -21,9 +21,12 @@ VENV = Path("/opt/venv")
 PACKAGES = VENV / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 COMMAND_LINE = ("rich", "typer")
 """What only the `triptych` command needs, which no service starts."""
+TENSORS = ("numpy",)
+"""What the experiments service, which sees neither tensors nor links, does without (50 MB)."""
 NEVER_USED = (
     *("**/tests", "**/*.pyi", "**/*.pyx", "**/*.pxd", "**/*.h"),
     *("numpy/distutils", "numpy/f2py", "numpy/_core/_simd.*"),
+    *("sqlalchemy/testing", "alembic/testing"),
     # Parsers of formats that nobody may send, and the drawing of text: what is not there cannot be attacked.
     *("PIL/_avif.*", "PIL/_imagingft.*"),
     *("pillow.libs/libavif-*", "pillow.libs/libfreetype-*", "pillow.libs/libharfbuzz-*"),
@@ -42,9 +45,8 @@ def requirements(project: dict[str, Any], extra: str) -> list[str]:
         KeyError: there is no such extra.
     """
     found = {*project["dependencies"], *_expand(project, extra)}
-    if extra != "modelkit":
-        found = {each for each in found if not each.startswith(COMMAND_LINE)}
-    return sorted(found)
+    unused: tuple[str, ...] = {"modelkit": (), "experiments": COMMAND_LINE + TENSORS}.get(extra, COMMAND_LINE)
+    return sorted(each for each in found if not each.startswith(unused))
 
 
 def _expand(project: dict[str, Any], extra: str) -> Iterator[str]:

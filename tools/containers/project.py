@@ -1,5 +1,7 @@
 """docker-compose.yml as a running project, under a name and on ports of its own."""
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +13,17 @@ from tools.containers.engine import Engine
 from tools.containers.images import ROOT
 
 STOP_TIMEOUT_S = 20
+PORT, TRITON_PORT = 8081, 8001
+"""Where services listen for gRPC, and Triton."""
+REACHES = """
+import socket
+for host, port in {targets}:
+    try:
+        socket.create_connection((host, port), 1)
+    except OSError:
+        continue
+    print(host, port)
+"""
 ESTABLISHED = "01"
 """State of a connection, as the kernel writes it."""
 VARIABLES = ("HTTP_PORT=", "GRPC_PORT=", "TRIPTYCH_RESULT_CACHE_BYTES=0", "TRIPTYCH_MAX_CONNECTION_AGE_S=5")
@@ -111,6 +124,22 @@ class Project:
         self.engine("stop", "--time", str(STOP_TIMEOUT_S), container)
         self.engine("start", container)
         until(partial(self.engine.healthy, container), f"{container} is healthy again", 90)
+
+    def kill(self, container: str) -> None:
+        """Kills a container's process, as when memory runs out; an engine's own kill counts as the user's wish."""
+        try:
+            os.kill(int(self.engine.inspect(container)["State"]["Pid"]), signal.SIGKILL)
+        except (PermissionError, ProcessLookupError):
+            self.engine("kill", container)
+
+    def reaches(self, container: str, *services: str) -> list[str]:
+        """Returns which of some services a container can open a connection to, by name or address, and the outside."""
+        targets = [("1.1.1.1", 443)]
+        for service in services:
+            networks = self.engine.inspect(self.containers(service)[0])["NetworkSettings"]["Networks"].values()
+            hosts = [service, *(network["IPAddress"] for network in networks)]
+            targets += [(host, TRITON_PORT if service == "triton" else PORT) for host in hosts]
+        return self.python(container, REACHES.format(targets=targets)).splitlines()
 
     def python(self, container: str, program: str) -> str:
         """Runs a program inside a container."""

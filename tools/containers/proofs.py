@@ -1,23 +1,24 @@
 """What is shown of the running project, a function for each."""
 
 import json
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from urllib.request import Request, urlopen
 
 from tools.containers.command import CommandError
+from tools.containers.experiment_proofs import EXPERIMENT_PROOFS
 from tools.containers.images import LIMITS_MB, ROOT, image_name, size_line, size_mb
 from tools.containers.project import STOP_TIMEOUT_S, Project, ProofError, until
+from tools.containers.scene import LABEL, PHOTOGRAPH, best_label, expect_label
 from triptych import Client
 
-PHOTOGRAPH = ROOT / "examples" / "chelsea.png"
-LABEL = "tiger cat"
 STAGES = ("preprocess", "inference", "postprocess")
-SERVICES = ("triton", *STAGES, "gateway")
+SERVICES = ("triton", *STAGES, "experiments", "gateway")
+SINGLE = frozenset({"experiments"})
+"""Those of which there is one: its volume is one process' own, and requests do without it."""
+KEPT = {"experiments": ["/data"]}
+"""Folders beside /tmp that a service may write to."""
 USER = 10001
 METRICS_PORTS = {"triton": 8002}
 METRICS_PORT = 9464
@@ -27,6 +28,7 @@ WORK = {
     "inference": ("grpc_server_started_total", '"PredictLogits"'),
     "postprocess": ("grpc_server_started_total", '"RankLabels"'),
     "triton": ("nv_inference_exec_count", ""),
+    "experiments": ("grpc_server_started_total", '"GetRouting"'),
 }
 """Metric that grows when a replica gets work, and text in its labels."""
 
@@ -35,6 +37,7 @@ CALLERS = {
     "inference": ("gateway", 8082),
     "postprocess": ("gateway", 8082),
     "triton": ("inference", 8001),
+    "experiments": ("gateway", 8081),
 }
 """Who calls a service, and at which port."""
 
@@ -54,19 +57,10 @@ print(json.dumps({
     "user": os.getuid(), "group": os.getgid(),
     "capabilities": [int(status[name], 16) for name in ("CapEff", "CapPrm", "CapBnd")],
     "no_new_privileges": int(status["NoNewPrivs"]), "seccomp": int(status["Seccomp"]),
-    "writable": [path for path in ("/", "/app", "/opt", "/etc", "/models", "/tmp") if writable(path)],
+    "writable": [path for path in ("/", "/app", "/opt", "/etc", "/models", "/tmp", "/data") if writable(path)],
     "tools": [each for each in ("pip", "gcc", "cc", "make", "curl") if any(
         os.access(f"{folder}/{each}", os.X_OK) for folder in os.environ["PATH"].split(":"))],
 }))
-"""
-REACHES = """
-import socket, sys
-for host, port in (("inference", 8081), ("postprocess", 8081), ("triton", 8001), ("1.1.1.1", 443), *{others}):
-    try:
-        socket.create_connection((host, port), 1)
-    except OSError:
-        continue
-    print(host, port)
 """
 
 
@@ -86,52 +80,43 @@ def health(project: Project) -> None:
 
 def http(project: Project) -> None:
     """The photograph is classified over the published HTTP port."""
-    _expect_label(classify_http(project))
+    expect_label(best_label(project))
 
 
 def grpc(project: Project) -> None:
     """The photograph is classified over the published gRPC port, by the client that users have."""
     with Client(project.address(8081)) as client:
-        _expect_label(client.classify(PHOTOGRAPH, top_k=1).best.label)
+        expect_label(client.classify(PHOTOGRAPH, top_k=1).best.label)
 
 
 def hardening(project: Project) -> None:
-    """Each process is nobody: no root, no capability, nothing to write to but /tmp, no tools to build or fetch with."""
+    """Each process is nobody: no root, no capability, nowhere to write but /tmp and what it keeps, no tools."""
     expected = {
         "user": USER,
         "group": USER,
         "capabilities": [0, 0, 0],
         "no_new_privileges": 1,
         "seccomp": 2,  # a filter
-        "writable": ["/tmp"],  # noqa: S108 (the one place)
         "tools": [],
     }
     for service in SERVICES:
         found = json.loads(project.python(project.containers(service)[0], INSIDE))
-        if found != expected:
-            raise ProofError(f"{service}: {found}, not {expected}")
+        wanted = expected | {"writable": ["/tmp", *KEPT.get(service, ())]}  # noqa: S108 (the one place)
+        if found != wanted:
+            raise ProofError(f"{service}: {found}, not {wanted}")
 
 
 def isolation(project: Project) -> None:
     """The service that takes pictures apart reaches no other service, by name or by address, and nothing outside."""
-    addresses = [
-        (network["IPAddress"], port)
-        for service, port in (("inference", 8081), ("postprocess", 8081), ("triton", 8001))
-        for network in project.engine.inspect(project.containers(service)[0])["NetworkSettings"]["Networks"].values()
-    ]
     (preprocess,) = project.containers("preprocess")
-    if reached := project.python(preprocess, REACHES.format(others=addresses)):
-        raise ProofError(f"preprocess reaches {reached.split()}")
+    if reached := project.reaches(preprocess, "inference", "postprocess", "triton", "experiments"):
+        raise ProofError(f"preprocess reaches {reached}")
 
 
 def crash(project: Project) -> str:
     """A service that is killed comes back, and requests are answered again."""
     (container,) = project.containers("preprocess")
-    pid = int(project.engine.inspect(container)["State"]["Pid"])
-    try:
-        os.kill(pid, signal.SIGKILL)  # as when memory runs out; an engine's own kill counts as the user's wish
-    except (PermissionError, ProcessLookupError):
-        project.engine("kill", container)
+    project.kill(container)
     try:
         until(partial(project.engine.healthy, container), f"{container} is back", 15)
         how = "its restart policy"
@@ -155,10 +140,11 @@ def scaling(project: Project) -> None:
 def rolling_restart(project: Project) -> str:
     """Each of two replicas of each service, Triton and gateway too, is restarted under load: no request is lost.
 
-    The load comes over gRPC from callers who know the gateways' common name and send each request once.
+    The load comes over gRPC from callers who know the gateways' common name and send each request once. Of experiments
+    there is one replica, which goes and comes again.
     """
     for service in SERVICES:
-        project.scale(service, 2)
+        project.scale(service, 1 if service in SINGLE else 2)
     project.wait_until_healthy(*SERVICES)
     with load(project) as outcomes:
         for service in reversed(SERVICES):
@@ -170,12 +156,13 @@ def rolling_restart(project: Project) -> str:
                 time.sleep(MIN_READY_S)
     if set(outcomes) != {"answered"}:
         raise ProofError(f"of the requests under way: {outcomes}")
-    return f"    {outcomes['answered']} requests, all answered, while {2 * len(SERVICES)} containers were restarted"
+    restarted = 2 * len(SERVICES) - len(SINGLE)
+    return f"    {outcomes['answered']} requests, all answered, while {restarted} containers were restarted"
 
 
 PROOFS: tuple[Callable[[Project], str | None], ...] = (
     *(health, sizes, http, grpc, hardening, isolation),
-    *(crash, scaling, rolling_restart),
+    *(crash, *EXPERIMENT_PROOFS, scaling, rolling_restart),
 )
 
 
@@ -227,21 +214,8 @@ def wait_for_callers(project: Project, service: str, container: str) -> None:
     until(usable if service == "triton" else connected, f"every {caller} knows {container}", 30)
 
 
-def classify_http(project: Project) -> str:
-    """Returns the label that the HTTP API gives the photograph."""
-    url = f"http://{project.address(8080)}/api/v1/classify?top_k=1"
-    request = Request(url, PHOTOGRAPH.read_bytes(), {"Content-Type": "image/png"})
-    with urlopen(request, timeout=20) as response:  # noqa: S310
-        return str(json.load(response)["predictions"][0]["label"])
-
-
 def _answers(project: Project) -> bool:
     try:
-        return classify_http(project) == LABEL
+        return best_label(project) == LABEL
     except (OSError, CommandError):
         return False
-
-
-def _expect_label(label: str) -> None:
-    if label != LABEL:
-        raise ProofError(f"the photograph shows a {LABEL}, not a {label}")

@@ -1,4 +1,4 @@
-"""Traffic of every kind that a dashboard shows: answers, repeated ones, mistakes, late ones, refusals."""
+"""Traffic of all kinds that dashboards show: answers, repeated ones, mistakes, late ones, refusals, an experiment."""
 
 import asyncio
 import io
@@ -37,7 +37,8 @@ async def run(http: str, grpc: str, seconds: float) -> Counter[str]:
     pictures = photographs(40)
     async with httpx.AsyncClient(base_url=http, timeout=10, trust_env=False) as client, AsyncClient(grpc) as other:
         workers = [_ask_http(client, pictures[number::WORKERS], until, ended) for number in range(WORKERS)]
-        await asyncio.gather(*workers, _ask_grpc(other, pictures, until, ended), _err(client, pictures, until, ended))
+        others = (_ask_grpc(other, pictures, until, ended), _err(client, pictures, until, ended))
+        await asyncio.gather(*workers, *others, _experiment(client, pictures, until, ended))
     return ended
 
 
@@ -68,6 +69,30 @@ async def _err(client: httpx.AsyncClient, pictures: list[bytes], until: float, e
         await _post(client, ended, files=many)
         ended[f"http {(await client.get('/api/v1/models')).status_code}"] += 1
         await asyncio.sleep(0.2)
+
+
+async def _experiment(client: httpx.AsyncClient, pictures: list[bytes], until: float, ended: Counter[str]) -> None:
+    """Compares two versions, with a shadow, while callers say what was right."""
+    arms = [{"name": name, "version": version, "weight": 1} for name, version in (("old", "1"), ("new", "2"))]
+    shadows = [{"name": "shadow", "version": "2", "share": 1}]
+    experiment = {"name": "seen", "model": "efficientnet_lite0", "arms": arms, "shadows": shadows}
+    await _tell(client, ended, "experiments", {"experiment": experiment, "start": True})
+    number = 0
+    while time.monotonic() < until:
+        number += 1
+        key = {"X-Route-Key": f"caller-{number}"}
+        picture = pictures[number % len(pictures)] + b"keyed" + number.to_bytes(4, "big")
+        response = await client.post(CLASSIFY, content=picture, headers=JPEG | key)
+        ended[f"http {response.status_code}"] += 1
+        if prediction := response.json().get("prediction_id"):
+            await _tell(client, ended, "feedback", {"prediction_id": prediction, "label_index": 281})
+        await asyncio.sleep(0.05)
+    await _tell(client, ended, "experiments/seen/stop", {"reason": "Everything has been seen."})
+
+
+async def _tell(client: httpx.AsyncClient, ended: Counter[str], path: str, body: dict[str, object]) -> None:
+    response = await client.post(f"/api/v1/{path}", json=body)
+    ended[f"{path.partition('/')[0]} {response.status_code}"] += 1
 
 
 async def _post(client: httpx.AsyncClient, ended: Counter[str], **body: object) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from tools.dashboards.capacity import CAPACITY
+from tools.dashboards.experiments import EXPERIMENTS
 from tools.dashboards.grafana import Dashboard
 from tools.dashboards.latency import LATENCY
 from tools.dashboards.overview import OVERVIEW
@@ -16,6 +17,7 @@ DASHBOARDS: dict[str, Dashboard] = {
     "latency": LATENCY,
     "triton": TRITON,
     "capacity": CAPACITY,
+    "experiments": EXPERIMENTS,
 }
 
 

@@ -6,6 +6,7 @@
 {{- include "triptych.checks.scaling" . -}}
 {{- include "triptych.checks.routes" . -}}
 {{- include "triptych.checks.training" . -}}
+{{- include "triptych.checks.experiments" . -}}
 {{- end -}}
 
 {{- define "triptych.checks.pools" -}}
@@ -49,7 +50,7 @@
 {{- define "triptych.checks.tls" -}}
 {{- $tls := .Values.tls -}}
 {{- if and $tls.enabled (eq $tls.source "existingSecrets") -}}
-{{- range list "gateway" "preprocess" "inference" "postprocess" "triton" -}}
+{{- range append (include "triptych.tiers" . | fromJsonArray) "triton" -}}
 {{- if not (or $tls.existingSecret (get $tls.existingSecrets .)) -}}
 {{- fail (printf "\n\ntls.source is existingSecrets, but neither tls.existingSecret nor tls.existingSecrets.%s is set.\n" .) -}}
 {{- end -}}
@@ -60,6 +61,17 @@
 {{- if not (and $edge.certManager.issuerRef.name $edge.certManager.dnsNames) -}}
 {{- fail "\n\nedgeTLS.enabled needs edgeTLS.existingSecret, or edgeTLS.certManager.issuerRef.name and edgeTLS.certManager.dnsNames.\n" -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "triptych.checks.experiments" -}}
+{{- $own := .Values.experiments -}}
+{{- $replicas := (include "triptych.tier" (dict "root" . "tier" "experiments") | fromYaml).replicas | int64 -}}
+{{- if and $own.enabled (gt $replicas 1) (not $own.database.existingSecret) -}}
+{{- fail (printf "\n\nexperiments.replicas is %d, but without experiments.database.existingSecret each replica would keep a database of its own: set replicas to 1, or name the Secret with the URL of a PostgreSQL.\n" $replicas) -}}
+{{- end -}}
+{{- if and $own.admin (not $own.enabled) -}}
+{{- fail "\n\nexperiments.admin has no effect without experiments.enabled: take it out, or set experiments.enabled.\n" -}}
 {{- end -}}
 {{- end -}}
 

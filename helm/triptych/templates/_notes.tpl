@@ -32,6 +32,27 @@ HTTP, through the Ingress: {{ $.Values.ingress.tls | empty | ternary "http" "htt
 {{- end -}}
 {{- end -}}
 
+{{/* How experiments are begun, and what would be lost with a Pod. Argument: root. */}}
+{{- define "triptych.notes.experiments" -}}
+{{- with .Values.experiments -}}
+{{- if .enabled -}}
+{{- if .admin -}}
+Whoever reaches the gateway may start, change and stop experiments: experiments.admin is true.
+{{- else -}}
+Callers of the gateway read experiments and give feedback. Who may forward a port of the service itself can also change
+them (with tls.enabled, it takes the gateway's certificate, too):
+
+  kubectl --namespace {{ $.Release.Namespace }} port-forward service/{{ include "triptych.fullname" $ }}-experiments 8082:8081 &
+  triptych experiment list --server localhost:8082
+{{- end }}
+{{- if not .persistence.enabled }}
+
+WARNING: {{ .database.existingSecret | empty | ternary "experiments, predictions and feedback" "feedback that has not yet come to the database" }} will be gone with the Pod: experiments.persistence.enabled is false.
+{{- end }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Who gets to the gateway without being asked. Argument: root. */}}
 {{- define "triptych.notes.reach" -}}
 {{- if not .Values.networkPolicy.enabled -}}

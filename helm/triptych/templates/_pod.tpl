@@ -66,7 +66,7 @@ topologySpreadConstraints:
     maxSkew: 1
     # Nodes that this Pod may not be put on do not count, nor do Pods of the version that is being replaced.
     nodeTaintsPolicy: Honor
-    matchLabelKeys: [pod-template-hash]
+    matchLabelKeys: [{{ eq $.component "experiments" | ternary "controller-revision-hash" "pod-template-hash" }}]
     labelSelector:
       matchLabels:
         {{- $.selector | nindent 8 }}

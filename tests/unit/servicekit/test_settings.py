@@ -12,6 +12,7 @@ from services.inference.settings import InferenceSettings
 
 class _Own(ProcessSettings):
     token: SecretStr = Field(default=SecretStr(""), max_length=16)
+    key: SecretStr | None = Field(default=None, max_length=16)
     color: Literal["red", "blue"] = "red"
 
 
@@ -86,11 +87,12 @@ def test_describe_masks_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "**********" == _Own.load().describe()["token"]
 
 
-def test_an_error_masks_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret that is refused is not told in the refusal."""
-    monkeypatch.setenv("TRIPTYCH_TOKEN", "hunter2" * 9)
+@pytest.mark.parametrize("field", ["token", "key"])
+def test_an_error_masks_secrets(monkeypatch: pytest.MonkeyPatch, field: str) -> None:
+    """A secret that is refused is not told in the refusal, be it required or not."""
+    monkeypatch.setenv(variable(field), "hunter2" * 9)
 
-    with pytest.raises(SettingsError, match=r"^TRIPTYCH_TOKEN: ") as caught:
+    with pytest.raises(SettingsError, match=rf"^{variable(field)}: ") as caught:
         _Own.load()
     assert "hunter2" not in str(caught.value)
 

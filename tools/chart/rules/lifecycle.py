@@ -16,6 +16,7 @@ READINESS: Mapping[str, str] = {
     "preprocess": "triptych.preprocess.v1.PreprocessService",
     "inference": "triptych.inference.v1.InferenceService",
     "postprocess": "triptych.postprocess.v1.PostprocessService",
+    "experiments": "triptych.experiments.v1.ExperimentService",
 }
 """The name whose health tells whether a process is ready; the empty name tells only that it lives."""
 

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 from tools.chart.manifests import Finding, Rendering, environment, in_container, named
 
-SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|ACCESS_KEY|API_KEY|PRIVATE_KEY|DSN)", re.IGNORECASE)
+SECRET_NAME = re.compile(
+    r"(PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|ACCESS_KEY|API_KEY|PRIVATE_KEY|DSN|DATABASE_URL)", re.IGNORECASE
+)
 PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|://[^/\s:@]+:[^/\s:@]+@")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from tools.chart.manifests import Finding, Manifest, Rendering, Workload, in_container, walk
+from tools.chart.rules.experiments import kept_in
 
 VOLUMES = {
     "configMap",
@@ -53,12 +54,13 @@ def bounded_scratch(rendering: Rendering) -> Iterator[Finding]:
 
 
 def read_only_models(rendering: Rendering) -> Iterator[Finding]:
-    """Serving containers mount nothing writable but scratch space and memory."""
+    """Serving containers mount nothing writable but scratch space, memory, and the folder of what experiments keep."""
     for workload in rendering.serving:
         scratch = {item["name"] for item in workload.pod.get("volumes") or () if "emptyDir" in item}
         for container in workload.containers:
             for mount in container.get("volumeMounts") or ():
-                writable = mount.get("readOnly") is not True
+                kept = mount["name"] in workload.claims and mount["mountPath"] == kept_in(container)
+                writable = mount.get("readOnly") is not True and not kept
                 if writable and (mount["name"] not in scratch or mount["mountPath"].rstrip("/") == "/models"):
                     yield Finding(in_container(workload, container), f"mounts {mount['mountPath']} writable")
 

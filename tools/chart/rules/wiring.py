@@ -42,6 +42,18 @@ def services_lead_somewhere(rendering: Rendering) -> Iterator[Finding]:
                     )
 
 
+def stateful_sets_have_names(rendering: Rendering) -> Iterator[Finding]:
+    """The Service that a StatefulSet's pods are named after exists, is headless, and leads to them."""
+    for workload in rendering.serving:
+        if workload.kind != "StatefulSet":
+            continue
+        name = walk(workload.manifest, "spec").get("serviceName")
+        service = next((item for item in rendering.of("Service") if item["metadata"]["name"] == name), {})
+        spec = walk(service, "spec")
+        if spec.get("clusterIP") != "None" or not matches({"matchLabels": spec.get("selector")}, workload.labels):
+            yield Finding(workload.where, f"its pods are named after {name!r}, which is no headless Service of theirs")
+
+
 def protocols_are_spoken(rendering: Rendering) -> Iterator[Finding]:
     """A Service says `https` of a port only where its pods answer with TLS, and a plain protocol only where not."""
     for service in rendering.of("Service"):

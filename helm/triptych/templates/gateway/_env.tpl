@@ -5,4 +5,11 @@
 - name: TRIPTYCH_{{ upper . }}_TARGET
   value: link:///{{ include "triptych.fullname" $ }}-{{ . }}-headless:8082
 {{- end }}
+{{- with .Values.experiments }}
+{{- if .enabled }}
+- name: TRIPTYCH_EXPERIMENTS_TARGET
+  value: dns:///{{ include "triptych.fullname" $ }}-experiments-headless:8081
+- {name: TRIPTYCH_EXPERIMENTS_ADMIN, value: {{ .admin | quote }}}
+{{- end }}
+{{- end }}
 {{- end -}}

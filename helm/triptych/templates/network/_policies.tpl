@@ -52,6 +52,20 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Egress: the database of the experiments service, where it has one of its own. Argument: root. */}}
+{{- define "triptych.network.database" -}}
+{{- with .Values.experiments.database -}}
+{{- if .existingSecret -}}
+- ports:
+    - {port: {{ int64 .port }}, protocol: TCP}
+  {{- with $.Values.networkPolicy.databasePeers }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Egress: the port of an address. Argument: {url, peers}. */}}
 {{- define "triptych.network.toURL" -}}
 {{- $url := urlParse .url -}}
@@ -64,9 +78,12 @@
   {{- end }}
 {{- end -}}
 
-{{/* Egress to what is not of this release, with the names it takes to find it. Argument: {root, store, dns}. */}}
+{{/* Egress to what is not of this release, with the names it takes to find it. Argument: {root, store, database, dns}. */}}
 {{- define "triptych.network.outside" -}}
-{{- $rules := compact (list (include "triptych.network.otlp" .root) (.store | ternary (include "triptych.network.s3" .root) "")) -}}
+{{- $rules := list (include "triptych.network.otlp" .root) -}}
+{{- if .store }}{{ $rules = append $rules (include "triptych.network.s3" .root) }}{{ end -}}
+{{- if .database }}{{ $rules = append $rules (include "triptych.network.database" .root) }}{{ end -}}
+{{- $rules = compact $rules -}}
 {{- if or $rules .dns -}}
 {{- join "\n" (append $rules (include "triptych.network.dns" .root)) -}}
 {{- end -}}

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from fakes.manifests import gateway, rendering, service
+from fakes.manifests import experiments, gateway, headless, rendering, service
 
 from tools.chart.play import published
 from tools.chart.pods import PlayedPod, played
@@ -39,6 +39,15 @@ def test_scratch_space_can_be_written(tmp_path: Path) -> None:
     volume = _played(tmp_path).documents[-1]["spec"]["volumes"][0]
 
     assert 0o777 == Path(volume["hostPath"]["path"]).stat().st_mode & 0o777
+
+
+def test_claims_become_scratch_space(tmp_path: Path) -> None:
+    """What a StatefulSet would make a claim for becomes a folder of the same name."""
+    release = rendering(experiments(), headless())
+    volumes = played(release, release.serving[0], tmp_path).documents[-1]["spec"]["volumes"]
+
+    assert ["tmp", "data"] == [volume["name"] for volume in volumes]
+    assert Path(volumes[-1]["hostPath"]["path"]).is_dir()
 
 
 def test_what_ended_well_is_not_restarted(tmp_path: Path) -> None:

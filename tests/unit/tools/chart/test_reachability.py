@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from fakes.manifests import LABELS, gateway, rendering, training, triton
+from fakes.manifests import LABELS, experiments, gateway, rendering, training, triton
 
 from tools.chart.reachability import matrix, reachable_only_as_intended
 
@@ -82,6 +82,23 @@ def test_workers_reach_each_other_and_no_more(first: int, found: list[str]) -> N
 
     expected = [f"triptych-training-{one}: {words.format(1 - one)}" for one in (0, 1) for words in found]
     assert expected == [str(finding) for finding in reachable_only_as_intended(release)]
+
+
+@pytest.mark.parametrize(
+    ("port", "found"),
+    [(5432, []), (443, ["triptych-experiments: cannot reach the database:5432"])],
+)
+def test_the_database_is_reached_where_the_values_name_one(port: int, found: list[str]) -> None:
+    """The experiments service opens the port of its database at the peers that the values name, and looks up names."""
+    peers = [{"ipBlock": {"cidr": "10.20.0.0/24"}}]
+    policy = _policy("experiments", [], 9464, egress=[{"ports": [{"port": port}], "to": peers}, DNS])
+    policy["spec"]["ingress"] = []
+    values = {"database": {"existingSecret": "postgres", "port": 5432}}
+    release = rendering(
+        experiments(), policy, experiments=values, networkPolicy={"enabled": True, "databasePeers": peers}
+    )
+
+    assert found == [str(finding) for finding in reachable_only_as_intended(release)]
 
 
 def test_matrix_holds_open_ports_only() -> None:

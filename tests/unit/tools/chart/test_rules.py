@@ -4,10 +4,24 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fakes.manifests import SECURE, budget, deployment, gateway, meeting, rendering, scaler, service, training, triton
+from fakes.manifests import (
+    SECURE,
+    budget,
+    deployment,
+    experiments,
+    gateway,
+    headless,
+    meeting,
+    rendering,
+    scaler,
+    service,
+    training,
+    triton,
+)
 
 from tools.chart.audit import RULES, Rule, audit
 from tools.chart.rules import alerts, images, lifecycle, resources, scaling, secrets, security, wiring
+from tools.chart.rules import experiments as keeping
 from tools.chart.rules import training as workers
 
 KEY = "-----BEGIN " + "PRIVATE KEY-----"
@@ -50,6 +64,19 @@ def _worker(**fields: Any) -> dict[str, Any]:
     job = training()
     job["spec"]["template"]["spec"]["containers"][0] |= fields
     return job
+
+
+def _several(**changes: Any) -> dict[str, Any]:
+    """Returns an experiments service of three replicas."""
+    found = experiments(**changes)
+    return found | {"spec": found["spec"] | {"replicas": 3}}
+
+
+def _without_claim(**fields: Any) -> dict[str, Any]:
+    """Returns an experiments service whose pods have other volumes instead."""
+    found = experiments()
+    found["spec"]["template"]["spec"] |= fields
+    return found | {"spec": {key: value for key, value in found["spec"].items() if key != "volumeClaimTemplates"}}
 
 
 def _alert(expression: str, name: str = "TriptychModelVersionMissing") -> dict[str, Any]:
@@ -129,6 +156,23 @@ BROKEN: list[tuple[Rule, list[dict[str, Any]], str]] = [
     (images.ports_listed, [gateway(ports=[{"name": "grpc", "containerPort": 8081}])], "lists the ports [8081]"),
     (images.triton_hardened, [triton(args=[])], "is started without --allow-http=false"),
     (images.triton_hardened, [triton(args=["--grpc-restricted-protocol=trace:X=-"])], "of the group shared-memory"),
+    (
+        security.read_only_models,
+        [experiments(volumeMounts=[{"name": "data", "mountPath": "/models"}])],
+        "mounts /models writable",
+    ),
+    (secrets.no_plain_secrets, [_env("TRIPTYCH_DATABASE_URL", value="x")], "TRIPTYCH_DATABASE_URL has its value"),
+    (keeping.journals_are_apart, [_several()], "each of its 3 replicas keeps a database of its own"),
+    (keeping.journals_are_apart, [experiments() | {"kind": "Deployment"}], "is no StatefulSet"),
+    (keeping.evidence_stays, [experiments(volumeMounts=[])], "mounts no volume at /data"),
+    (keeping.evidence_stays, [_without_claim(volumes=[{"name": "data", "emptyDir": {}}])], "makes no claim for 'data'"),
+    (
+        keeping.only_admins_change_experiments,
+        [_env("TRIPTYCH_EXPERIMENTS_TARGET", value="dns:///x:8081")],
+        "TRIPTYCH_EXPERIMENTS_ADMIN is None, not false",
+    ),
+    (wiring.stateful_sets_have_names, [experiments()], "named after 'triptych-experiments-headless'"),
+    (wiring.stateful_sets_have_names, [experiments(), headless("gateway")], "no headless Service of theirs"),
     (workers.workers_meet, [training(parallelism=1), meeting()], "all of its workers at once"),
     (workers.workers_meet, [training()], "no headless Service"),
     (workers.workers_meet, [training(), meeting(selector={"app": "other"})], "no headless Service"),
@@ -185,7 +229,7 @@ def test_rule_finds_what_breaks_it(rule: Rule, objects: list[dict[str, Any]], wo
 
 def test_sound_release_breaks_no_rule() -> None:
     """A release that is right in every way has no finding under any rule."""
-    served = [gateway(), triton(), service(), budget(), budget("triton")]
+    served = [gateway(), triton(), service(), budget(), budget("triton"), experiments(), headless()]
     sound = rendering(*served, training(), meeting(), claim="runs", networkPolicy={"enabled": False})
 
     assert [] == [finding for verdict in audit(sound) for finding in verdict.findings]
@@ -237,6 +281,25 @@ def test_each_pool_and_the_own_namespace_are_sound() -> None:
     release = rendering(triton(), _alert(expression, "TriptychPoolAway"))
 
     assert [] == [*alerts.every_pool_is_missed(release), *alerts.own_namespace_is_watched(release)]
+
+
+def test_replicas_share_a_database() -> None:
+    """Several replicas are sound once a file names the database that they share; one alone may keep its own."""
+    named = {"name": "TRIPTYCH_DATABASE_URL_FILE", "value": "/etc/triptych/database/database-url"}
+    several = _several(env=[{"name": "TRIPTYCH_DATA_DIR", "value": "/data"}, named])
+
+    assert [] == list(keeping.journals_are_apart(rendering(several, headless())))
+
+
+def test_values_may_do_without_a_claim() -> None:
+    """Without persistence the volume goes with the pod, and a claim would be found."""
+    values: dict[str, Any] = {"experiments": {"persistence": {"enabled": False}}}
+    gone = _without_claim(volumes=[{"name": "data", "emptyDir": {"sizeLimit": "2Gi"}}])
+
+    assert [] == list(keeping.evidence_stays(rendering(gone, **values)))
+    assert ["StatefulSet/triptych-experiments: keeps its volume"] == [
+        str(finding) for finding in keeping.evidence_stays(rendering(experiments(), **values))
+    ]
 
 
 def test_slow_scale_down_is_sound() -> None:

@@ -74,6 +74,14 @@ def test_the_same_image_from_elsewhere_does_not_differ(image: str) -> None:
     assert [] == list(differences(COMPOSE, _container(image=image)))
 
 
+def test_what_values_leave_out_is_no_difference() -> None:
+    """A variable that leads to a component which is not there need not be set; another one need be."""
+    compose = COMPOSE | {"environment": {"TRIPTYCH_EXPERIMENTS_TARGET": "dns:///experiments:8081"}}
+
+    assert [] == list(differences(compose, _container(), {"TRIPTYCH_EXPERIMENTS_TARGET"}))
+    assert any("TRIPTYCH_EXPERIMENTS_TARGET" in words for words in differences(compose, _container()))
+
+
 @pytest.mark.parametrize(
     ("text", "expanded"),
     [("a:${V:-1}", "a:1"), ("${P-8080}:1", "8080:1"), ("t${D:+@}${D:-}", "t"), ("plain", "plain")],
