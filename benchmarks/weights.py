@@ -30,7 +30,6 @@ NAME, MODEL = "weights", "efficientnet_lite0"
 VERSIONS = {"one": "1", "two": "2"}
 HEARD_S = 2.5
 """After which every gateway knows of a change: two seconds, and what a request takes."""
-CHECKS = 10
 SIGMAS = 3.0
 
 
@@ -85,8 +84,16 @@ def check(asker: Asker, seen: Seen, salt: str, weights: Mapping[str, float], key
     seen.widest_sigmas = max(seen.widest_sigmas, abs(off) / math.sqrt(part * (1 - part) / keys))
 
 
-def run(port: int, changes: int, keys: int = 1000, clients: int = 3) -> Seen:
-    """Runs the experiment on the gateway at a port of this machine, and ends it."""
+def run(port: int, changes: int, keys: int = 1000, checks: int = 10, clients: int = 3) -> Seen:
+    """Runs the experiment on the gateway at a port of this machine, and ends it.
+
+    Args:
+        port: the gateway's, for gRPC.
+        changes: of the weights.
+        keys: that are asked with at each check.
+        checks: of all keys, at even distances.
+        clients: that ask meanwhile.
+    """
     seen, over = Seen(), threading.Event()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         admin = experiments_grpc.ExperimentServiceStub(channel)
@@ -102,7 +109,9 @@ def run(port: int, changes: int, keys: int = 1000, clients: int = 3) -> Seen:
         for thread in threads:
             thread.start()
         try:
-            _change(admin, asker, seen, salt, changes, keys)
+            for check_number in range(checks):
+                weights = _change(admin, changes // checks, seed=check_number)
+                check(asker, seen, salt, weights, keys)
         finally:
             over.set()
             for thread in threads:
@@ -118,16 +127,15 @@ def _create(admin: experiments_grpc.ExperimentServiceStub) -> str:
     return str(admin.CreateExperiment(request, timeout=10).experiment.salt)
 
 
-def _change(
-    admin: experiments_grpc.ExperimentServiceStub, asker: Asker, seen: Seen, salt: str, changes: int, keys: int
-) -> None:
-    chance = random.Random(7)  # noqa: S311 (no secret)
-    for number in range(1, changes + 1):
+def _change(admin: experiments_grpc.ExperimentServiceStub, changes: int, seed: int) -> dict[str, float]:
+    """Changes the weights so many times, and returns the last ones."""
+    chance = random.Random(seed)  # noqa: S311 (no secret)
+    weights: dict[str, float] = {}
+    for _ in range(changes):
         weights = {name: chance.uniform(0.5, 10) for name in VERSIONS}
         request = experiments_pb.SetWeightsRequest(name=NAME, weights=weights, actor="benchmark", reason="A change.")
         admin.SetWeights(request, timeout=10)
-        if number % max(1, changes // CHECKS) == 0:
-            check(asker, seen, salt, weights, keys)
+    return weights
 
 
 def main() -> int:

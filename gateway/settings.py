@@ -99,7 +99,7 @@ class GatewaySettings(ProcessSettings):
     @classmethod
     def _check_experiments_target(cls, value: str | None) -> str | None:
         if value and value.startswith(SCHEME):
-            Target.parse(value)
+            raise ValueError(f"links carry no streams, which exports are; it must be a gRPC name, not {value!r}")
         return value or None
 
     @model_validator(mode="after")

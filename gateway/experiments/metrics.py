@@ -30,7 +30,7 @@ ANSWERED, SHADOW_FAILED, SHED_WAITING, SHED_LIMIT = (
 EVIDENCE = Counter(
     "triptych_evidence",
     "Exposures, predictions and shadows' answers: `sent` to the experiments service; or dropped because the queue was "
-    "`full`, because the service `refused` them, or because the process `ended`.",
+    "`full`, because the service `refused` them, or because the process `ended`. Of pictures, those that were dropped.",
     ("kind", "outcome"),
 )
 DROPPED = [

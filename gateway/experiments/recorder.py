@@ -24,6 +24,8 @@ PAUSE_S = 0.5
 """Before what the service did not take is sent again."""
 ENTRY_BYTES = 64
 """What an entry of the queue takes beside its bytes."""
+PICTURES_SHARE = 0.5
+"""Of the queue, beyond which no picture gets in: they are large, and no verdict rests on them."""
 KINDS = ("exposures", "predictions", "shadows")
 
 Send = Callable[[pb.RecordEvidenceRequest, float], Awaitable[object]]
@@ -57,8 +59,10 @@ class Recorder:
         return self._bytes
 
     def record(self, evidence: pb.RecordEvidenceRequest) -> None:
-        """Puts what a request brings into the queue, or drops it when that is full."""
+        """Puts what a request brings into the queue; drops pictures when that is half full, and all when it is full."""
         data = evidence.SerializeToString()
+        if self._bytes + len(data) > PICTURES_SHARE * self._max_bytes and _drop_pictures(evidence):
+            data = evidence.SerializeToString()
         size = len(data) + ENTRY_BYTES
         if self._bytes + size > self._max_bytes:
             _count(evidence, "full")
@@ -141,6 +145,16 @@ class Recorder:
             size += len(part)
         # Messages one after the other are a message: lists are joined.
         return pb.RecordEvidenceRequest.FromString(b"".join(parts)), len(parts), size + ENTRY_BYTES * len(parts)
+
+
+def _drop_pictures(evidence: pb.RecordEvidenceRequest) -> int:
+    """Takes the pictures out of predictions, and returns how many there were."""
+    dropped = 0
+    for prediction in evidence.predictions:
+        dropped += bool(prediction.image)
+        prediction.ClearField("image")
+    EVIDENCE.labels("pictures", "full").inc(dropped)
+    return dropped
 
 
 def _count(evidence: pb.RecordEvidenceRequest, outcome: str) -> None:

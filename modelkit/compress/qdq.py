@@ -15,6 +15,7 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from modelkit.compress.strides import without_strides
 from modelkit.variants import Pictures
 
 Method = Literal["minmax", "entropy", "percentile"]
@@ -76,12 +77,13 @@ def quantised(model: bytes, pictures: Pictures, *, tensor: str, method: Method, 
             nodes_to_exclude=[node.name for node in graph.node if node.op_type == "Conv"][:float_convolutions],
             extra_options=_OPTIONS,
         )
-        return result.read_bytes()
+        return without_strides(result.read_bytes())
 
 
 def count_qdq(model: bytes) -> dict[str, int]:
     """Counts what a file's layers read: convolutions and matrix products, and those of them that read INT8."""
     graph = onnx.load_from_string(model).graph
     dequantised = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    dequantised |= {node.output[0] for node in graph.node if node.op_type == "MaxPool" and node.input[0] in dequantised}
     layers = [node for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul")]
     return {"layers": len(layers), "int8": sum(set(node.input[:2]) <= dequantised for node in layers)}

@@ -67,6 +67,8 @@ class Measured:
     robustness: float | None = None
     """Mean top-1 on corrupted pictures; None where the run was not evaluated."""
     live_robustness: float | None = None
+    steadiness: float = 1.0
+    """Share of pictures to which the candidate's file, asked twice, gave the same logits, to the last bit."""
 
 
 def checks(measured: Measured, limits: Limits) -> list[Check]:
@@ -79,6 +81,7 @@ def checks(measured: Measured, limits: Limits) -> list[Check]:
     gap = abs(measured.offline_top1 - top1)
     what = f"the gap between top-1 in training ({measured.offline_top1:.4f}) and through serving ({top1:.4f})"
     found.append(Check("parity", what, gap, limits.max_parity_gap, at_most=True))
+    found.append(Check("steadiness", "the share of pictures answered alike when asked twice", measured.steadiness, 1.0))
     if measured.agreement is not None:
         what = "the share of pictures with the parent's first class"
         found.append(Check("agreement", what, measured.agreement, limits.min_agreement))

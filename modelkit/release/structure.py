@@ -7,6 +7,7 @@ from typing import Literal
 
 import onnx
 
+from modelkit.compress.strides import racing
 from modelkit.gate import GateError
 from servicekit.manifest import Output, Recipe
 
@@ -33,7 +34,7 @@ def check_structure(data: bytes, recipe: Recipe, output: Output) -> Precision:
         GateError: with what is wrong with the file.
     """
     model = _parse(data)
-    problems = [*_operators(model), *_input(model, recipe), *_output(model, output)]
+    problems = [*_operators(model), *_input(model, recipe), *_output(model, output), *_threads(model)]
     if problems:
         raise GateError("the structure gate refuses the model: " + "; ".join(problems))
     return _precision(model)
@@ -63,6 +64,12 @@ def _operators(model: onnx.ModelProto) -> list[str]:
     if any(weight.data_location == onnx.TensorProto.EXTERNAL for weight in model.graph.initializer):
         problems.append("its weights lie in another file")
     return problems
+
+
+def _threads(model: onnx.ModelProto) -> list[str]:
+    names = ", ".join(node.name or node.output[0] for node in racing(model.graph))
+    told = "whose threads OpenVINO lets write into each other's memory; `triptych model quantise` makes files without"
+    return [f"it has strided INT8 convolutions of 1 x 1 ({names}), {told}"] if names else []
 
 
 def _input(model: onnx.ModelProto, recipe: Recipe) -> list[str]:

@@ -36,6 +36,11 @@ class Tried:
         """Returns the share of pictures to which two models answer with the same first class."""
         return float((self._first(one) == self._first(other)).mean())
 
+    def steadiness(self, one: str, other: str) -> float:
+        """Returns the share of pictures to which two models answer with the same logits, to the last bit."""
+        bits = (self.answers[name].view(np.uint32) for name in (one, other))
+        return float(np.equal(*bits).all(axis=1).mean())
+
     def _first(self, name: str) -> npt.NDArray[np.int64]:
         return np.asarray(self.answers[name].argmax(axis=1))
 

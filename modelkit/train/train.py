@@ -13,6 +13,7 @@ from modelkit.train.files import write_json
 from modelkit.train.imitation import compute_freely, imitate_int8
 from modelkit.train.loop import BEST_FILE, Course, Watch, evaluate_result, make_learner, result_of, run_course
 from modelkit.train.measure import size_of
+from modelkit.train.memory import keep_freed_memory
 from modelkit.train.networks import WEIGHTS_FILE, Architecture, Classifier, create, save
 from modelkit.train.networks import load as load_network
 from modelkit.train.objective import Objective, distillation, labels_only
@@ -98,10 +99,11 @@ def settled(recipe: Recipe, folder: Path, shard: Shard) -> Recipe:
 
 @contextmanager
 def torch_settings(recipe: Recipe) -> Iterator[None]:
-    """Sets torch's number of threads, and makes cuDNN repeat itself, for as long as a run lasts."""
+    """Sets torch's number of threads, and makes cuDNN repeat itself, for as long as a run lasts; memory is kept."""
     threads, repeatable = torch.get_num_threads(), torch.backends.cudnn.deterministic
     torch.set_num_threads(recipe.threads or threads)
     torch.backends.cudnn.deterministic = True
+    keep_freed_memory()
     try:
         yield
     finally:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Connection, delete, func, select
 
@@ -25,15 +25,25 @@ OF_A_PREDICTION = (PREDICTION, IMAGE, SHADOW_PREDICTION, FEEDBACK, TRUTH)
 """Tables that hold something about a prediction, and lose it when it is forgotten."""
 
 
-def apply(connection: Connection, rows: Rows) -> None:
-    """Writes rows: first what is forgotten, so that nothing of it comes back with the others."""
+class Labels(NamedTuple):
+    """Counts labels."""
+
+    new: int
+    """Said something new."""
+    repeated: int
+    unknown: int
+    """Of the new ones, those of predictions that nobody knew when they came."""
+
+
+def apply(connection: Connection, rows: Rows) -> Labels:
+    """Writes rows: first what is forgotten, so that nothing of it comes back with the others. Returns what was said."""
     write(connection, FORGOTTEN, rows.forgotten)
     delete_predictions(connection, [row["prediction_id"] for row in rows.forgotten])
     write(connection, EXPOSURE, list(rows.exposures.values()))
     gone = _forgotten(connection, rows)
     for table, added in ((PREDICTION, rows.predictions), (SHADOW_PREDICTION, rows.shadows), (IMAGE, rows.images)):
         write(connection, table, [row for row in added if row["prediction_id"] not in gone] if gone else added)
-    _add_labels(connection, [each for each in rows.labels if each[0].prediction_id not in gone])
+    return _add_labels(connection, [each for each in rows.labels if each[0].prediction_id not in gone])
 
 
 def delete_predictions(connection: Connection, ids: Sequence[str]) -> None:
@@ -52,15 +62,18 @@ def _forgotten(connection: Connection, rows: Rows) -> set[str]:
     return set(_found(connection, FORGOTTEN.c.prediction_id, named))
 
 
-def _add_labels(connection: Connection, labels: Sequence[tuple[Statement, bool]]) -> None:
+def _add_labels(connection: Connection, labels: Sequence[tuple[Statement, bool]]) -> Labels:
     if not labels:
-        return
+        return Labels(0, 0, 0)
     ids = _found(connection, FEEDBACK.c.feedback_id, {statement.feedback_id for statement, _ in labels})
     history = History(ids, _latest(connection, {statement.prediction_id for statement, _ in labels}))
     for statement, named in labels:
         history.take(statement, named=named)
     write(connection, FEEDBACK, [asdict(each) for each in history.taken])
     write(connection, TRUTH, [_truth(each) for each in history.holding()])
+    about = [each.prediction_id for each in history.taken]
+    known = set(_found(connection, PREDICTION.c.prediction_id, set(about)))
+    return Labels(len(about), len(labels) - len(about), sum(each not in known for each in about))
 
 
 def _truth(statement: Statement) -> Row:

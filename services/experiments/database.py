@@ -37,6 +37,12 @@ LOCK = 0x7472_6970_7479_6368
 """Of PostgreSQL's advisory locks, the one that replicas of this service take in turns."""
 
 
+_BOUNDS = text(
+    "SELECT set_config('lock_timeout', '10s', true), set_config('idle_in_transaction_session_timeout', '30s', true)"
+)
+"""Of a transaction: a replica that hangs in the middle of one must not hold up the others for ever."""
+
+
 class Database:
     """Gives connections. The first one brings the schema up to date, so that the database may be away at the start."""
 
@@ -80,6 +86,8 @@ class Database:
             Unavailable: the database is away, or does not answer.
         """
         with _away(), self._ready().connect().execution_options(writes=True) as connection, connection.begin():
+            if self.dialect == "postgresql":
+                connection.execute(_BOUNDS)
             yield connection
 
     def migrate(self) -> None:

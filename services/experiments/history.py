@@ -1,5 +1,7 @@
 """What was said of candidates in the course of time, in the database."""
 
+from collections.abc import Iterable
+
 from google.protobuf import json_format
 from sqlalchemy import Connection, func, insert, select
 
@@ -17,11 +19,12 @@ def add(connection: Connection, experiment: str, verdict: pb.Verdict) -> None:
     connection.execute(insert(VERDICT).values(experiment=experiment, **row))
 
 
-def last(connection: Connection, experiment: str) -> dict[str, pb.Verdict]:
-    """Returns the last verdict of each candidate."""
-    ids = select(func.max(VERDICT.c.id)).where(VERDICT.c.experiment == experiment).group_by(VERDICT.c.candidate)
-    rows = connection.execute(select(VERDICT.c.body).where(VERDICT.c.id.in_(ids))).scalars()
-    return {verdict.candidate: verdict for verdict in map(_verdict, rows)}
+def last(connection: Connection, experiment: str, candidates: Iterable[str]) -> dict[str, pb.Verdict]:
+    """Returns the last verdict of each of these candidates that has one."""
+    newest = select(VERDICT.c.body).order_by(VERDICT.c.time_us.desc(), VERDICT.c.id.desc()).limit(1)
+    of_each = (newest.where(VERDICT.c.experiment == experiment, VERDICT.c.candidate == each) for each in candidates)
+    bodies = (connection.execute(asked).scalar() for asked in of_each)
+    return {verdict.candidate: verdict for verdict in (_verdict(body) for body in bodies if body is not None)}
 
 
 def since(connection: Connection, experiment: str, after_us: int | None) -> list[pb.Verdict]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
@@ -27,6 +28,9 @@ log = structlog.get_logger()
 KEEP_EVERY_US = 60 * 1_000_000
 """A verdict that changes in its numbers only is kept so often; one that says something else, at once."""
 
+REST = 4
+"""Times as long as a look took, so that looks take no more than a fifth of a core."""
+
 
 class Judging:
     """Judges; that everything it knows is in the database, several replicas may do so at the same time."""
@@ -35,11 +39,13 @@ class Judging:
         self._database = database
         self._registry = registry
         self._clock_us = clock_us
+        self._counted: dict[str, tuple[object, dict[str, Facts]]] = {}
         self._judge = functools.lru_cache(maxsize=256)(judge)  # a look costs milliseconds, and often nothing happened
 
     async def run(self, threads: Threads, interval_s: float) -> None:
-        """Looks every so often, forever."""
+        """Looks every so often, forever, and rests for longer where a look takes long."""
         while True:
+            began = time.monotonic()
             try:
                 await threads.run(self.look)
             except Unavailable:
@@ -47,7 +53,7 @@ class Judging:
             except Exception:
                 metrics.LOOK_FAILURES.inc()
                 log.exception("a look at the experiments failed")
-            await asyncio.sleep(interval_s)
+            await asyncio.sleep(max(interval_s, REST * (time.monotonic() - began)))
 
     def look(self) -> None:
         """Looks at every experiment that runs, once; what goes wrong with one leaves the others alone."""
@@ -63,6 +69,8 @@ class Judging:
             except Exception:
                 metrics.LOOK_FAILURES.inc()
                 log.exception("a look at an experiment failed", experiment=known.experiment.name)
+        for name in set(self._counted) - {known.experiment.name for known in running}:
+            self._counted.pop(name, None)
         for advice, count in advised.items():
             metrics.CANDIDATES.labels(advice).set(count)
         metrics.LOOKED.set(self._clock_us() / 1e6)
@@ -76,8 +84,8 @@ class Judging:
         with self._database.connect() as connection:
             experiment = records.find(connection, name).experiment
             now = {each.candidate: each for each in self._messages(experiment, self._judged(connection, experiment))}
-            before = history.last(connection, name)
-        names = [*(arm.name for arm in experiment.arms[1:]), *(shadow.name for shadow in experiment.shadows)]
+            names = [*(arm.name for arm in experiment.arms[1:]), *(shadow.name for shadow in experiment.shadows)]
+            before = history.last(connection, name, [each for each in names if each not in now])
         found = (now.get(each) or before.get(each) for each in names)
         return [each for each in found if each is not None]
 
@@ -96,7 +104,7 @@ class Judging:
         experiment = known.experiment
         with self._database.connect() as connection:
             judged = self._judged(connection, experiment)
-            before = history.last(connection, experiment.name)
+            before = history.last(connection, experiment.name, compared(experiment))
             repaired = records.was_done(connection, experiment, Kind.REPAIR)
         action = decide(experiment, judged, self._clock_us(), repaired=repaired)
         messages = self._messages(experiment, judged)
@@ -129,8 +137,18 @@ class Judging:
         }
 
     def _judged(self, connection: Connection, experiment: pb.Experiment) -> list[Judged]:
-        found = facts.gather(connection, experiment)
+        found = self._facts(connection, experiment)
         return [self._one(experiment, name, found.get(name, Facts())) for name in compared(experiment)]
+
+    def _facts(self, connection: Connection, experiment: pb.Experiment) -> dict[str, Facts]:
+        """Returns the facts; counted anew only where something came since they were."""
+        moment = experiment.epoch, records.applied(connection)
+        known = self._counted.get(experiment.name)
+        if known is not None and known[0] == moment:
+            return known[1]
+        found = facts.gather(connection, experiment)
+        self._counted[experiment.name] = moment, found
+        return found
 
     def _one(self, experiment: pb.Experiment, name: str, counted: Facts) -> Judged:
         return Judged(name, counted, self._judge(counted, rules_for(experiment, name), name))

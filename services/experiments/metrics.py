@@ -17,7 +17,7 @@ CANDIDATES = Gauge(
 DECISIONS = Counter("triptych_experiment_decisions", "Entries that were added to the log of decisions.", ("action",))
 ROLLED_BACK = DECISIONS.labels("roll back")
 """There from the start: Prometheus sees no rise of a series that begins at 1."""
-ROUTING_REVISION = Gauge("triptych_routing_revision", "What gateways are told has so many changes behind it.")
+ROUTING_REVISION = Gauge("triptych_experiments_routing_revision", "What gateways are told has so many changes behind it.")
 LOOKED = Gauge("triptych_verdicts_timestamp_seconds", "When every running experiment was last looked at, in Unix time.")
 LOOK_FAILURES = Counter("triptych_verdict_failures", "Looks at a running experiment that failed.")
 DATABASE_UP = Gauge("triptych_database_up", "1 while the database answers, else 0.")
@@ -38,6 +38,11 @@ class StoreCollector(Collector):
         yield GaugeMetricFamily("triptych_journal_limit_bytes", "Most that it may hold.", self._limit_bytes)
         yield GaugeMetricFamily(
             "triptych_journal_waiting_bytes", "Of the journal, what is not in the database yet.", progress.waiting_bytes
+        )
+        yield GaugeMetricFamily(
+            "triptych_journal_behind_seconds",
+            "For how long the database has been behind the journal.",
+            progress.behind_s,
         )
         yield CounterMetricFamily(
             "triptych_journal_refused_entries",

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from servicekit.errors import AlreadyExists, NotFound, Reason
 from services.experiments.candidates import RUNNING
-from services.experiments.tables import DECISION, EXPERIMENT, PIN, ROUTING
+from services.experiments.tables import APPLIED, DECISION, EXPERIMENT, PIN, ROUTING
 from services.experiments.transitions import Deed, state_name
 from triptych.experiments.v1 import experiment_pb2 as pb
 
@@ -176,6 +176,11 @@ def pin(connection: Connection, model: str, version: str, time_us: int) -> None:
     connection.execute(delete(PIN).where(PIN.c.model == model))
     if version:
         connection.execute(insert(PIN).values(model=model, version=version, time_us=time_us))
+
+
+def applied(connection: Connection) -> list[tuple[str, int]]:
+    """Returns how far the facts of each journal are in the tables: the same again means that nothing came since."""
+    return [(row.journal, row.position) for row in connection.execute(select(APPLIED).order_by(APPLIED.c.journal))]
 
 
 def count_by_state(connection: Connection) -> dict[str, int]:

@@ -41,7 +41,7 @@ def reason_of(reason: str) -> str:
     return reason
 
 
-class Deed(Protocol):
+class Wish(Protocol):
     """Is what every request to change an experiment has."""
 
     name: str
@@ -49,7 +49,7 @@ class Deed(Protocol):
     reason: str
 
 
-def deed_of(request: Deed) -> tuple[str, str, str]:
+def deed_of(request: Wish) -> tuple[str, str, str]:
     """Returns which experiment a request wants changed, who wants it, and why."""
     return name_of(request.name), actor_of(request.actor), reason_of(request.reason)
 

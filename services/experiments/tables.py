@@ -87,6 +87,7 @@ EXPOSURE = Table(
     Column("failed", Boolean, nullable=True),  # NULL until a request of the key ends in a way that says something
     Column("slow", Boolean, nullable=True),  # the same
     _time("time_us"),
+    sqlite_with_rowid=False,  # lies in the order of its key: to count an epoch takes a fifth of the time
 )
 PREDICTION = Table(
     "prediction",

@@ -1,8 +1,8 @@
 """What the facts of an experiment say of a candidate, in numbers and in one sentence. Pure.
 
-Every metric gets a part of the allowed error (alpha), so that all of them together are wrong no oftener than promised,
-whenever one looks. A mismatch between how requests fell on the arms and how they should have blocks every other word:
-then the arms cannot be compared.
+What can make a verdict wrong shares the allowed error (alpha), so that it is wrong no oftener than promised, whenever
+one looks. A mismatch between how requests fell on the arms and how they should have blocks every other word: then the
+arms cannot be compared.
 """
 
 import math
@@ -15,7 +15,6 @@ from services.experiments.evalues import (
     Pairs,
     Rate,
     difference_interval,
-    mcnemar_log_e,
     mismatch_log_e,
     paired_interval,
     rate_interval,
@@ -24,9 +23,8 @@ from services.experiments.evalues import (
 MISMATCH_ALPHA = 1e-3
 """Of the check that requests fall on arms as they should: it is looked at all the time, and must not cry wolf."""
 
-
-METRICS = 5
-"""That `findings` looks at, and that share alpha."""
+_ARM_METRICS = 3
+"""That can make the verdict on an arm wrong: late answers, failures and accuracy."""
 _NONE, _NO_PAIRS = Rate(0, 0), Pairs(0, 0, 0)
 
 
@@ -61,6 +59,17 @@ class Facts:
     failed: tuple[Rate, Rate] = (_NONE, _NONE)
     """Keys whose request the server failed."""
 
+    @property
+    def of_arm(self) -> bool:
+        """Says whether they are of an arm, whose answers people get."""
+        counted = sum(each.total for each in (*self.correct, *self.slow, *self.failed))
+        return any(self.assigned) or counted > 0
+
+    @property
+    def of_shadow(self) -> bool:
+        """Says whether they are of a shadow. A candidate is either."""
+        return self.pairs.total + self.disagreement.total > 0
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -69,7 +78,7 @@ class Rules:
     weights: tuple[float, float] = (1.0, 1.0)
     """By which keys fall on control and candidate."""
     alpha: float = 0.05
-    """Largest probability that any metric's verdict is ever wrong."""
+    """Largest probability that any verdict is ever wrong."""
     candidates: int = 1
     """That are compared with the control in this experiment: each gets its part of alpha."""
     accuracy_margin: float = 0.01
@@ -81,9 +90,14 @@ class Rules:
     """Which words about accuracy are enough to promote: `better`, or `no worse` as well."""
 
     @property
-    def metric_alpha(self) -> float:
-        """Returns the part of alpha that one metric of one candidate gets."""
-        return self.alpha / (METRICS * self.candidates)
+    def candidate_alpha(self) -> float:
+        """Returns the part of alpha that one candidate gets."""
+        return self.alpha / self.candidates
+
+    @property
+    def ratio(self) -> float:
+        """Returns how many keys the control gets for one of the candidate's."""
+        return self.weights[0] / self.weights[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,42 +148,48 @@ def judge(facts: Facts, rules: Rules, name: str = "the candidate") -> Verdict:
     if bad:
         return Verdict(Advice.ROLL_BACK, f"{name} {_joined(bad)}; roll it back.", found)
     good = [each for each in found if each.word in rules.promote]
-    guarded = all(each.word != "open" for each in found if each.metric in ("late answers", "failures"))
+    # A shadow answers nobody, so its evidence is about accuracy alone.
+    guarded = not facts.of_arm or all(
+        each.word != "open" for each in found if each.metric in ("late answers", "failures")
+    )
     if good and guarded:
         return Verdict(Advice.PROMOTE, f"{name} {_joined(good)}; promote it.", found)
     return Verdict(Advice.GO_ON, _open(found, good, name), found)
 
 
 def findings(facts: Facts, rules: Rules) -> Iterator[Finding]:
-    """Returns what each metric says; those without events say `open`."""
-    alpha = rules.metric_alpha
-    yield _guardrail("late answers", facts.slow, rules.slow_margin, alpha)
-    yield _guardrail("failures", facts.failed, rules.failed_margin, alpha)
-    yield _accuracy_apart(facts.correct, rules, alpha)
+    """Returns what each metric says; those without events say `open`.
+
+    The verdict on an arm is wrong only if the interval of one of three metrics is. That on a shadow which is no worse
+    is wrong only if an end of the interval of pairs is, and that on one which is worse only if the other end or the
+    bound of disagreement is: three ends with half of alpha each, of which no more than two count.
+    """
+    alpha = rules.candidate_alpha / (2 if facts.of_arm and facts.of_shadow else 1)
+    part = alpha / _ARM_METRICS
+    yield _guardrail("late answers", facts.slow, rules.slow_margin, part, rules.ratio)
+    yield _guardrail("failures", facts.failed, rules.failed_margin, part, rules.ratio)
+    yield _accuracy_apart(facts.correct, rules, part)
     yield _accuracy_paired(facts.pairs, rules, alpha)
-    yield _disagreement(facts.disagreement, rules, alpha)
+    yield _disagreement(facts.disagreement, rules, alpha / 2)
 
 
-def _guardrail(metric: str, rates: tuple[Rate, Rate], margin: float, alpha: float) -> Finding:
+def _guardrail(metric: str, rates: tuple[Rate, Rate], margin: float, alpha: float, ratio: float) -> Finding:
     before, after = rates
-    interval = difference_interval(before, after, alpha)
+    interval = difference_interval(before, after, alpha, ratio)
     word = "too bad" if interval.low > margin else "within bounds" if interval.high <= margin else "open"
     return Finding(metric, after.share - before.share, interval, before.total + after.total, word)
 
 
 def _accuracy_apart(rates: tuple[Rate, Rate], rules: Rules, alpha: float) -> Finding:
     before, after = rates
-    interval = difference_interval(before, after, alpha)
+    interval = difference_interval(before, after, alpha, rules.ratio)
     word = _word(interval, rules.accuracy_margin)
     return Finding("accuracy", after.share - before.share, interval, before.total + after.total, word)
 
 
 def _accuracy_paired(pairs: Pairs, rules: Rules, alpha: float) -> Finding:
-    """Judges better by McNemar, which needs the fewest pairs, and all else by the interval."""
     interval = paired_interval(pairs, alpha)
     word = _word(interval, rules.accuracy_margin)
-    if pairs.wins > pairs.losses and mcnemar_log_e(pairs) >= math.log(1 / alpha):
-        word = "better"
     return Finding("accuracy on the same pictures", pairs.difference, interval, pairs.total, word)
 
 

@@ -9,12 +9,13 @@ import structlog
 from sqlalchemy import Connection, select, update
 
 from servicekit.errors import Unavailable
-from services.experiments.apply import apply
+from services.experiments.apply import Labels, apply
+from services.experiments.counters import APPLIED_ROWS, LABELS
 from services.experiments.database import Database, refuses_content, take_turns
 from services.experiments.frames import Entry
 from services.experiments.journal import Batch, Journal
 from services.experiments.retention import Limits, sweep
-from services.experiments.rows import to_rows
+from services.experiments.rows import Rows, to_rows
 from services.experiments.statements import write
 from services.experiments.tables import APPLIED
 
@@ -37,6 +38,8 @@ class Progress(NamedTuple):
 
     waiting_bytes: int
     """Of the journal, which are not in the database."""
+    behind_s: float
+    """For how long there have been any."""
     refused: int
     """Entries that the database did not take, and that were kept aside."""
     away: bool
@@ -53,6 +56,7 @@ class Writer:
         self._gather_s = gather_s
         self._position: int | None = None  # None: the database must be asked
         self._refused = 0
+        self._level_at = time.monotonic()
         self._failures = 0
         self._tidy_at = 0.0
         self._stopping = threading.Event()
@@ -71,7 +75,9 @@ class Writer:
     def progress(self) -> Progress:
         """Returns how far it is."""
         position = self._journal.start if self._position is None else self._position
-        return Progress(max(0, self._journal.end - position), self._refused, self._failures > 0)
+        waiting_bytes = max(0, self._journal.end - position)
+        behind_s = time.monotonic() - self._level_at if waiting_bytes else 0.0
+        return Progress(waiting_bytes, behind_s, self._refused, self._failures > 0)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -104,6 +110,8 @@ class Writer:
             self._apply(self._position, batch)
             self._position = batch.end
             self._journal.discard(batch.end)
+        if self._journal.end == self._position:
+            self._level_at = time.monotonic()
         if time.monotonic() >= self._tidy_at:
             self._tidy()
 
@@ -151,7 +159,8 @@ class Writer:
         with self._database.begin() as connection:
             take_turns(connection)
             self._move(connection, begin, end)
-            apply(connection, rows)
+            labels = apply(connection, rows)
+        _count(rows, labels)
 
     def _move(self, connection: Connection, begin: int, end: int) -> None:
         mine = (APPLIED.c.journal == self._journal.name) & (APPLIED.c.position == begin)
@@ -168,6 +177,14 @@ class Writer:
             self._journal.roll()
             took_s = time.monotonic() - began
             self._tidy_at = time.monotonic() + max(TIDY_EVERY_S, 20 * took_s)
+
+
+def _count(rows: Rows, labels: Labels) -> None:
+    """Counts what is in the database now."""
+    for kind in ("exposures", "predictions", "shadows", "images", "forgotten"):
+        APPLIED_ROWS.labels(kind).inc(len(getattr(rows, kind)))
+    for outcome, count in labels._asdict().items():
+        LABELS.labels(outcome).inc(count)
 
 
 def _is_refused(error: Exception) -> bool:

@@ -41,7 +41,9 @@ def answer(image: bytes) -> classification_pb2.Classification:
     """Returns the fake's answer to an image."""
     prediction = classification_pb2.Prediction(index=1, label=image.decode(), score=0.5)
     timing = classification_pb2.Timing(total_ms=1.5)
-    return classification_pb2.Classification(predictions=[prediction], model="fake", version="1", timing=timing)
+    return classification_pb2.Classification(
+        predictions=[prediction], model="fake", version="1", timing=timing, experiment="rate", arm="b"
+    )
 
 
 def failure(code: grpc.StatusCode, retry_after_s: float | None = None) -> status_pb2.Status:
@@ -64,12 +66,16 @@ class ScriptedGateway(ClassificationServiceServicer):
         self.requests: list[Any] = []
         self.times: list[float] = []
         self.request_ids: list[str] = []
+        self.askers: list[tuple[object, object]] = []
+        """Route key and tenant of each call."""
         self.port = 0
 
     def _note(self, request: Any, context: Context) -> None:
         self.requests.append(request)
         self.times.append(time.monotonic())
-        self.request_ids.append(str(dict(context.invocation_metadata())["x-request-id"]))
+        sent: dict[str, object] = dict(context.invocation_metadata())
+        self.request_ids.append(str(sent["x-request-id"]))
+        self.askers.append((sent.get("x-route-key"), sent.get("x-tenant")))
         if self.script:
             context.abort_with_status(rpc_status.to_status(self.script.pop(0)))
 
@@ -137,6 +143,21 @@ async def test_answers_come_in_order(classify: Classify, gateway: ScriptedGatewa
     assert [image.decode() for image in images] == labels
     assert [(32, "m", 3), (8, "m", 3)] == [(len(r.images), r.model, r.top_k) for r in gateway.requests]
     assert ["mine", "mine"] == gateway.request_ids
+
+
+async def test_who_asks_is_sent_and_what_answered_is_told(classify: Classify, gateway: ScriptedGateway) -> None:
+    """The route key and the tenant are in every call; results name the experiment and its arm."""
+    (result,) = await classify([b"cat"], route_key="ann", tenant="acme")
+    await classify([b"cat"])
+    assert [("ann", "acme"), (None, None)] == gateway.askers
+    assert ("rate", "b") == (result.experiment, result.arm)
+
+
+def test_who_asks_is_sent_with_a_stream(gateway: ScriptedGateway) -> None:
+    """Once, for all its frames."""
+    with Client(f"127.0.0.1:{gateway.port}") as client:
+        assert 2 == len(list(client.classify_stream([b"a", b"b"], route_key="ann", tenant="acme")))
+    assert [("ann", "acme")] == gateway.askers
 
 
 async def test_an_absent_server_is_asked_again(classify: Classify, gateway: ScriptedGateway) -> None:

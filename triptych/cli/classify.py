@@ -150,6 +150,8 @@ class Answers:
 def explain(error: "ClassifyError", gateway: Gateway) -> str:
     """Returns a sentence for a person about a call that failed, with what to do where that is known."""
     if error.code == "UNAVAILABLE" and not error.reason:
+        if "certificate" in error.message:
+            return f"{error.message} --ca-file names who is trusted, --cert-file and --key-file who you are."
         if gateway.cluster is not None:
             return gateway.absent()
         return f"{error.message} {gateway.absent()}" if error.message.startswith("Nothing answers") else error.message

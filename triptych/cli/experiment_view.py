@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 
 STATE_STYLES = {"draft": "dim", "running": "bold green", "ramping": "bold cyan", "stopped": "bold yellow"}
 ADVICE_STYLES = {"promote": "bold green", "roll back": "bold red", "repair": "bold yellow"}
-HALF, NARROW_HALF, WIDE = 14, 7, 116
-"""Characters of a bar on each side of zero, on screens so wide and on others."""
+HALF, WIDE = 14, 116
+"""Characters of a bar on each side of zero, on screens so wide."""
+NARROW_HALF, BARRED = 7, 78
+"""The same on others; on those that are narrower still there are no bars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,19 +142,23 @@ def _verdict(verdict: "Verdict", rules: "Rules") -> Iterator[RenderableType]:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Is the table of what each metric says; on a narrow screen bars are shorter, and names take two lines."""
+    """Is the table of what each metric says; on a narrow screen names take two lines, and bars are short, or none."""
 
     verdict: "Verdict"
     rules: "Rules"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        wide = options.max_width >= WIDE
+        wide, barred = options.max_width >= WIDE, options.max_width >= BARRED
         table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2 if wide else 1, 0, 0))
         table.add_column(min_width=29 if wide else 12)
-        for width, right in ((13, False), (None, False), (6, True), (16, True), (None, True)):
+        columns: list[tuple[int | None, bool]] = [(13, False), (6, True), (16, True), (None, True)]
+        if barred:
+            columns.insert(1, (None, False))
+        for width, right in columns:
             table.add_column(justify="right" if right else "left", no_wrap=True, min_width=width)
+        half = HALF if wide else NARROW_HALF if barred else 0
         for each in self.verdict.findings:
-            table.add_row(*_finding(each, margin_of(each, self.rules), HALF if wide else NARROW_HALF))
+            table.add_row(*_finding(each, margin_of(each, self.rules), half))
         yield table
 
 
@@ -160,7 +166,8 @@ def _finding(finding: "Finding", margin: float, half: int) -> Iterator[Text]:
     style = word_style(finding.word)
     yield Text(finding.metric)
     yield Text(finding.word, style)
-    yield Text(bar(finding, margin, scale_of(finding, margin), half), style)
+    if half:
+        yield Text(bar(finding, margin, scale_of(finding, margin), half), style)
     yield Text(points(finding.estimate), "bold")
     yield Text(f"{points(finding.low)} to {points(finding.high)}")
     yield Text(f"{finding.events:,}", "dim")

@@ -137,9 +137,7 @@ def _tell(folder: Path, outcome: Any) -> None:
         )
         err().print(told, markup=False, soft_wrap=True)
     if outcome.unnamed:
-        told = (
-            f"Of {outcome.unnamed:,} labels only the index is known: name the file of the model's labels with --labels."
-        )
+        told = f"{outcome.unnamed:,} have a label by index only; --labels names the file with the model's labels."
         err().print(told, markup=False, soft_wrap=True)
     if outcome.written:
         err().print(f"Next: triptych model data import {folder} --name NAME", style="dim", markup=False, soft_wrap=True)

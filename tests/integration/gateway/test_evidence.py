@@ -195,9 +195,9 @@ async def test_what_comes_while_the_service_is_away_is_told_later(behind: Neighb
 async def test_memory_is_bounded_whatever_the_service_does(
     behind: Neighbours, evidence: FakeEvidence, answer: Any
 ) -> None:
-    """What does not fit is dropped and counted; no answer waits, and nothing is left behind."""
+    """Pictures that do not fit are dropped and counted; no answer waits, and nothing is left behind."""
     settings: dict[str, Any] = {"evidence_queue_bytes": 2**20, "retain_images": "all"}
-    before, image = _counted("full"), "x" * 200_000
+    before, image = _counted("full", "pictures"), "x" * 200_000
     async with running_gateway(behind, experiments_target=evidence.target, **settings) as gateway:
         evidence.answer = answer
         tasks = len(asyncio.all_tasks())
@@ -210,7 +210,7 @@ async def test_memory_is_bounded_whatever_the_service_does(
 
         assert took_s < 5
         assert 0 < queued <= 2**20
-        assert 20 == _counted("full") - before + queued // 200_000
+        assert 20 == _counted("full", "pictures") - before + queued // 200_000
         assert len(asyncio.all_tasks()) <= tasks + 8
         evidence.answer = _refusing(Unavailable("Gone."))
 

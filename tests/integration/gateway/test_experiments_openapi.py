@@ -142,7 +142,7 @@ def test_a_shape_is_the_contracts(schema: type[BaseModel], descriptor: Any) -> N
 def _curls() -> list[list[str]]:
     """Returns the arguments of every curl in the examples of docs/api.md."""
     page = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    blocks = re.findall(r"```sh\n(.*?)```", page.replace("\\\n", ""), re.DOTALL)
     return [
         shlex.split(each)[1:] for block in blocks for each in re.findall(r"^curl .*?(?=^curl |\Z)", block, re.M | re.S)
     ]

@@ -18,7 +18,7 @@ from triptych.cli.__main__ import app
 from triptych.cli.classify import bar, explain
 from triptych.cli.options import find_gateway
 
-COMMANDS = ("up", "down", "status", "logs", "classify", "models", "model", "doctor", "tune")
+COMMANDS = ("up", "down", "status", "logs", "classify", "models", "model", "doctor", "tune", "experiment", "feedback")
 
 
 @pytest.fixture(autouse=True)
@@ -233,6 +233,15 @@ def test_up_needs_models(tmp_path: Path) -> None:
     """A repository without models is refused before anything starts."""
     result = run("up", "--model-repository", str(tmp_path))
     assert (1, True) == (result.exit_code, "holds no model" in result.stderr.replace("\n", " "))
+
+
+def test_a_certificate_that_nobody_trusts_is_no_absent_cluster(tmp_path: Path) -> None:
+    """A cluster that wants TLS is there: the options of TLS are what is missing."""
+    running(tmp_path / "state")
+    gateway = find_gateway(None, tmp_path / "state")
+    error = triptych.ClassifyError("UNAVAILABLE", "The certificate of x is from nobody who is trusted here.")
+    assert gateway.cluster is not None
+    assert "nobody who is trusted here. --ca-file names" in explain(error, gateway)
 
 
 def test_a_deadline_is_told_in_words(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_a_screen_tells_everything() -> None:
         assert said in shown, said
 
 
-@pytest.mark.parametrize("width", [80, 100, 120])
+@pytest.mark.parametrize("width", [64, 80, 100, 120])
 def test_a_screen_fits(width: int) -> None:
     """On a narrow terminal nothing is cut off."""
     long = finding("accuracy on the same pictures", low=-1.0, high=1.0, events=12_345_678, word="within bounds")

@@ -29,3 +29,11 @@ def test_a_wrong_target_is_named(monkeypatch: pytest.MonkeyPatch, stage: str) ->
 
     with pytest.raises(SettingsError, match=rf"^TRIPTYCH_{stage}_TARGET: .*'link:elsewhere' is not like `link:10\."):
         GatewaySettings.load()
+
+
+def test_experiments_are_reached_over_grpc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over a link nothing could be exported."""
+    monkeypatch.setenv("TRIPTYCH_EXPERIMENTS_TARGET", "link:10.0.0.1:82")
+
+    with pytest.raises(SettingsError, match=r"^TRIPTYCH_EXPERIMENTS_TARGET: .*must be a gRPC name"):
+        GatewaySettings.load()

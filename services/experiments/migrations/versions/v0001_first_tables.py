@@ -80,6 +80,7 @@ def _evidence() -> None:
         sa.Column("slow", sa.Boolean(), nullable=True),
         sa.Column("time_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("experiment", "epoch", "key_hash", name="pk_exposure"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "prediction",

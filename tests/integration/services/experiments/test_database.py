@@ -1,12 +1,14 @@
 """SQLite and PostgreSQL, as the service opens them."""
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import insert, select, text
+from sqlalchemy import create_engine, insert, select, text
 
 from servicekit.errors import Unavailable
 from services.experiments.database import Database, engine_url, open_database
@@ -18,6 +20,21 @@ def test_migrations_lead_to_the_tables_of_the_code(database: Database) -> None:
     with database.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert [] == compare_metadata(context, METADATA)
+
+
+def test_sqlite_is_told_the_same_by_both(tmp_path: Path) -> None:
+    """Down to options that a comparison of columns does not see."""
+    migrated, made = tmp_path / "migrated.db", tmp_path / "made.db"
+    open_database(f"sqlite:///{migrated}").close()
+    engine = create_engine(f"sqlite:///{made}")
+    METADATA.create_all(engine)
+    engine.dispose()
+    told = []
+    for path in (migrated, made):
+        with closing(sqlite3.connect(path)) as connection:
+            rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'alembic%'")
+            told.append({name: sql for name, sql in rows if sql})
+    assert told[1] == told[0]
 
 
 def test_replicas_that_start_at_once_all_find_the_tables(database_url: str) -> None:

@@ -25,12 +25,11 @@ from triptych.experiments.v1 import feedback_service_pb2_grpc as pb_grpc
 async def _served(folder: Path, url: str) -> AsyncIterator[tuple[Store, Any]]:
     """Yields the store and a stub of its service."""
     settings = ExperimentsSettings(data_dir=folder, database_url=SecretStr(url), prediction_ttl_s=1e9)
-    async with open_store(settings) as store:
-        async with Threads(2).running() as threads:
-            servicer = FeedbackServicer(store.intake, store.database, threads)
-            register = partial(pb_grpc.add_FeedbackServiceServicer_to_server, servicer)
-            async with running_server(register) as server, connected(server.port) as channel:
-                yield store, pb_grpc.FeedbackServiceStub(channel)
+    async with open_store(settings) as store, Threads(2).running() as threads:
+        servicer = FeedbackServicer(store.intake, store.database, threads)
+        register = partial(pb_grpc.add_FeedbackServiceServicer_to_server, servicer)
+        async with running_server(register) as server, connected(server.port) as channel:
+            yield store, pb_grpc.FeedbackServiceStub(channel)
 
 
 async def _applied(store: Store) -> None:

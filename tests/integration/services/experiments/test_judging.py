@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
@@ -16,13 +17,15 @@ from fakes.experiments import shadowed, two_arms
 from fakes.experiments_service import Stubs, serving
 from fakes.postgres import Postgres, running_postgres
 from fakes.servers import eventually
+from prometheus_client import REGISTRY
+from sqlalchemy import Engine, event
 
 from services.experiments import history, records
 from services.experiments.database import Database
 from services.experiments.decisions import Action, Kind
 from services.experiments.judging import Judging
 from services.experiments.registry import Registry
-from services.experiments.tables import EXPOSURE, VERDICT
+from services.experiments.tables import APPLIED, EXPOSURE, VERDICT
 from triptych.experiments.v1 import evidence_service_pb2 as evidence_pb
 from triptych.experiments.v1 import experiment_pb2
 from triptych.experiments.v1 import experiment_service_pb2 as pb
@@ -106,6 +109,32 @@ async def test_a_bad_candidate_is_rolled_back(stubs: Stubs) -> None:
     assert [[0, 200], [60, 200]] == facts["verdicts"]["fast"]["counts"]["failed"]
     assert (1, {"live": 1, "fast": 1}) == (facts["epoch"], facts["weights"])
     assert (True, []) == (told.revision > known, list(told.experiments))
+
+
+def _value(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+async def test_what_happens_is_counted(stubs: Stubs) -> None:
+    """For dashboards and alarms."""
+    counted = {
+        name: (_value(name, **labels), grows, labels)
+        for name, labels, grows in (
+            ("triptych_experiment_decisions_total", {"action": "roll back"}, 1),
+            ("triptych_experiment_records_total", {"kind": "exposures"}, 400),
+            ("triptych_feedback_labels_total", {"outcome": "unknown"}, 1),
+        )
+    }
+    await _start(stubs, two_arms())
+    said = happened.feedback(*(happened.said("nobody", 1) for _ in range(3)))
+    await stubs.feedback.SubmitFeedback(said, timeout=TIMEOUT_S)
+    await _record(stubs, *_dealt("live", 200), *_dealt("fast", 200, failed=60))
+    await _until(stubs, "speed", STOPPED)
+
+    for name, (before, grows, labels) in counted.items():
+        assert (name, before + grows) == (name, _value(name, **labels))
+    await eventually(lambda: _value("triptych_experiments", state="stopped") == 1, TIMEOUT_S)
+    assert 0 < _value("triptych_experiments_routing_revision")
 
 
 async def test_its_verdict_stays(stubs: Stubs) -> None:
@@ -374,6 +403,19 @@ async def _answers(stubs: Stubs) -> bool:
     return True
 
 
+def test_a_replica_that_hangs_does_not_hold_up_the_others(postgres: Postgres) -> None:
+    """For longer than its transaction may stand still, and nobody waits for a lock for ever."""
+    database = Database(postgres.new_database())
+    with database.begin() as connection:
+        bounds = [
+            connection.exec_driver_sql(f"SHOW {name}").scalar()
+            for name in ("lock_timeout", "idle_in_transaction_session_timeout")
+        ]
+    database.close()
+
+    assert ["10s", "30s"] == bounds
+
+
 class _Clock:
     def __init__(self) -> None:
         self.now_us = 1_800_000_000_000_000
@@ -423,6 +465,8 @@ def test_a_verdict_is_kept_when_it_says_more(database: Database) -> None:
 def _write(database: Database, keys: int) -> None:
     with database.begin() as connection:
         connection.execute(EXPOSURE.delete())
+        connection.execute(APPLIED.delete())
+        connection.execute(APPLIED.insert().values(journal="j", position=keys))
         rows = [
             {
                 "experiment": "speed",
@@ -437,6 +481,37 @@ def _write(database: Database, keys: int) -> None:
         ]
         if rows:
             connection.execute(EXPOSURE.insert(), rows)
+
+
+def test_facts_are_counted_when_something_came(database: Database) -> None:
+    """And not again and again; another epoch is counted as well."""
+    registry = Registry(database)
+    judging = Judging(database, registry)
+    registry.create(two_arms(), "anna", start=True)
+    _write(database, 10)
+    asked: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        asked.extend(re.findall(r"FROM (exposure)", statement))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        counts = []
+        for change in (
+            lambda: None,
+            lambda: None,
+            lambda: _write(database, 20),
+            lambda: None,
+            lambda: registry.set_weights("speed", {"live": 3, "fast": 1}, "anna", ""),
+        ):
+            change()
+            asked.clear()
+            judging.look()
+            counts.append(len(asked))
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+    assert [1, 0, 1, 0, 1] == counts
 
 
 def test_verdicts_are_thinned_out_evenly(database: Database) -> None:

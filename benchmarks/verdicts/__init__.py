@@ -1,0 +1,1 @@
+"""Simulations of experiments that are judged after every event."""
