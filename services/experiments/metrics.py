@@ -17,7 +17,9 @@ CANDIDATES = Gauge(
 DECISIONS = Counter("triptych_experiment_decisions", "Entries that were added to the log of decisions.", ("action",))
 ROLLED_BACK = DECISIONS.labels("roll back")
 """There from the start: Prometheus sees no rise of a series that begins at 1."""
-ROUTING_REVISION = Gauge("triptych_experiments_routing_revision", "What gateways are told has so many changes behind it.")
+ROUTING_REVISION = Gauge(
+    "triptych_experiments_routing_revision", "What gateways are told has so many changes behind it."
+)
 LOOKED = Gauge("triptych_verdicts_timestamp_seconds", "When every running experiment was last looked at, in Unix time.")
 LOOK_FAILURES = Counter("triptych_verdict_failures", "Looks at a running experiment that failed.")
 DATABASE_UP = Gauge("triptych_database_up", "1 while the database answers, else 0.")
