@@ -1,8 +1,9 @@
 """Measures what experiments cost: `python -m benchmarks.experiments --rounds 10`.
 
 Clusters take turns: without the experiments service; with it and no experiment, every prediction logged, as shipped;
-and with an experiment besides, of two arms with the same version, in which every request has a key of its own. All
-compute every answer. With `--shadow` one more lets a shadow see a tenth of the requests, and pays for that.
+with an experiment besides, of two arms with the same version, in which every request has a key of its own; and with a
+database that is away. All compute every answer. With `--shadow` one more lets a shadow see a tenth of the requests, and
+pays for that.
 """
 
 import sys
@@ -17,6 +18,7 @@ from triptych.experiments.v1.experiment_pb2 import Arm, Experiment, Shadow
 
 MODEL, VERSION = "efficientnet_lite0", "1"
 LOGGED = {"TRIPTYCH_PREDICTION_LOG_SHARE": "1"}
+AWAY = {**LOGGED, "TRIPTYCH_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"}
 
 
 def shapes(*, shadow: bool) -> dict[str, Shape]:
@@ -25,6 +27,7 @@ def shapes(*, shadow: bool) -> dict[str, Shape]:
         "without": Shape(options=("--no-experiments",)),
         "logged": Shape(variables=LOGGED),
         "experiment": Shape(variables=LOGGED, prepare=lambda running: start(running, shadow=False)),
+        "away": Shape(variables=AWAY),
     }
     if shadow:
         found["shadow"] = Shape(variables=LOGGED, prepare=lambda running: start(running, shadow=True))
