@@ -237,10 +237,7 @@ def _points(low: float, high: float, sign: str = "") -> str:
 
 
 def _better(finding: Finding) -> str:
-    low, high = finding.interval
-    # That there are more wins than losses may be certain before it is by how much.
-    how_much = _points(low, high) if low > 0 else f"up to {_points(high, high).rpartition(' to ')[2]}"
-    return f"is better by {how_much} of {finding.metric}"
+    return f"is better by {_points(*finding.interval)} of {finding.metric}"
 
 
 def _no_worse(finding: Finding) -> str:
