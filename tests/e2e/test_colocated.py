@@ -17,9 +17,9 @@ def colocated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     assert triptych("down", "--state-dir", str(running.state_dir)).returncode == 0
 
 
-def test_there_are_two_processes(colocated: Cluster) -> None:
-    """Triton stays a process of its own."""
-    assert ["gateway", "triton"] == sorted(process["name"] for process in colocated.status()["processes"])
+def test_there_are_three_processes(colocated: Cluster) -> None:
+    """Triton stays a process of its own, and so do experiments, whose end must cost no answer."""
+    assert ["experiments", "gateway", "triton"] == sorted(process["name"] for process in colocated.status()["processes"])
 
 
 @pytest.mark.parametrize("path", sorted(PHOTOGRAPHS.glob("*.*g")), ids=lambda path: path.name)

@@ -165,7 +165,7 @@ async def test_a_neighbour_that_is_away_is_unavailable(transport: Transport, met
     port = free_port()
     async with transport.opened(port) as channel:
         with pytest.raises(TriptychError) as caught:
-            await _remote(channel, metrics)(pb.ClassifyRequest(), 2)
+            await _remote(channel, metrics)(pb.ClassifyRequest(), 10)
 
     assert (Code.UNAVAILABLE, "The scripted service cannot be reached.") == (caught.value.code, caught.value.message)
 
@@ -173,7 +173,7 @@ async def test_a_neighbour_that_is_away_is_unavailable(transport: Transport, met
 async def test_calls_are_counted_on_the_clients_side(transport: Transport, metrics: RpcMetrics) -> None:
     """One call is one begun and one ended with its code."""
     async with running_server(ScriptedService().register, [SERVICE]) as server, transport.opened(server) as channel:
-        await _remote(channel, metrics)(pb.ClassifyRequest(), 2)
+        await _remote(channel, metrics)(pb.ClassifyRequest(), 10)
     labels = {"grpc_type": "unary", "grpc_service": SERVICE, "grpc_method": "Classify", "grpc_code": "OK"}
 
     assert 1.0 == metrics.registry.get_sample_value("grpc_client_handled_total", labels)
