@@ -19,7 +19,8 @@ def colocated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 def test_there_are_three_processes(colocated: Cluster) -> None:
     """Triton stays a process of its own, and so do experiments, whose end must cost no answer."""
-    assert ["experiments", "gateway", "triton"] == sorted(process["name"] for process in colocated.status()["processes"])
+    names = [process["name"] for process in colocated.status()["processes"]]
+    assert ["experiments", "gateway", "triton"] == sorted(names)
 
 
 @pytest.mark.parametrize("path", sorted(PHOTOGRAPHS.glob("*.*g")), ids=lambda path: path.name)
