@@ -8,6 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 EDITABLE := --config-settings editable_mode=compat
 need_python = command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: apt install python3.11-venv, or make PYTHON=/path/to/python3.11" >&2; exit 1; }
 need_prometheus = command -v prometheus >/dev/null && command -v promtool >/dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && apt-get -qq install --no-install-recommends prometheus; } || { echo "Prometheus is needed: apt install prometheus" >&2; exit 1; }
+need_postgres = command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends postgresql; } || { echo "PostgreSQL is needed: apt install postgresql" >&2; exit 1; }
 SOURCES := triptych servicekit services gateway colocated modelkit localcluster tests tools benchmarks
 
 help: ## Show this text
@@ -80,6 +81,7 @@ check: setup ## Lint, types, import walls, protos, generated code
 	$(BIN)/clang-format --dry-run --Werror triton_backends/openvino/*.[ch]
 
 test: setup ## Run every test but the slow ones; the end-to-end tier starts the real cluster
+	@$(need_postgres)
 	$(BIN)/pytest tests/unit tests/contract tests/integration tests/e2e --cov --cov-report=term $(ARGS)
 
 unit: setup ## Run the unit tests only (seconds)
