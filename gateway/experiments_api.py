@@ -80,9 +80,8 @@ class ExperimentsApi:
             return await self.answer(request)
 
         async def stream(request: Message, context: Context) -> AsyncIterator[Any]:
-            timeout_s = cast(
-                "float | None", context.time_remaining()
-            )  # None without a deadline, whatever the stub says
+            # None without a deadline, whatever the stub says.
+            timeout_s = cast("float | None", context.time_remaining())
             async for response in self.answers(request, timeout_s):
                 yield response
 

@@ -191,11 +191,10 @@ class MalformedInterceptor(Around):
         return call
 
     def _answers(self, rpc: Rpc, inner: Any) -> Any:
-        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+        def call(request: Any, context: Context) -> Any:
             if request is None:
                 raise _malformed(rpc)
-            async for response in inner(request, context):
-                yield response
+            return inner(request, context)
 
         return call
 
@@ -206,11 +205,7 @@ class MalformedInterceptor(Around):
                     raise _malformed(rpc)
                 yield request
 
-        async def call(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
-            async for response in inner(checked(requests), context):
-                yield response
-
-        return call
+        return lambda requests, context: inner(checked(requests), context)
 
 
 class MessagesInterceptor(Around):
@@ -233,11 +228,9 @@ class MessagesInterceptor(Around):
     def _answers(self, rpc: Rpc, inner: Any) -> Any:
         metrics = self._metrics.method(method_labels(rpc.method, rpc.kind))
 
-        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+        def call(request: Any, context: Context) -> AsyncIterator[Any]:
             metrics.received.inc()
-            async for response in inner(request, context):
-                yield response
-                metrics.sent.inc()
+            return _sent(inner(request, context), metrics)
 
         return call
 
@@ -249,12 +242,13 @@ class MessagesInterceptor(Around):
                 metrics.received.inc()
                 yield request
 
-        async def call(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
-            async for response in inner(counted(requests), context):
-                yield response
-                metrics.sent.inc()
+        return lambda requests, context: _sent(inner(counted(requests), context), metrics)
 
-        return call
+
+async def _sent(responses: AsyncIterator[Any], metrics: MethodMetrics) -> AsyncIterator[Any]:
+    async for response in responses:
+        yield response
+        metrics.sent.inc()
 
 
 class ParcelsInterceptor(Around):

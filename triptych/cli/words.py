@@ -61,11 +61,7 @@ def arm(text: str) -> tuple[str, str, float]:
     Raises:
         ValueError: it has another shape.
     """
-    like = "control=1:95, which is NAME=VERSION:WEIGHT"
-    name, rest = pair(text, like)
-    version, _, weight = rest.partition(":")
-    if not version.isdecimal():
-        raise ValueError(f"{text!r} is not like {like}: the version is a decimal number.")
+    name, version, weight = _versioned(text, "control=1:95, which is NAME=VERSION:WEIGHT")
     return name, version, number(weight, f"The weight in {text!r}") if weight else 1.0
 
 
@@ -75,12 +71,16 @@ def shadow(text: str) -> tuple[str, str, float]:
     Raises:
         ValueError: it has another shape.
     """
-    like = "c=2:0.2, which is NAME=VERSION:SHARE"
+    name, version, part = _versioned(text, "c=2:0.2, which is NAME=VERSION:SHARE")
+    return name, version, share(part, f"The share in {text!r}") if part else 1.0
+
+
+def _versioned(text: str, like: str) -> tuple[str, str, str]:
     name, rest = pair(text, like)
-    version, _, part = rest.partition(":")
+    version, _, more = rest.partition(":")
     if not version.isdecimal():
         raise ValueError(f"{text!r} is not like {like}: the version is a decimal number.")
-    return name, version, share(part, f"The share in {text!r}") if part else 1.0
+    return name, version, more
 
 
 def weight(text: str) -> tuple[str, float]:

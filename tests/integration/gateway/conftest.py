@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from fakes import evidence_service
 from fakes.gateways import Gateway, running_gateway
 from fakes.neighbours import Neighbours
 from fakes.scripted_experiments import FakeExperiments, experiment, running_experiments
@@ -38,4 +39,11 @@ async def service() -> AsyncIterator[FakeExperiments]:
 async def experimenting(service: FakeExperiments) -> AsyncIterator[Gateway]:
     """A gateway in front of the three services and the scripted one, ready."""
     async with Neighbours().running() as behind, running_gateway(behind, experiments_target=service.target) as running:
+        yield running
+
+
+@pytest.fixture
+async def evidence() -> AsyncIterator[evidence_service.FakeEvidence]:
+    """The experiments service as gateways know it, with one experiment that runs."""
+    async with evidence_service.FakeEvidence(evidence_service.experiment()).running() as running:
         yield running

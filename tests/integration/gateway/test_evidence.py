@@ -10,7 +10,7 @@ from uuid import UUID
 import grpc
 import pytest
 from blake3 import blake3
-from fakes.evidence_service import FakeEvidence, experiment
+from fakes.evidence_service import FakeEvidence
 from fakes.gateways import Gateway, running_gateway
 from fakes.neighbours import Neighbours
 from fakes.servers import eventually, free_port
@@ -27,13 +27,6 @@ from triptych.experiments.v1 import evidence_service_pb2 as evidence_pb
 async def behind() -> AsyncIterator[Neighbours]:
     """The three services."""
     async with Neighbours().running() as running:
-        yield running
-
-
-@pytest.fixture
-async def evidence() -> AsyncIterator[FakeEvidence]:
-    """The experiments service, with one experiment that runs."""
-    async with FakeEvidence(experiment()).running() as running:
         yield running
 
 

@@ -36,13 +36,6 @@ async def behind() -> AsyncIterator[Neighbours]:
 
 
 @pytest.fixture
-async def evidence() -> AsyncIterator[FakeEvidence]:
-    """The experiments service, with one experiment that runs."""
-    async with FakeEvidence(experiment()).running() as running:
-        yield running
-
-
-@pytest.fixture
 async def gateway(behind: Neighbours, evidence: FakeEvidence) -> AsyncIterator[Gateway]:
     """A gateway that knows of the experiment, ready."""
     async with running_gateway(behind, experiments_target=evidence.target) as running:

@@ -6,8 +6,8 @@ The experiments service is a scripted server at the wire: it keeps nothing, and 
 import asyncio
 from typing import Any
 
-import httpx
 import pytest
+from fakes.experiment_requests import BODY, FEEDBACK, ONE, TRIAL, V1, error_of, field_of
 from fakes.gateways import Gateway, running_gateway
 from fakes.neighbours import Neighbours
 from fakes.scripted_experiments import FakeExperiments, experiment
@@ -25,31 +25,11 @@ from triptych.experiments.v1 import experiment_pb2
 from triptych.experiments.v1 import experiment_service_pb2 as pb
 from triptych.experiments.v1 import feedback_service_pb2 as feedback_pb
 
-V1 = "/api/v1"
-TRIAL = f"{V1}/experiments/trial"
-FEEDBACK = f"{V1}/feedback"
-ONE: dict[str, Any] = {"prediction_id": "p", "label_index": 281}
-BODY: dict[str, Any] = {
-    "name": "trial",
-    "model": "other",
-    "arms": [{"name": "a", "version": "1", "weight": 1}, {"name": "b", "version": "2", "weight": 1}],
-}
-
 
 @pytest.fixture
 def gateway(experimenting: Gateway) -> Gateway:
     """A gateway with an experiments service behind it."""
     return experimenting
-
-
-def _error(response: httpx.Response) -> dict[str, Any]:
-    error: dict[str, Any] = response.json()["error"]
-    return error
-
-
-def _field(response: httpx.Response) -> str:
-    bad = [detail for detail in _error(response)["details"] if detail["@type"].endswith("BadRequest")]
-    return str(bad[0]["field_violations"][0]["field"]) if bad else ""
 
 
 WHO = {"actor": "ann", "reason": "Why not?"}
@@ -200,14 +180,14 @@ async def test_the_services_errors_come_through(
     """Status, code, reason, sentence, field and retry hint are the service's own, in the usual shape."""
     service.scripts["StopExperiment"] = error
     response = await gateway.client.post(f"{TRIAL}/stop", json={}, headers={"X-Request-ID": "order-7"})
-    got = _error(response)
+    got = error_of(response)
 
     assert (status, error.code.name, error.reason, error.message, error.field, "order-7") == (
         response.status_code,
         got["status"],
         got["reason"],
         got["message"],
-        _field(response),
+        field_of(response),
         got["request_id"],
     )
     assert ("5" if error.retry_after_s else None) == response.headers.get("Retry-After")
@@ -233,7 +213,7 @@ async def test_a_slow_service_is_504(gateway: Gateway, service: FakeExperiments)
     service.scripts["SubmitFeedback"] = holds
     response = await gateway.client.post(FEEDBACK, json=ONE, headers={"X-Timeout-Ms": "300"})
 
-    assert (504, "DEADLINE_EXCEEDED") == (response.status_code, _error(response)["reason"])
+    assert (504, "DEADLINE_EXCEEDED") == (response.status_code, error_of(response)["reason"])
 
 
 async def test_a_service_that_is_away_is_503(gateway: Gateway, service: FakeExperiments) -> None:
@@ -246,7 +226,7 @@ async def test_a_service_that_is_away_is_503(gateway: Gateway, service: FakeExpe
     ]
 
     assert [(503, "DEPENDENCY_UNAVAILABLE", "1")] * 3 == [
-        (each.status_code, _error(each)["reason"], each.headers["Retry-After"]) for each in answers
+        (each.status_code, error_of(each)["reason"], each.headers["Retry-After"]) for each in answers
     ]
 
 
@@ -257,9 +237,9 @@ async def test_without_the_service_all_is_501(behind: Neighbours) -> None:
         image = await gateway.client.post(f"{V1}/classify", content=b"a", headers={"Content-Type": "image/png"})
 
     assert {(501, "UNIMPLEMENTED", "EXPERIMENTS_OFF")} == {
-        (each.status_code, _error(each)["status"], _error(each)["reason"]) for each in answers
+        (each.status_code, error_of(each)["status"], error_of(each)["reason"]) for each in answers
     }
-    assert "TRIPTYCH_EXPERIMENTS_TARGET is not set" in _error(answers[0])["message"]
+    assert "TRIPTYCH_EXPERIMENTS_TARGET is not set" in error_of(answers[0])["message"]
     assert 200 == image.status_code
 
 
@@ -271,7 +251,7 @@ async def test_what_the_operator_keeps_is_403(behind: Neighbours, service: FakeE
 
     assert {where for where in answers if where[0] != "GET"} - {("POST", FEEDBACK)} == refused
     assert {200, 403} == {answer.status_code for answer in answers.values()}
-    assert {"EXPERIMENTS_OFF"} == {_error(answers[where])["reason"] for where in refused}
+    assert {"EXPERIMENTS_OFF"} == {error_of(answers[where])["reason"] for where in refused}
 
 
 def _counted(route: str) -> float:

@@ -7,38 +7,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
+from fakes.experiment_requests import BODY, FEEDBACK, ONE, TRIAL, V1, error_of, field_of
 from fakes.gateways import Gateway
 from fakes.scripted_experiments import FakeExperiments
 
 from servicekit.errors import InvalidArgument
-
-V1 = "/api/v1"
-TRIAL = f"{V1}/experiments/trial"
-FEEDBACK = f"{V1}/feedback"
-ONE: dict[str, Any] = {"prediction_id": "p", "label_index": 281}
-BODY: dict[str, Any] = {
-    "name": "trial",
-    "model": "other",
-    "arms": [{"name": "a", "version": "1", "weight": 1}, {"name": "b", "version": "2", "weight": 1}],
-}
 
 
 @pytest.fixture
 def gateway(experimenting: Gateway) -> Gateway:
     """A gateway with an experiments service behind it."""
     return experimenting
-
-
-def _error(response: httpx.Response) -> dict[str, Any]:
-    error: dict[str, Any] = response.json()["error"]
-    return error
-
-
-def _field(response: httpx.Response) -> str:
-    bad = [detail for detail in _error(response)["details"] if detail["@type"].endswith("BadRequest")]
-    return str(bad[0]["field_violations"][0]["field"]) if bad else ""
 
 
 @pytest.mark.parametrize(
@@ -56,7 +36,7 @@ async def test_the_services_fault_is_named_as_the_caller_named_it(
     service.scripts["SubmitFeedback"] = InvalidArgument(f"In feedback[0], {path} is not good.", field=path)
     response = await gateway.client.post(FEEDBACK, json=sent)
 
-    assert (400, field, message) == (response.status_code, _field(response), _error(response)["message"])
+    assert (400, field, message) == (response.status_code, field_of(response), error_of(response)["message"])
 
 
 async def test_the_prediction_is_named_as_in_the_path(gateway: Gateway, service: FakeExperiments) -> None:
@@ -66,8 +46,8 @@ async def test_the_prediction_is_named_as_in_the_path(gateway: Gateway, service:
     response = await gateway.client.delete(f"{V1}/predictions/p")
 
     assert ("prediction_id", "prediction_id must have at most 64 characters.") == (
-        _field(response),
-        _error(response)["message"],
+        field_of(response),
+        error_of(response)["message"],
     )
 
 
@@ -136,7 +116,7 @@ async def test_a_bad_request_is_explained(
 
     assert status == response.status_code
     if verb != "HEAD":
-        assert (reason, field) == (_error(response)["reason"], _field(response))
+        assert (reason, field) == (error_of(response)["reason"], field_of(response))
     assert [] == service.asked
 
 
@@ -170,8 +150,8 @@ async def test_a_body_has_a_bound(gateway: Gateway, service: FakeExperiments, ch
 
     assert (413, "REQUEST_TOO_LARGE", "body", [], 200) == (
         response.status_code,
-        _error(response)["reason"],
-        _field(response),
+        error_of(response)["reason"],
+        field_of(response),
         asked,
         after.status_code,
     )

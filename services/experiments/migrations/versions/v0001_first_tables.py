@@ -14,7 +14,10 @@ _ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 def upgrade() -> None:
     """Makes them."""
     _experiments()
-    _evidence()
+    _exposures()
+    _predictions()
+    _shadow_predictions()
+    _images()
     _feedback()
 
 
@@ -69,7 +72,7 @@ def _experiments() -> None:
     op.create_index("ix_verdict_experiment_time_us", "verdict", ["experiment", "time_us"])
 
 
-def _evidence() -> None:
+def _exposures() -> None:
     op.create_table(
         "exposure",
         sa.Column("experiment", sa.String(128), nullable=False),
@@ -82,6 +85,9 @@ def _evidence() -> None:
         sa.PrimaryKeyConstraint("experiment", "epoch", "key_hash", name="pk_exposure"),
         sqlite_with_rowid=False,
     )
+
+
+def _predictions() -> None:
     op.create_table(
         "prediction",
         sa.Column("prediction_id", sa.String(128), nullable=False),
@@ -107,6 +113,9 @@ def _evidence() -> None:
     )
     op.create_index("ix_prediction_experiment_epoch_arm", "prediction", ["experiment", "epoch", "arm"])
     op.create_index("ix_prediction_time_us", "prediction", ["time_us"])
+
+
+def _shadow_predictions() -> None:
     op.create_table(
         "shadow_prediction",
         sa.Column("prediction_id", sa.String(128), nullable=False),
@@ -125,6 +134,9 @@ def _evidence() -> None:
         "ix_shadow_prediction_experiment_epoch_shadow", "shadow_prediction", ["experiment", "epoch", "shadow"]
     )
     op.create_index("ix_shadow_prediction_time_us", "shadow_prediction", ["time_us"])
+
+
+def _images() -> None:
     op.create_table(
         "image",
         sa.Column("prediction_id", sa.String(128), nullable=False),
