@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -9,12 +10,14 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
 import psycopg
 
+_PORTS = (20_000, 32_000)
+"""Below those that Linux takes for the near end of connections."""
 _DEBIAN = Path("/usr/lib/postgresql")
 _ACCOUNT = "postgres"
 """Who runs it when we are root, which PostgreSQL refuses to be."""
@@ -105,8 +108,11 @@ def running_postgres(*, durable: bool = False) -> Iterator[Postgres]:
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """Returns a port that the kernel gives to no connection: it must still be free when a server comes back to it."""
+    while True:
+        port = random.randrange(*_PORTS)  # noqa: S311 (no secret)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def _user() -> str | None:
