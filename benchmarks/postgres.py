@@ -48,6 +48,10 @@ class Postgres:
 
     def start(self) -> None:
         """Starts the server and waits until it takes connections."""
+        self._launch()
+        self._wait()
+
+    def _launch(self) -> None:
         options = {
             "port": self.port,
             "listen_addresses": "127.0.0.1",
@@ -64,7 +68,6 @@ class Postgres:
             self._process = subprocess.Popen(  # noqa: S603 (PostgreSQL itself)
                 command, stdout=log, stderr=log, user=_user(), cwd=self._folder
             )
-        self._wait()
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
         """Stops it: SIGINT cuts connections, SIGQUIT lets it crash."""
@@ -82,6 +85,8 @@ class Postgres:
                 if time.monotonic() > give_up_at:
                     raise
                 time.sleep(0.05)
+                if self._process is not None and self._process.poll() is not None:
+                    self._launch()  # it gives up where processes of one that was killed still hold its memory
             else:
                 return
 
