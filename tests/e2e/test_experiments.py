@@ -33,8 +33,15 @@ ENDED = ("EXPERIMENT_STATE_STOPPED", "EXPERIMENT_STATE_CONCLUDED")
 PICTURES = {label: colour_picture(label, seed=number) for number, label in enumerate(LABELS)}
 
 
+@pytest.fixture(name="colours")
+def _colours(shared_colours: Cluster) -> Cluster:
+    """The cluster, once its gateway has heard that the test before ended its experiment."""
+    until(lambda: not shared_colours.post(PICTURES["red"]).json()["experiment"], within_s=4)
+    return shared_colours
+
+
 @pytest.fixture(scope="module")
-def colours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def shared_colours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster with a good version that is live, and others."""
     folder = tmp_path_factory.mktemp("colours")
     for number, made in VERSIONS.items():
