@@ -6,19 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from triptych.cli.options import (
-    CaFile,
-    CertFile,
-    Gateway,
-    Json,
-    KeyFile,
-    Server,
-    StateDir,
-    Timeout,
-    UseTls,
-    gateway_or_fail,
-    tls_or_fail,
-)
+from triptych.cli.connection import Connection, connected, explain, told
+from triptych.cli.options import Json
 from triptych.cli.output import complain, fail, out, print_json
 
 if TYPE_CHECKING:
@@ -33,7 +22,9 @@ BATCH = 32
 """Files that are read and asked about together."""
 
 
-def classify(  # noqa: PLR0917 (Typer's options)
+@connected
+def classify(
+    connection: Connection,
     files: Annotated[
         list[str],
         typer.Argument(metavar="FILE...", help="Image files, or folders of them; `-` reads one image from stdin."),
@@ -49,13 +40,6 @@ def classify(  # noqa: PLR0917 (Typer's options)
         str, typer.Option(metavar="VERSION", help="Version of the model.", show_default="the default one")
     ] = "",
     json: Json = False,
-    server: Server = None,
-    timeout: Timeout = 10.0,
-    tls: UseTls = False,
-    ca_file: CaFile = None,
-    cert_file: CertFile = None,
-    key_file: KeyFile = None,
-    state_dir: StateDir = None,
 ) -> None:
     """Says what is on photographs. A file at fault is told on stderr; the others are answered all the same."""
     from triptych import ClassifyError, Client
@@ -66,17 +50,15 @@ def classify(  # noqa: PLR0917 (Typer's options)
         photographs = Photographs(files, complain)
     except UsageError as error:
         fail(str(error), code=2)
-    gateway = gateway_or_fail(server, state_dir)
-    secured = tls_or_fail(wanted=tls, ca_file=ca_file, cert_file=cert_file, key_file=key_file)
     answers = Answers(json=json, one=photographs.one)
     try:
-        with Client(gateway.address, tls=secured) as client:
-            asked = Asked(client, {**options, "timeout_s": timeout}, photographs)
+        with Client(connection.gateway.address, tls=connection.tls) as client:
+            asked = Asked(client, {**options, "timeout_s": connection.timeout_s}, photographs)
             for batch in batches(photographs, BATCH):
                 answers.add(list(asked.answers(batch)))
     except ClassifyError as error:
         answers.end()
-        fail(explain(error, gateway))
+        fail(explain(error, connection.gateway))
     answers.end()
     raise typer.Exit(1 if photographs.faults else 0)
 
@@ -145,24 +127,6 @@ class Answers:
             print_json(self._found)
         elif self._found:
             print_json(self._found[0])
-
-
-def explain(error: "ClassifyError", gateway: Gateway) -> str:
-    """Returns a sentence for a person about a call that failed, with what to do where that is known."""
-    if error.code == "UNAVAILABLE" and not error.reason:
-        if "certificate" in error.message:
-            return f"{error.message} --ca-file names who is trusted, --cert-file and --key-file who you are."
-        if gateway.cluster is not None:
-            return gateway.absent()
-        return f"{error.message} {gateway.absent()}" if error.message.startswith("Nothing answers") else error.message
-    if error.code == "DEADLINE_EXCEEDED" and not error.reason:
-        return error.message
-    return told(error)
-
-
-def told(error: "ClassifyError") -> str:
-    """Returns what the server said, with what to look for in its logs."""
-    return f"{error.message} ({error.reason or error.code}, request {error.request_id})"
 
 
 def heading(title: str, result: "Classification", *, timed: bool) -> "Text":

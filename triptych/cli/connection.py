@@ -1,4 +1,4 @@
-"""The connection of commands that call the gateway's contract themselves: its options, and its errors in words."""
+"""The connection of commands that ask a gateway: its options, and its errors in words."""
 
 import copy
 import inspect
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
-from triptych.cli.classify import explain
 from triptych.cli.options import (
     CaFile,
     CertFile,
@@ -114,3 +113,21 @@ def _apart(hint: Any) -> Any:
     info = copy.copy(infos[0])
     info.rich_help_panel = "Connection"
     return Annotated[kind, info]
+
+
+def explain(error: "ClassifyError", gateway: Gateway) -> str:
+    """Returns a sentence for a person about a call that failed, with what to do where that is known."""
+    if error.code == "UNAVAILABLE" and not error.reason:
+        if "certificate" in error.message:
+            return f"{error.message} --ca-file names who is trusted, --cert-file and --key-file who you are."
+        if gateway.cluster is not None:
+            return gateway.absent()
+        return f"{error.message} {gateway.absent()}" if error.message.startswith("Nothing answers") else error.message
+    if error.code == "DEADLINE_EXCEEDED" and not error.reason:
+        return error.message
+    return told(error)
+
+
+def told(error: "ClassifyError") -> str:
+    """Returns what the server said, with what to look for in its logs."""
+    return f"{error.message} ({error.reason or error.code}, request {error.request_id})"

@@ -5,18 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from triptych.cli.options import (
-    CaFile,
-    CertFile,
-    Json,
-    KeyFile,
-    Server,
-    StateDir,
-    Timeout,
-    UseTls,
-    gateway_or_fail,
-    tls_or_fail,
-)
+from triptych.cli.connection import Connection, connected, explain
+from triptych.cli.options import Json
 from triptych.cli.output import fail, out, print_json
 
 if TYPE_CHECKING:
@@ -25,27 +15,16 @@ if TYPE_CHECKING:
     from triptych import Model, ModelVersion
 
 
-def models(  # noqa: PLR0917 (Typer's options)
-    json: Json = False,
-    server: Server = None,
-    timeout: Timeout = 10.0,
-    tls: UseTls = False,
-    ca_file: CaFile = None,
-    cert_file: CertFile = None,
-    key_file: KeyFile = None,
-    state_dir: StateDir = None,
-) -> None:
+@connected
+def models(connection: Connection, json: Json = False) -> None:
     """Lists the models that can be asked."""
     from triptych import ClassifyError, Client
-    from triptych.cli.classify import explain
 
-    gateway = gateway_or_fail(server, state_dir)
-    secured = tls_or_fail(wanted=tls, ca_file=ca_file, cert_file=cert_file, key_file=key_file)
     try:
-        with Client(gateway.address, tls=secured) as client:
-            found = client.models(timeout_s=timeout)
+        with Client(connection.gateway.address, tls=connection.tls) as client:
+            found = client.models(timeout_s=connection.timeout_s)
     except ClassifyError as error:
-        fail(explain(error, gateway))
+        fail(explain(error, connection.gateway))
     if json:
         print_json([asdict(model) for model in found])
     else:

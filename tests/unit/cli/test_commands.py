@@ -15,7 +15,8 @@ import triptych
 from localcluster.environment import state_flag
 from localcluster.state import ClusterStatus, Identity, Phase, ProcessState, ProcessStatus, StateDirectory
 from triptych.cli.__main__ import app
-from triptych.cli.classify import bar, explain
+from triptych.cli.classify import bar
+from triptych.cli.connection import explain
 from triptych.cli.options import find_gateway
 
 COMMANDS = ("up", "down", "status", "logs", "classify", "models", "model", "doctor", "tune", "experiment", "feedback")
