@@ -20,12 +20,13 @@ FALLBACKS = Counter(
 NOT_READY, FAILED = FALLBACKS.labels("not_ready"), FALLBACKS.labels("failed")
 SHADOWS = Counter(
     "triptych_shadows",
-    "Requests that a shadow `answered` or `failed`, and those that it was not shown because images were waiting "
-    "(`shed_waiting`) or because as many were in work as may be (`shed_limit`).",
+    "Requests that a shadow `answered` or `failed`; those that load, a restart or the time left `unfinished`; and "
+    "those that it was not shown because images were waiting (`shed_waiting`) or because as many were in work as may "
+    "be (`shed_limit`).",
     ("outcome",),
 )
-ANSWERED, SHADOW_FAILED, SHED_WAITING, SHED_LIMIT = (
-    SHADOWS.labels(outcome) for outcome in ("answered", "failed", "shed_waiting", "shed_limit")
+ANSWERED, SHADOW_FAILED, UNFINISHED, SHED_WAITING, SHED_LIMIT = (
+    SHADOWS.labels(outcome) for outcome in ("answered", "failed", "unfinished", "shed_waiting", "shed_limit")
 )
 EVIDENCE = Counter(
     "triptych_evidence",
