@@ -1,6 +1,7 @@
 """Shows requests to versions whose answers nobody gets: after the answer, beside other requests, never before them."""
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -47,9 +48,12 @@ class Shadows:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def show(self, assignment: Assignment, call: Call, results: Sequence[Result]) -> None:
-        """Shows a request that has been answered to the shadows of its assignment, as far as there is room."""
+        """Shows a request that has been answered to the shadows of its assignment, as far as there is room.
+
+        Chance says in which order: in one that stays, the first would take the room, and the last never see anything.
+        """
         served = [Served.of(result) for result in results]
-        for shadow in assignment.shadows:
+        for shadow in random.sample(assignment.shadows, len(assignment.shadows)):
             if len(self._tasks) >= self._limit:
                 SHED_LIMIT.inc()
             elif self._busy():

@@ -1,6 +1,7 @@
-"""What is told of shadows."""
+"""What is told of shadows, and which of them get a turn."""
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
@@ -45,15 +46,16 @@ class Chain:
         return [Result(model="cats", version=call.version) for _ in call.images]
 
 
-async def _shown(chain: Chain, *versions: str) -> list[pb.ShadowRecord]:
-    """Shows a request to shadows of these versions, and returns what was told."""
+async def _shown(chain: Chain, *versions: str, times: int = 1) -> list[pb.ShadowRecord]:
+    """Shows a request so many times to shadows of these versions, and returns what was told."""
     told: list[pb.RecordEvidenceRequest] = []
     shadows = Shadows(chain, lambda: False, told.append, 2, TIMEOUT_S)
     seen = tuple(Shadow(f"shadow-{each}", each, 1.0) for each in versions)
     assignment = Assignment(Experiment("look", "cats", "s", (LIVE,), seen), LIVE, seen)
-    shadows.show(assignment, CALL, SERVED)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    for _ in range(times):
+        shadows.show(assignment, CALL, SERVED)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
     if isinstance(chain.error, TimeoutError):
         await asyncio.sleep(2 * TIMEOUT_S)
     return [record for each in told for record in each.shadows]
@@ -98,3 +100,13 @@ async def test_other_errors_are_the_versions(error: Exception) -> None:
     (record,) = await _shown(Chain(error), "2")
 
     assert ("2", False, before + 1) == (record.version, record.HasField("first"), _counted("failed"))
+
+
+async def test_each_of_many_shadows_has_its_turn() -> None:
+    """Where there is room for two of three, each sees about two thirds, not the first two everything."""
+    chain = Chain()
+    await _shown(chain, "2", "3", "4", times=90)
+    counted = Counter(chain.versions)
+
+    assert 180 == counted.total()
+    assert all(35 < counted[each] < 85 for each in "234")
