@@ -30,8 +30,8 @@ class Trial:
     key_hash: bytes
     failed: bool = False
     """Whether the arm's version failed it, whatever was answered in the end."""
-    void: bool = False
-    """Whether its end says nothing about the version."""
+    left: bool = False
+    """Whether it ended by the caller's own doing."""
 
     @classmethod
     def of(cls, asker: Asker, assignment: Assignment) -> "Trial":
@@ -41,25 +41,26 @@ class Trial:
     def ended_with(self, error: TriptychError) -> None:
         """Takes note of the error that the caller gets."""
         self.failed = self.failed or error.code in _UNANSWERED or is_failure(error)
-        self.void = not self.failed
+        self.left = not self.failed
 
     def exposure(self, total_ms: float) -> pb.Exposure:
-        """Tells that the key was dealt its arm, and how the request ended."""
+        """Tells that the key was dealt its arm, and how the request ended: who leaves late was kept waiting."""
         experiment = self.assignment.experiment
+        late = total_ms > experiment.slow_ms
         return pb.Exposure(
             experiment=experiment.name,
             epoch=experiment.epoch,
             arm=self.assignment.arm.name,
             key_hash=self.key_hash,
             failed=self.failed,
-            slow=not self.void and total_ms > experiment.slow_ms,
-            void=self.void,
+            slow=late,
+            void=self.left and not late,
         )
 
     def outcome(self, *, answered: bool) -> str:
         """Says in a word how it ended."""
         if not answered:
-            return "void" if self.void else "failed"
+            return "void" if self.left else "failed"
         return "fallback" if self.failed else "answered"
 
     @property

@@ -10,7 +10,7 @@ from uuid import UUID
 import grpc
 import pytest
 from blake3 import blake3
-from fakes.evidence_service import FakeEvidence
+from fakes.evidence_service import FakeEvidence, experiment
 from fakes.gateways import Gateway, running_gateway
 from fakes.neighbours import Neighbours
 from fakes.servers import eventually, free_port
@@ -246,6 +246,7 @@ async def test_what_is_refused_is_dropped_and_the_rest_goes_on(behind: Neighbour
 
 async def test_cancelled_requests_leave_no_record(behind: Neighbours, evidence: FakeEvidence) -> None:
     """But the exposure, which says that it says nothing."""
+    evidence.run(experiment(rules={"slow_ms": 5000}))
     async with running_gateway(behind, experiments_target=evidence.target) as gateway:
         behind.inference.answer = _holds
         call = asyncio.create_task(_ask(gateway, model="other"))

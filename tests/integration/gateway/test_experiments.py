@@ -283,6 +283,8 @@ async def test_a_callers_own_error_says_nothing_of_the_arm(
     gateway: Gateway, behind: Neighbours, evidence: FakeEvidence
 ) -> None:
     """A picture that cannot be read is no failure, and is not tried with another version."""
+    evidence.run(experiment(rules={"slow_ms": 5000}))
+    await _knows(evidence)
     damaged = InvalidArgument("Damaged.", reason=Reason.IMAGE_CORRUPT, field="content")
     behind.preprocess.answer = failing_item(0, damaged)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -297,7 +299,9 @@ async def test_a_callers_own_error_says_nothing_of_the_arm(
 async def test_what_takes_too_long_has_failed_and_who_leaves_has_not(
     gateway: Gateway, behind: Neighbours, evidence: FakeEvidence
 ) -> None:
-    """A deadline that passes is the version's fault; a caller who goes before it says nothing."""
+    """A deadline that passes is the version's fault; a caller who goes before an answer is late says nothing."""
+    evidence.run(experiment(rules={"slow_ms": 250}))
+    await _knows(evidence)
 
     async def holds(_request: Any, _response: Any) -> Any:
         await asyncio.Event().wait()

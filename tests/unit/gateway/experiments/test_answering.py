@@ -200,21 +200,28 @@ async def test_a_pin_answers_outside_experiments(desk: Desk) -> None:
     assert ["3", "1"] == desk.chain.versions
 
 
-async def test_who_leaves_says_nothing(desk: Desk) -> None:
-    """And who is out of time says that the version is slow."""
-    desk.routes = Routes(1, {"cats": (replace(EXPERIMENT, slow_ms=1.0),)})
+@pytest.mark.parametrize(("slow_ms", "exposure"), [(1e6, (False, False, True)), (1.0, (False, True, False))])
+async def test_who_leaves_soon_says_nothing(desk: Desk, slow_ms: float, exposure: tuple[bool, bool, bool]) -> None:
+    """Who was kept waiting longer than the rules allow says that the version is late, answer or not."""
+    desk.routes = Routes(1, {"cats": (replace(EXPERIMENT, slow_ms=slow_ms),)})
     desk.chain.wait = lambda _: asyncio.sleep(5)
     call = asyncio.create_task(desk.answering.classify(CALL))
     await asyncio.sleep(0.01)
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
-    first = desk.exposure
-    desk.told.clear()
+
+    assert exposure == desk.exposure
+
+
+async def test_who_is_out_of_time_says_that_the_version_failed(desk: Desk) -> None:
+    """Late it was as well."""
+    desk.routes = Routes(1, {"cats": (replace(EXPERIMENT, slow_ms=1.0),)})
+    desk.chain.wait = lambda _: asyncio.sleep(5)
     with context.deadline(0.01), pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await desk.answering.classify(CALL)
 
-    assert ((False, False, True), (True, True, False)) == (first, desk.exposure)
+    assert (True, True, False) == desk.exposure
 
 
 async def test_shadows_are_shown_what_was_answered(desk: Desk) -> None:
