@@ -79,6 +79,7 @@ class RoutedAnswering:
             trial.ended_with(_as_told(error))
             self._teller.tell(call, asker, [], _ms_since(began), trial)
             raise
+        trial.answered_with(results)
         for result in results:
             result.experiment, result.arm = assignment.experiment.name, assignment.arm.name
         if (span := tracing.current()) is not None:
@@ -96,8 +97,9 @@ class RoutedAnswering:
             _fail(trial)
             return await self._answering.classify(usual)
         replaceable = (usual.version or self._directory.default_version(model)) not in ("", version)
+        remembered = None if trial is None else trial.remembered
         try:
-            return await self._answering.classify(call.to(version, replaceable=replaceable))
+            return await self._answering.classify(call.to(version, replaceable=replaceable, remembered=remembered))
         except TriptychError as error:
             if not is_failure(error):
                 raise

@@ -21,6 +21,7 @@ from triptych.classification.v1 import classification_service_pb2 as pb
 from triptych.classification.v1 import classification_service_pb2_grpc as pb_grpc
 from triptych.classification.v1.classification_pb2 import Classification, Image
 from triptych.experiments.v1 import evidence_service_pb2 as evidence_pb
+from triptych.experiments.v1.experiment_pb2 import Arm
 
 
 @pytest.fixture
@@ -242,6 +243,48 @@ async def test_what_is_refused_is_dropped_and_the_rest_goes_on(behind: Neighbour
         await eventually(lambda: bool(evidence.told.predictions), 5)
 
     assert [kept.prediction_id] == [each.prediction_id for each in evidence.told.predictions]
+
+
+@pytest.mark.parametrize(
+    ("images", "void"), [("a", True), ("ab", True), ("b", False), ("bc", False)], ids=["all", "one", "none", "no-one"]
+)
+async def test_what_was_remembered_says_nothing(
+    behind: Neighbours, evidence: FakeEvidence, images: str, void: bool
+) -> None:
+    """Nor does a request of several images of which one was: its version had less to do than another's."""
+    evidence.run(experiment(rules={"slow_ms": 5000}, arms=[Arm(name="control", version="1", weight=1)]))
+    async with running_gateway(behind, experiments_target=evidence.target, result_cache_bytes=2**20) as gateway:
+        await _ask(gateway, "a", key="first", model="other")
+        await _ask(gateway, images, key="second", model="other")
+        await eventually(lambda: 2 == len(evidence.told.exposures))
+
+    assert [False, void] == [each.void for each in evidence.told.exposures]
+
+
+async def test_a_failure_beside_what_was_remembered_says_nothing(behind: Neighbours, evidence: FakeEvidence) -> None:
+    """Such requests do not count when they succeed: those that fail would be all that is left."""
+    evidence.run(experiment(rules={"slow_ms": 5000}, arms=[Arm(name="candidate", version="2", weight=1)]))
+    async with running_gateway(behind, experiments_target=evidence.target, result_cache_bytes=2**20) as gateway:
+        await _ask(gateway, "a", key="first", model="other")
+        behind.inference.answer = _second_failing(Internal("Broken."))
+        for images in ("ab", "bc"):
+            await _ask(gateway, images, key=images, model="other")
+        await eventually(lambda: 3 == len(evidence.told.exposures))
+
+    assert [(False, False), (False, True), (True, False)] == [
+        (each.failed, each.void) for each in evidence.told.exposures
+    ]
+
+
+def _second_failing(error: Exception) -> Any:
+    """Fails requests to version 2."""
+
+    async def answer(request: Any, response: Any) -> Any:
+        if request.version == "2":
+            raise error
+        return response
+
+    return answer
 
 
 async def test_cancelled_requests_leave_no_record(behind: Neighbours, evidence: FakeEvidence) -> None:

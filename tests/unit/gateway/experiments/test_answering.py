@@ -42,6 +42,7 @@ class Chain:
     errors: dict[str, Exception] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     wait: Callable[[str], Any] | None = None
+    computed_ms: float = 0.0
 
     async def classify(self, call: Call) -> list[Result]:
         """Answers a call."""
@@ -50,8 +51,9 @@ class Chain:
             await self.wait(call.version)
         if call.version in self.errors:
             raise self.errors[call.version]
+        timing = classification_pb2.Timing(total_ms=self.computed_ms)
         return [
-            classification_pb2.Classification(model=call.model or "cats", version=call.version or "1")
+            classification_pb2.Classification(model=call.model or "cats", version=call.version or "1", timing=timing)
             for _ in call.images
         ]
 
@@ -222,6 +224,24 @@ async def test_who_is_out_of_time_says_that_the_version_failed(desk: Desk) -> No
             await desk.answering.classify(CALL)
 
     assert (True, True, False) == desk.exposure
+
+
+async def test_who_joins_a_computation_is_as_late_as_that(desk: Desk) -> None:
+    """However short the own wait was: a version that more ask has more who join."""
+    desk.routes = Routes(1, {"cats": (replace(EXPERIMENT, slow_ms=1000.0),)})
+    desk.chain.computed_ms = 1001.0
+    await desk.answering.classify(CALL)
+
+    assert (False, True, False) == desk.exposure
+
+
+async def test_a_remembered_answer_of_who_stands_in_does_not_hide_the_failure(desk: Desk) -> None:
+    """What counts is whether the arm's version had to work."""
+    desk.chain.errors["2"] = Internal("Broken.")
+    await desk.answering.classify(CALL)
+
+    assert [True, False] == [call.remembered is not None for call in desk.chain.calls]
+    assert (True, False, False) == desk.exposure
 
 
 async def test_shadows_are_shown_what_was_answered(desk: Desk) -> None:
