@@ -13,11 +13,11 @@ REQUESTS = Counter(
 )
 FALLBACKS = Counter(
     "triptych_version_fallbacks",
-    "Requests given to another version than an experiment or a pin had chosen, because that one was `not_ready` or "
-    "`failed`.",
+    "Requests given to another version than an experiment or a pin had chosen, because that one was `not_ready`, had "
+    "`failed`, or had a `full` queue.",
     ("cause",),
 )
-NOT_READY, FAILED = FALLBACKS.labels("not_ready"), FALLBACKS.labels("failed")
+NOT_READY, FAILED, FULL = (FALLBACKS.labels(cause) for cause in ("not_ready", "failed", "full"))
 SHADOWS = Counter(
     "triptych_shadows",
     "Requests that a shadow `answered` or `failed`; those that load, a restart or the time left `unfinished`; and "

@@ -84,7 +84,8 @@ async def open_answering(
     teller = Teller(recorder.record, policy, random.random)
     await feed.ask()  # so that from the first request on everybody gets the arm that another gateway gives
     async with recorder.running(), background(feed.follow()), shadows.running():
-        yield RoutedAnswering(plain, chain.directory, lambda: feed.routes, teller, shadows)
+        spend = chain.tiers.inference.budget.spend
+        yield RoutedAnswering(plain, chain.directory, lambda: feed.routes, teller, shadows, spend)
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from fakes.scripted import field_of, reason_of
 from fakes.servers import eventually
 from prometheus_client import REGISTRY
 
-from servicekit.errors import Code, Internal, InvalidArgument, Reason, TriptychError, Unavailable
+from servicekit.errors import Code, Internal, InvalidArgument, Reason, ResourceExhausted, TriptychError, Unavailable
 from triptych.classification.v1 import classification_service_pb2 as pb
 from triptych.classification.v1 import classification_service_pb2_grpc as pb_grpc
 from triptych.classification.v1.classification_pb2 import Classification, Image
@@ -193,7 +193,13 @@ def _all_asked(seen: dict[str, list[str]], before: dict[str, int]) -> bool:
 
 
 @pytest.mark.parametrize(
-    "error", [Internal("Broken."), Unavailable("Gone."), Unavailable("Gone.", reason=Reason.MODEL_NOT_READY)]
+    "error",
+    [
+        Internal("Broken."),
+        Unavailable("Gone."),
+        Unavailable("Gone.", reason=Reason.MODEL_NOT_READY),
+        ResourceExhausted("Full.", reason=Reason.MODEL_QUEUE_FULL),
+    ],
 )
 async def test_where_an_arm_fails_the_default_version_answers(
     gateway: Gateway, behind: Neighbours, evidence: FakeEvidence, error: TriptychError

@@ -15,6 +15,7 @@ from gateway.experiments.shadows import Shadows
 from gateway.experiments.telling import Teller
 from gateway.models import ModelDirectory
 from gateway.requests import Call
+from gateway.retry import RetryBudget
 from gateway.routing import Arm, Experiment, Shadow
 from servicekit import context
 from servicekit.errors import (
@@ -32,6 +33,7 @@ from triptych.experiments.v1 import evidence_service_pb2 as pb
 from triptych.inference.v1 import model_pb2
 
 EXPERIMENT = Experiment("speed", "cats", "s", (Arm("candidate", "2", 1.0),), epoch=3, slow_ms=1e6)
+FULL = ResourceExhausted("Full.", reason=Reason.MODEL_QUEUE_FULL)
 CALL = Call([b"picture"], "", "", 5, 0.0)
 
 
@@ -72,12 +74,14 @@ class Desk:
     routes: Routes = field(default_factory=lambda: Routes(1, {"cats": (EXPERIMENT,)}))
     told: list[pb.RecordEvidenceRequest] = field(default_factory=list)
     directory: ModelDirectory = field(default_factory=lambda: ModelDirectory("cats"))
+    budget: RetryBudget = field(default_factory=lambda: RetryBudget(capacity=2))
 
     def __post_init__(self) -> None:
         self.has("1", "2", "3")
         shadows = Shadows(self.shadow, lambda: False, self.told.append, 2, 1.0)
         teller = Teller(self.told.append, Policy(), lambda: 0.5)
-        self.answering = RoutedAnswering(self.chain, self.directory, lambda: self.routes, teller, shadows)
+        spend = self.budget.spend
+        self.answering = RoutedAnswering(self.chain, self.directory, lambda: self.routes, teller, shadows, spend)
 
     def has(self, *ready: str) -> None:
         """Says which versions take requests; the first is the default."""
@@ -114,6 +118,7 @@ async def test_the_arms_version_is_asked(desk: Desk) -> None:
         Unavailable("Gone."),
         Unavailable("Gone.", reason=Reason.MODEL_NOT_READY),
         NotFound("Gone.", reason=Reason.MODEL_VERSION_NOT_FOUND),
+        FULL,
     ],
 )
 async def test_the_default_version_stands_in(desk: Desk, error: TriptychError) -> None:
@@ -138,12 +143,36 @@ async def test_the_default_version_stands_in(desk: Desk, error: TriptychError) -
     ],
 )
 async def test_nobody_stands_in_for_the_rest(desk: Desk, error: Exception, exposure: tuple[bool, bool, bool]) -> None:
-    """The caller's own errors say nothing; that there was no room or no time, another would not mend."""
+    """The caller's own errors say nothing; that the cluster had no room, or no time is left, another cannot mend."""
     desk.chain.errors["2"] = error
     with pytest.raises(type(error)):
         await desk.answering.classify(CALL)
 
     assert (["2"], exposure) == (desk.chain.versions, desk.exposure)
+
+
+async def test_nobody_stands_in_for_more_full_queues_than_retries_may_be_made(desk: Desk) -> None:
+    """The load of a large part would come upon the other version; failures cost no room, and need no budget."""
+    desk.chain.errors["2"] = FULL
+    for _ in range(2):
+        await desk.answering.classify(CALL)
+    with pytest.raises(ResourceExhausted):
+        await desk.answering.classify(CALL)
+    desk.chain.errors["2"] = Internal("Broken.")
+    await desk.answering.classify(CALL)
+
+    assert ["2", "", "2", "", "2", "2", ""] == desk.chain.versions
+    assert {True} == {exposure.failed for each in desk.told for exposure in each.exposures}
+
+
+async def test_nobody_stands_in_for_the_full_queue_of_a_pin(desk: Desk) -> None:
+    """It is the load of all who name no version, and no experiment would end it."""
+    desk.routes = Routes(1, pins={"cats": "3"})
+    desk.chain.errors["3"] = FULL
+    with pytest.raises(ResourceExhausted):
+        await desk.answering.classify(CALL)
+
+    assert ["3"] == desk.chain.versions
 
 
 async def test_nobody_stands_in_without_time(desk: Desk) -> None:
