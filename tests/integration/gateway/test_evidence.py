@@ -221,6 +221,22 @@ async def test_a_service_that_never_was_costs_no_answer(behind: Neighbours) -> N
     assert 3 == _counted("ended") - before
 
 
+async def test_a_gateway_waits_a_little_to_hear_what_runs(behind: Neighbours, evidence: FakeEvidence) -> None:
+    """Where it starts together with the service, its first requests are dealt like those of other gateways."""
+    await evidence.stop()
+
+    async def comes() -> None:
+        await asyncio.sleep(0.3)
+        await evidence.start()
+
+    coming = asyncio.create_task(comes())
+    async with running_gateway(behind, experiments_target=evidence.target) as gateway:
+        (result,) = await _ask(gateway, model="other")
+    await coming
+
+    assert "speed" == result.experiment
+
+
 async def test_the_last_of_it_is_told_in_the_end(behind: Neighbours, evidence: FakeEvidence) -> None:
     """A gateway that is told to stop tells what it has, without waiting for more."""
     async with running_gateway(behind, experiments_target=evidence.target) as gateway:
