@@ -73,6 +73,8 @@ class Answering:
         if found is not None:
             found.cached = True
             found.timing.total_ms = round((time.perf_counter() - began) * 1e3, 3)
+            if call.remembered is not None:
+                call.remembered.append(content_digest)
             return found
         shared = Result()
         compute = partial(self._compute, cache, choice, call, content_digest)

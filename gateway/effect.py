@@ -3,7 +3,7 @@
 The experiments service does not know the models; gateways do.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from gateway.models import ModelDirectory
 from servicekit.errors import InvalidArgument, Reason, TriptychError, Unavailable
@@ -60,6 +60,18 @@ def require_start(directory: ModelDirectory, experiment: pb.Experiment) -> None:
     for _, name, version in _versions(experiment):
         what = f"The arm or shadow {name!r}"
         require_requests(directory, experiment.model, version, what=what, paths=("name", "name"))
+
+
+def require_weights(directory: ModelDirectory, experiment: pb.Experiment, weights: Mapping[str, float]) -> None:
+    """Refuses to give keys to an arm that takes no requests; what else is wrong with weights the service refuses.
+
+    Raises:
+        TriptychError: one does not; the path is that in a request to set the weights.
+    """
+    for arm in experiment.arms:
+        if weights.get(arm.name, 0) > 0:
+            paths = "name", f"weights[{arm.name}]"
+            require_requests(directory, experiment.model, arm.version, what=f"The arm {arm.name!r}", paths=paths)
 
 
 def require_promotion(directory: ModelDirectory, experiment: pb.Experiment, arm: str) -> None:

@@ -8,7 +8,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 
-from gateway.effect import require_draft, require_promotion, require_requests, require_start
+from gateway.effect import require_draft, require_promotion, require_requests, require_start, require_weights
 from gateway.forwarding import EXPERIMENTS, FEEDBACK, Forwarder, full_name, methods
 from gateway.models import ModelDirectory
 from gateway.requests import refuse_unknown_fields
@@ -104,6 +104,8 @@ class ExperimentsApi:
                 require_draft(self._directory, request.experiment)
             case pb.StartExperimentRequest():
                 require_start(self._directory, await _stored(forwarder, request.name))
+            case pb.SetWeightsRequest():
+                require_weights(self._directory, await _stored(forwarder, request.name), request.weights)
             case pb.PromoteArmRequest():
                 require_promotion(self._directory, await _stored(forwarder, request.name), request.arm)
             case pb.PinVersionRequest():

@@ -38,6 +38,8 @@ class Call:
     """Whether another version stands in for the one named, should that go away: nobody need wait for its return."""
     inputs: list[Any] | None = field(default=None, compare=False)
     """Where the images are left as the model's input, for whoever needs them as well, or already are."""
+    remembered: list[bytes] | None = field(default=None, compare=False)
+    """Where the digests are left of images that were answered before."""
 
     # Each costs half of `dataclasses.replace`, and every request needs one.
     def known(self, digests: Sequence[bytes], inputs: list[Any] | None = None) -> "Call":
@@ -45,10 +47,10 @@ class Call:
         replaceable, top_k, min_score = self.replaceable, self.top_k, self.min_score
         return Call(self.images, self.model, self.version, top_k, min_score, digests, replaceable, inputs)
 
-    def to(self, version: str, *, replaceable: bool = False) -> "Call":
+    def to(self, version: str, *, replaceable: bool = False, remembered: list[bytes] | None = None) -> "Call":
         """Returns the same call to a version that the caller has not named."""
-        top_k, min_score = self.top_k, self.min_score
-        return Call(self.images, self.model, version, top_k, min_score, self.digests, replaceable, self.inputs)
+        top_k, min_score, digests = self.top_k, self.min_score, self.digests
+        return Call(self.images, self.model, version, top_k, min_score, digests, replaceable, self.inputs, remembered)
 
 
 def check_request(request: pb.ClassifyRequest, limits: Limits) -> Call:

@@ -74,7 +74,8 @@ class GatewaySettings(ProcessSettings):
     prediction_log_margin: float = Field(default=0.1, ge=0, le=1)
     """Answers whose first two scores differ by less than this are uncertain, and always logged."""
     retain_images: Literal["none", "uncertain", "all"] = "none"
-    """Which logged answers keep the image that they are about, for as long as the experiments service is told to."""
+    """Which logged answers keep the image that they are about, for as long as the experiments service is told to, as it
+    was sent: with its metadata, such as the place where it was taken."""
     max_shadows: int = Field(default=2, ge=0)
     """Requests that shadows answer at the same time; one that comes then, or while images wait, is not shown to any."""
     evidence_queue_bytes: int = Field(default=64 * MIB, ge=MIB)

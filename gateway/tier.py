@@ -60,8 +60,9 @@ class Tier:
         self._readiness = readiness
         self._prober = Prober(readiness, name, make_check(self), interval_s=settings.probe_interval_s)
         self._hold_s = settings.hold_s
-        self._budget = RetryBudget()
-        RETRY_BUDGET.labels(name).set_function(lambda: self._budget.tokens)
+        self.budget = RetryBudget()
+        """Of second attempts, whoever makes them."""
+        RETRY_BUDGET.labels(name).set_function(lambda: self.budget.tokens)
         self._retries = {outcome: RETRIES.labels(name, outcome) for outcome in OUTCOMES}
 
     @cached_property
@@ -118,11 +119,11 @@ class Tier:
         Raises:
             TriptychError: what the service answered.
         """
-        self._budget.earn()
+        self.budget.earn()
         try:
             return await attempt()
         except Unavailable:
-            if not self._budget.spend():
+            if not self.budget.spend():
                 self._retries["no_budget"].inc()
                 raise
             if not await self._back(able):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from gateway.classifier import CLOCK_S, Answers
 from gateway.experiments.asking import asker_of
 from gateway.experiments.evidence import Result, Trial, is_failure
-from gateway.experiments.metrics import FAILED, NOT_READY
+from gateway.experiments.metrics import FAILED, FULL, NOT_READY
 from gateway.experiments.routes import Routes
 from gateway.experiments.shadows import Shadows
 from gateway.experiments.telling import Teller
@@ -17,7 +17,7 @@ from gateway.requests import Call
 from gateway.result_cache import digest
 from gateway.routing import Asker, assign
 from servicekit import context, tracing
-from servicekit.errors import Cancelled, DeadlineExceeded, Internal, TriptychError
+from servicekit.errors import Cancelled, DeadlineExceeded, Internal, Reason, TriptychError
 
 _NOBODY = context.RequestContext("", "")
 
@@ -32,13 +32,24 @@ class RoutedAnswering:
         routes: Callable[[], Routes],
         teller: Teller,
         shadows: Shadows,
+        spend: Callable[[], bool],
     ) -> None:
-        """Takes what answers, which versions are ready, what is decided, who hears of it, and who sees it besides."""
+        """Wires it.
+
+        Args:
+            answering: answers calls.
+            directory: knows which versions are ready.
+            routes: says what is decided.
+            teller: hears of each request.
+            shadows: see them besides.
+            spend: takes a second attempt from the budget that retries have, and says whether there was one.
+        """
         self._answering = answering
         self._directory = directory
         self._routes = routes
         self._teller = teller
         self._shadows = shadows
+        self._spend = spend
         self._serials = itertools.count()
 
     async def classify(self, call: Call) -> list[Result]:
@@ -79,6 +90,7 @@ class RoutedAnswering:
             trial.ended_with(_as_told(error))
             self._teller.tell(call, asker, [], _ms_since(began), trial)
             raise
+        trial.answered_with(results)
         for result in results:
             result.experiment, result.arm = assignment.experiment.name, assignment.arm.name
         if (span := tracing.current()) is not None:
@@ -96,15 +108,17 @@ class RoutedAnswering:
             _fail(trial)
             return await self._answering.classify(usual)
         replaceable = (usual.version or self._directory.default_version(model)) not in ("", version)
+        remembered = None if trial is None else trial.remembered
         try:
-            return await self._answering.classify(call.to(version, replaceable=replaceable))
+            return await self._answering.classify(call.to(version, replaceable=replaceable, remembered=remembered))
         except TriptychError as error:
-            if not is_failure(error):
+            full = trial is not None and error.reason is Reason.MODEL_QUEUE_FULL
+            if not (full or is_failure(error)):
                 raise
             _fail(trial)
-            if not replaceable or context.time_left_s() < CLOCK_S:
+            if not replaceable or context.time_left_s() < CLOCK_S or (full and not self._spend()):
                 raise
-        FAILED.inc()
+        (FULL if full else FAILED).inc()
         return await self._answering.classify(self._usual(call, model, version))
 
     def _usual(self, call: Call, model: str, version: str) -> Call:

@@ -1,7 +1,7 @@
 """What is told of a request once it has ended. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.routing import Asker, Assignment, Shadow, key_hash
@@ -30,8 +30,13 @@ class Trial:
     key_hash: bytes
     failed: bool = False
     """Whether the arm's version failed it, whatever was answered in the end."""
-    void: bool = False
-    """Whether its end says nothing about the version."""
+    left: bool = False
+    """Whether it ended by the caller's own doing."""
+    remembered: list[bytes] = field(default_factory=list)
+    """Digests of images that the arm's version had answered before. No version is late or fails there, and one that
+    gets more of the requests remembers more: such a request says nothing, of several images also if it fails."""
+    computed_ms: float = 0.0
+    """Time that the answers took, which is longer than the request where an identical one had begun them before."""
 
     @classmethod
     def of(cls, asker: Asker, assignment: Assignment) -> "Trial":
@@ -41,25 +46,31 @@ class Trial:
     def ended_with(self, error: TriptychError) -> None:
         """Takes note of the error that the caller gets."""
         self.failed = self.failed or error.code in _UNANSWERED or is_failure(error)
-        self.void = not self.failed
+        self.left = not self.failed
+
+    def answered_with(self, results: Sequence[Result]) -> None:
+        """Takes note of the answers that the caller gets."""
+        self.computed_ms = max(result.timing.total_ms for result in results)
 
     def exposure(self, total_ms: float) -> pb.Exposure:
-        """Tells that the key was dealt its arm, and how the request ended."""
+        """Tells that the key was dealt its arm, and how the request ended: who leaves late was kept waiting."""
         experiment = self.assignment.experiment
+        late = max(total_ms, self.computed_ms) > experiment.slow_ms
+        void = bool(self.remembered) or (self.left and not late)
         return pb.Exposure(
             experiment=experiment.name,
             epoch=experiment.epoch,
             arm=self.assignment.arm.name,
             key_hash=self.key_hash,
-            failed=self.failed,
-            slow=not self.void and total_ms > experiment.slow_ms,
-            void=self.void,
+            failed=self.failed and not void,
+            slow=late and not void,
+            void=void,
         )
 
     def outcome(self, *, answered: bool) -> str:
         """Says in a word how it ended."""
         if not answered:
-            return "void" if self.void else "failed"
+            return "void" if self.left else "failed"
         return "fallback" if self.failed else "answered"
 
     @property

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import structlog
 
@@ -16,6 +17,10 @@ log = structlog.get_logger()
 INTERVAL_S = 1.0
 TIMEOUT_S = 1.0
 """Of a question; together with the pause within the two seconds in which a change reaches every gateway."""
+START_S = 3.0
+"""How long a gateway that starts waits to hear what runs: until it has, the default versions answer everybody."""
+AGAIN_S = 0.1
+"""Pause between two questions meanwhile."""
 
 Ask = Callable[[pb.GetRoutingRequest, float], Awaitable[pb.GetRoutingResponse]]
 
@@ -38,14 +43,21 @@ class Feed:
         self._seen: set[str] = set()
         AGE.set_function(lambda: time.monotonic() - self._answered_s)
 
+    async def begin(self, within_s: float = START_S) -> None:
+        """Asks until the service has answered, for so many seconds at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while not await self.ask():  # noqa: ASYNC110 (nobody tells when the service is there)
+                    await asyncio.sleep(AGAIN_S)
+
     async def follow(self) -> None:
         """Asks again and again, forever."""
         while True:
             await asyncio.sleep(self._interval_s)
             await self.ask()
 
-    async def ask(self) -> None:
-        """Asks once; whatever goes wrong, what is known stays."""
+    async def ask(self) -> bool:
+        """Asks once, and says whether that was answered; whatever goes wrong, what is known stays."""
         try:
             response = await self._ask(pb.GetRoutingRequest(known_revision=self.routes.revision), TIMEOUT_S)
             self._learn(response)
@@ -57,6 +69,9 @@ class Feed:
         except Exception:
             POLL_FAILED.inc()
             log.exception("what the experiments service said cannot be used")
+        else:
+            return True
+        return False
 
     def _learn(self, response: pb.GetRoutingResponse) -> None:
         self._answered_s, self._away = time.monotonic(), False

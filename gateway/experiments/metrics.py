@@ -13,19 +13,20 @@ REQUESTS = Counter(
 )
 FALLBACKS = Counter(
     "triptych_version_fallbacks",
-    "Requests given to another version than an experiment or a pin had chosen, because that one was `not_ready` or "
-    "`failed`.",
+    "Requests given to another version than an experiment or a pin had chosen, because that one was `not_ready`, had "
+    "`failed`, or had a `full` queue.",
     ("cause",),
 )
-NOT_READY, FAILED = FALLBACKS.labels("not_ready"), FALLBACKS.labels("failed")
+NOT_READY, FAILED, FULL = (FALLBACKS.labels(cause) for cause in ("not_ready", "failed", "full"))
 SHADOWS = Counter(
     "triptych_shadows",
-    "Requests that a shadow `answered` or `failed`, and those that it was not shown because images were waiting "
-    "(`shed_waiting`) or because as many were in work as may be (`shed_limit`).",
+    "Requests that a shadow `answered` or `failed`; those that load, a restart or the time left `unfinished`; and "
+    "those that it was not shown because images were waiting (`shed_waiting`) or because as many were in work as may "
+    "be (`shed_limit`).",
     ("outcome",),
 )
-ANSWERED, SHADOW_FAILED, SHED_WAITING, SHED_LIMIT = (
-    SHADOWS.labels(outcome) for outcome in ("answered", "failed", "shed_waiting", "shed_limit")
+ANSWERED, SHADOW_FAILED, UNFINISHED, SHED_WAITING, SHED_LIMIT = (
+    SHADOWS.labels(outcome) for outcome in ("answered", "failed", "unfinished", "shed_waiting", "shed_limit")
 )
 EVIDENCE = Counter(
     "triptych_evidence",

@@ -82,9 +82,10 @@ async def open_answering(
     shadows = Shadows(aside, chain.hops.busy, recorder.record, settings.max_shadows, settings.default_timeout_s)
     policy = Policy(settings.prediction_log_share, settings.prediction_log_margin, settings.retain_images)
     teller = Teller(recorder.record, policy, random.random)
-    await feed.ask()  # so that from the first request on everybody gets the arm that another gateway gives
+    await feed.begin()  # so that from the first request on everybody gets the arm that another gateway gives
     async with recorder.running(), background(feed.follow()), shadows.running():
-        yield RoutedAnswering(plain, chain.directory, lambda: feed.routes, teller, shadows)
+        spend = chain.tiers.inference.budget.spend
+        yield RoutedAnswering(plain, chain.directory, lambda: feed.routes, teller, shadows, spend)
 
 
 @asynccontextmanager

@@ -42,14 +42,19 @@ def classify(code: Code, message: str) -> TriptychError:
 
 def _classify_unavailable(message: str) -> TriptychError:
     if _QUEUE_FULL in message:
-        return ResourceExhausted("The model's queue is full.", retry_after_s=0.5)
+        return _full("The model's queue is full.")
     if _QUEUE_TIMEOUT in message:  # the caller's time or the model's own limit, whichever is shorter: it does not say
-        return ResourceExhausted("The request waited longer than the model's queue allows.", retry_after_s=0.5)
+        return _full("The request waited longer than the model's queue allows.")
     if _UNLOADING in message:
         return _not_ready("The model is not loaded at the moment.")
     if _RESTRICTED in message:
         return Internal("The model server refused the inference service: the restricted-protocol header is wrong.")
     return Unavailable("The model server is away.", retry_after_s=1.0)
+
+
+def _full(message: str) -> ResourceExhausted:
+    """Returns the refusal of one version's queue: every version has its own, and that of another may have room."""
+    return ResourceExhausted(message, reason=Reason.MODEL_QUEUE_FULL, retry_after_s=0.5)
 
 
 def _not_ready(message: str) -> Unavailable:

@@ -1,5 +1,6 @@
 """Experiments on the real cluster: what real traffic shows is measured, and what is bad goes by itself."""
 
+import itertools
 import math
 import os
 import signal
@@ -30,7 +31,8 @@ VERSIONS = {
     "4": Colours(gain=2),  # as good as the first
 }
 ENDED = ("EXPERIMENT_STATE_STOPPED", "EXPERIMENT_STATE_CONCLUDED")
-PICTURES = {label: colour_picture(label, seed=number) for number, label in enumerate(LABELS)}
+SEEDS = itertools.count()
+PICTURES = {label: colour_picture(label, seed=next(SEEDS)) for label in LABELS}
 
 
 @pytest.fixture(name="colours")
@@ -88,7 +90,10 @@ class Experiment:
 
 
 class Load:
-    """Asks with many keys, without a pause, until its context ends; whoever judges gives feedback on each answer."""
+    """Asks with many keys, without a pause, until its context ends; whoever judges gives feedback on each answer.
+
+    Every picture is another one: what the result cache answers says nothing of a version.
+    """
 
     def __init__(self, cluster: Cluster, *, judging: bool = False) -> None:
         self.failed: list[str] = []
@@ -115,7 +120,7 @@ class Load:
                 number += 1
                 label = LABELS[number % len(LABELS)]
                 headers = {"Content-Type": "image/png", "X-Route-Key": f"{client}-{number}"}
-                answer = http.post("/api/v1/classify", content=PICTURES[label], headers=headers)
+                answer = http.post("/api/v1/classify", content=colour_picture(label, next(SEEDS)), headers=headers)
                 self.answers += 1
                 if answer.status_code != 200:
                     self.failed.append(answer.text)

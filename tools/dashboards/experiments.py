@@ -92,7 +92,8 @@ _REQUESTS = (
     ),
     Panel(
         "Shadows",
-        "Requests that shadows saw, and those that they were not shown so that callers do not wait.",
+        "Requests that shadows saw, those that load or a restart left unfinished, and those that they were not shown "
+        "so that callers do not wait.",
         [Query(rate(f"triptych_shadows_total{{{NAMESPACE}}}", "outcome"), "{{outcome}}")],
         "reqps",
         stacked=True,

@@ -10,7 +10,7 @@ from uuid import UUID
 import grpc
 import pytest
 from blake3 import blake3
-from fakes.evidence_service import FakeEvidence
+from fakes.evidence_service import FakeEvidence, experiment
 from fakes.gateways import Gateway, running_gateway
 from fakes.neighbours import Neighbours
 from fakes.servers import eventually, free_port
@@ -21,6 +21,7 @@ from triptych.classification.v1 import classification_service_pb2 as pb
 from triptych.classification.v1 import classification_service_pb2_grpc as pb_grpc
 from triptych.classification.v1.classification_pb2 import Classification, Image
 from triptych.experiments.v1 import evidence_service_pb2 as evidence_pb
+from triptych.experiments.v1.experiment_pb2 import Arm
 
 
 @pytest.fixture
@@ -220,6 +221,22 @@ async def test_a_service_that_never_was_costs_no_answer(behind: Neighbours) -> N
     assert 3 == _counted("ended") - before
 
 
+async def test_a_gateway_waits_a_little_to_hear_what_runs(behind: Neighbours, evidence: FakeEvidence) -> None:
+    """Where it starts together with the service, its first requests are dealt like those of other gateways."""
+    await evidence.stop()
+
+    async def comes() -> None:
+        await asyncio.sleep(0.3)
+        await evidence.start()
+
+    coming = asyncio.create_task(comes())
+    async with running_gateway(behind, experiments_target=evidence.target) as gateway:
+        (result,) = await _ask(gateway, model="other")
+    await coming
+
+    assert "speed" == result.experiment
+
+
 async def test_the_last_of_it_is_told_in_the_end(behind: Neighbours, evidence: FakeEvidence) -> None:
     """A gateway that is told to stop tells what it has, without waiting for more."""
     async with running_gateway(behind, experiments_target=evidence.target) as gateway:
@@ -244,8 +261,51 @@ async def test_what_is_refused_is_dropped_and_the_rest_goes_on(behind: Neighbour
     assert [kept.prediction_id] == [each.prediction_id for each in evidence.told.predictions]
 
 
+@pytest.mark.parametrize(
+    ("images", "void"), [("a", True), ("ab", True), ("b", False), ("bc", False)], ids=["all", "one", "none", "no-one"]
+)
+async def test_what_was_remembered_says_nothing(
+    behind: Neighbours, evidence: FakeEvidence, images: str, void: bool
+) -> None:
+    """Nor does a request of several images of which one was: its version had less to do than another's."""
+    evidence.run(experiment(rules={"slow_ms": 5000}, arms=[Arm(name="control", version="1", weight=1)]))
+    async with running_gateway(behind, experiments_target=evidence.target, result_cache_bytes=2**20) as gateway:
+        await _ask(gateway, "a", key="first", model="other")
+        await _ask(gateway, images, key="second", model="other")
+        await eventually(lambda: 2 == len(evidence.told.exposures))
+
+    assert [False, void] == [each.void for each in evidence.told.exposures]
+
+
+async def test_a_failure_beside_what_was_remembered_says_nothing(behind: Neighbours, evidence: FakeEvidence) -> None:
+    """Such requests do not count when they succeed: those that fail would be all that is left."""
+    evidence.run(experiment(rules={"slow_ms": 5000}, arms=[Arm(name="candidate", version="2", weight=1)]))
+    async with running_gateway(behind, experiments_target=evidence.target, result_cache_bytes=2**20) as gateway:
+        await _ask(gateway, "a", key="first", model="other")
+        behind.inference.answer = _second_failing(Internal("Broken."))
+        for images in ("ab", "bc"):
+            await _ask(gateway, images, key=images, model="other")
+        await eventually(lambda: 3 == len(evidence.told.exposures))
+
+    assert [(False, False), (False, True), (True, False)] == [
+        (each.failed, each.void) for each in evidence.told.exposures
+    ]
+
+
+def _second_failing(error: Exception) -> Any:
+    """Fails requests to version 2."""
+
+    async def answer(request: Any, response: Any) -> Any:
+        if request.version == "2":
+            raise error
+        return response
+
+    return answer
+
+
 async def test_cancelled_requests_leave_no_record(behind: Neighbours, evidence: FakeEvidence) -> None:
     """But the exposure, which says that it says nothing."""
+    evidence.run(experiment(rules={"slow_ms": 5000}))
     async with running_gateway(behind, experiments_target=evidence.target) as gateway:
         behind.inference.answer = _holds
         call = asyncio.create_task(_ask(gateway, model="other"))

@@ -18,7 +18,7 @@ from fakes.scripted import field_of, reason_of
 from fakes.servers import eventually
 from prometheus_client import REGISTRY
 
-from servicekit.errors import Code, Internal, InvalidArgument, Reason, TriptychError, Unavailable
+from servicekit.errors import Code, Internal, InvalidArgument, Reason, ResourceExhausted, TriptychError, Unavailable
 from triptych.classification.v1 import classification_service_pb2 as pb
 from triptych.classification.v1 import classification_service_pb2_grpc as pb_grpc
 from triptych.classification.v1.classification_pb2 import Classification, Image
@@ -193,7 +193,13 @@ def _all_asked(seen: dict[str, list[str]], before: dict[str, int]) -> bool:
 
 
 @pytest.mark.parametrize(
-    "error", [Internal("Broken."), Unavailable("Gone."), Unavailable("Gone.", reason=Reason.MODEL_NOT_READY)]
+    "error",
+    [
+        Internal("Broken."),
+        Unavailable("Gone."),
+        Unavailable("Gone.", reason=Reason.MODEL_NOT_READY),
+        ResourceExhausted("Full.", reason=Reason.MODEL_QUEUE_FULL),
+    ],
 )
 async def test_where_an_arm_fails_the_default_version_answers(
     gateway: Gateway, behind: Neighbours, evidence: FakeEvidence, error: TriptychError
@@ -283,6 +289,8 @@ async def test_a_callers_own_error_says_nothing_of_the_arm(
     gateway: Gateway, behind: Neighbours, evidence: FakeEvidence
 ) -> None:
     """A picture that cannot be read is no failure, and is not tried with another version."""
+    evidence.run(experiment(rules={"slow_ms": 5000}))
+    await _knows(evidence)
     damaged = InvalidArgument("Damaged.", reason=Reason.IMAGE_CORRUPT, field="content")
     behind.preprocess.answer = failing_item(0, damaged)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -297,7 +305,9 @@ async def test_a_callers_own_error_says_nothing_of_the_arm(
 async def test_what_takes_too_long_has_failed_and_who_leaves_has_not(
     gateway: Gateway, behind: Neighbours, evidence: FakeEvidence
 ) -> None:
-    """A deadline that passes is the version's fault; a caller who goes before it says nothing."""
+    """A deadline that passes is the version's fault; a caller who goes before an answer is late says nothing."""
+    evidence.run(experiment(rules={"slow_ms": 250}))
+    await _knows(evidence)
 
     async def holds(_request: Any, _response: Any) -> Any:
         await asyncio.Event().wait()

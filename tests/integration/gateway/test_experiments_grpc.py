@@ -226,6 +226,8 @@ WITHOUT_EFFECT: list[tuple[str, str, str, Any]] = [
     ("EXPERIMENT_WITHOUT_EFFECT", "name", "StartExperiment", experiment("1", "3")),
     ("MODEL_VERSION_NOT_FOUND", "name", "StartExperiment", experiment("1", shadow="9")),
     ("MODEL_NOT_FOUND", "name", "StartExperiment", experiment("1", "2", model="huge")),
+    ("EXPERIMENT_WITHOUT_EFFECT", "weights[b]", "SetWeights", experiment("1", "3")),
+    ("MODEL_VERSION_NOT_FOUND", "weights[b]", "SetWeights", experiment("1", "9")),
     ("EXPERIMENT_WITHOUT_EFFECT", "arm", "PromoteArm", experiment("1", "3")),
     ("MODEL_VERSION_NOT_FOUND", "arm", "PromoteArm", experiment("1", "9")),
     ("EXPERIMENT_WITHOUT_EFFECT", "version", "PinVersion", ("other", "3")),
@@ -239,6 +241,8 @@ def _asking(method: str, about: Any) -> Any:
         return pb.CreateExperimentRequest(experiment=about, start=True)
     if method == "StartExperiment":
         return pb.StartExperimentRequest(name="trial")
+    if method == "SetWeights":
+        return pb.SetWeightsRequest(name="trial", weights={"a": 3, "b": 1})
     if method == "PromoteArm":
         return pb.PromoteArmRequest(name="trial", arm="b")
     return pb.PinVersionRequest(model=about[0], version=about[1])
@@ -249,7 +253,7 @@ async def test_what_would_have_no_effect_is_refused(
     gateway: Gateway, service: FakeExperiments, reason: str, field: str, method: str, about: Any
 ) -> None:
     """A version that takes no requests, or is not there, is refused before the service hears of it."""
-    if method in ("StartExperiment", "PromoteArm"):
+    if method in ("StartExperiment", "SetWeights", "PromoteArm"):
         service.scripts["GetExperiment"] = pb.GetExperimentResponse(experiment=about)
     got = await _failure(getattr(_experiments(gateway), method)(_asking(method, about)))
 
@@ -277,7 +281,7 @@ async def test_a_draft_may_wait_for_its_versions(gateway: Gateway, service: Fake
     assert request == service.last.request
 
 
-@pytest.mark.parametrize("method", ["StartExperiment", "PromoteArm"])
+@pytest.mark.parametrize("method", ["StartExperiment", "SetWeights", "PromoteArm"])
 async def test_an_experiment_that_is_not_there_cannot_be_checked(
     gateway: Gateway, service: FakeExperiments, method: str
 ) -> None:

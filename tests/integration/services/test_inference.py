@@ -207,8 +207,8 @@ async def test_the_rpcs_deadline_bounds_every_row(service: Service, triton: Fake
 
 
 FAULTS = [
-    ("RESOURCE_EXHAUSTED", "QUEUE_FULL", refusing(UNAVAILABLE, QUEUE_FULL)),
-    ("RESOURCE_EXHAUSTED", "QUEUE_FULL", refusing(UNAVAILABLE, QUEUE_TIMEOUT)),
+    ("RESOURCE_EXHAUSTED", "MODEL_QUEUE_FULL", refusing(UNAVAILABLE, QUEUE_FULL)),
+    ("RESOURCE_EXHAUSTED", "MODEL_QUEUE_FULL", refusing(UNAVAILABLE, QUEUE_TIMEOUT)),
     ("INTERNAL", "INTERNAL", refusing(UNAVAILABLE, RESTRICTED)),
     ("UNAVAILABLE", "DEPENDENCY_UNAVAILABLE", refusing(UNAVAILABLE, STOPPING)),
     ("UNAVAILABLE", "MODEL_NOT_READY", refusing(grpc.StatusCode.NOT_FOUND, UNKNOWN_MODEL)),
@@ -263,7 +263,7 @@ async def test_a_failed_request_leaves_the_other_chunks_alone(service: Service, 
     triton.answer = answer
     response = await service.predict(6)
 
-    assert ["", "", "", "", "QUEUE_FULL", "QUEUE_FULL"] == _reasons(response)
+    assert ["", "", "", "", "MODEL_QUEUE_FULL", "MODEL_QUEUE_FULL"] == _reasons(response)
 
 
 async def test_a_slow_answer_is_late(service: Service, triton: FakeTriton) -> None:

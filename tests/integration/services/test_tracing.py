@@ -169,7 +169,7 @@ async def test_a_refusal_of_tritons_has_its_reason(spans: Spans) -> None:
         await eventually(lambda: len(spans.ended) == 2)
 
     call = spans.one("ModelInfer")
-    assert ("QUEUE_FULL", True, "RESOURCE_EXHAUSTED") == (
+    assert ("MODEL_QUEUE_FULL", True, "RESOURCE_EXHAUSTED") == (
         call.reason,
         call.failed,
         call.attributes["rpc.response.status_code"],

@@ -4,7 +4,7 @@ import pytest
 from fakes.neighbours import model
 from fakes.scripted_experiments import experiment
 
-from gateway.effect import require_draft, require_promotion, require_requests, require_start
+from gateway.effect import require_draft, require_promotion, require_requests, require_start, require_weights
 from gateway.models import ModelDirectory
 from servicekit.errors import Reason, TriptychError, Unavailable
 from triptych.inference.v1 import model_pb2
@@ -72,6 +72,14 @@ def test_the_control_is_checked_too() -> None:
     """An experiment without its control compares nothing."""
     with pytest.raises(TriptychError, match="'a' would have no effect"):
         require_start(_directory(), experiment("3", "1", model="m"))
+
+
+def test_an_arm_that_gets_keys_must_take_requests() -> None:
+    """One that gets none need not: it may be the reason for the change."""
+    gone = experiment("1", "3", model="m", shadow="9")
+    require_weights(_directory(), gone, {"a": 1, "b": 0})
+    with pytest.raises(TriptychError, match="'b' would have no effect"):
+        require_weights(_directory(), gone, {"a": 1, "b": 0.1})
 
 
 def test_only_what_is_promoted_must_take_requests() -> None:

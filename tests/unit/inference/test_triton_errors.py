@@ -16,8 +16,8 @@ from servicekit.errors import Code, Reason
 from services.inference.triton_errors import classify
 
 TABLE = [
-    (Code.RESOURCE_EXHAUSTED, Reason.QUEUE_FULL, 0.5, Code.UNAVAILABLE, QUEUE_FULL),
-    (Code.RESOURCE_EXHAUSTED, Reason.QUEUE_FULL, 0.5, Code.UNAVAILABLE, QUEUE_TIMEOUT),
+    (Code.RESOURCE_EXHAUSTED, Reason.MODEL_QUEUE_FULL, 0.5, Code.UNAVAILABLE, QUEUE_FULL),
+    (Code.RESOURCE_EXHAUSTED, Reason.MODEL_QUEUE_FULL, 0.5, Code.UNAVAILABLE, QUEUE_TIMEOUT),
     (Code.INTERNAL, Reason.INTERNAL, None, Code.UNAVAILABLE, RESTRICTED),
     (Code.UNAVAILABLE, Reason.DEPENDENCY_UNAVAILABLE, 1.0, Code.UNAVAILABLE, STOPPING),
     (Code.UNAVAILABLE, Reason.DEPENDENCY_UNAVAILABLE, 1.0, Code.UNAVAILABLE, "connection refused"),

@@ -138,7 +138,7 @@ class ExperimentServiceServicer(object):
 
     def SetWeights(self, request, context):
         """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing.
-        FAILED_PRECONDITION unless it runs.
+        FAILED_PRECONDITION unless it runs; arms that get a weight above 0 must take requests.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

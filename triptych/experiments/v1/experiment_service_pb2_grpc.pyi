@@ -45,7 +45,7 @@ class ExperimentServiceStub:
     """Lets requests take part. FAILED_PRECONDITION unless it is a draft, or where its slot is taken."""
     SetWeights: _grpc.UnaryUnaryMultiCallable[_experiment_service_pb2.SetWeightsRequest, _experiment_service_pb2.SetWeightsResponse]
     """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing.
-    FAILED_PRECONDITION unless it runs.
+    FAILED_PRECONDITION unless it runs; arms that get a weight above 0 must take requests.
     """
     StopExperiment: _grpc.UnaryUnaryMultiCallable[_experiment_service_pb2.StopExperimentRequest, _experiment_service_pb2.StopExperimentResponse]
     """Ends an experiment; the model's default version answers everybody. FAILED_PRECONDITION unless it runs."""
@@ -83,7 +83,7 @@ class ExperimentServiceAsyncStub(ExperimentServiceStub):
     """Lets requests take part. FAILED_PRECONDITION unless it is a draft, or where its slot is taken."""
     SetWeights: _aio.UnaryUnaryMultiCallable[_experiment_service_pb2.SetWeightsRequest, _experiment_service_pb2.SetWeightsResponse]  # type: ignore[assignment]
     """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing.
-    FAILED_PRECONDITION unless it runs.
+    FAILED_PRECONDITION unless it runs; arms that get a weight above 0 must take requests.
     """
     StopExperiment: _aio.UnaryUnaryMultiCallable[_experiment_service_pb2.StopExperimentRequest, _experiment_service_pb2.StopExperimentResponse]  # type: ignore[assignment]
     """Ends an experiment; the model's default version answers everybody. FAILED_PRECONDITION unless it runs."""
@@ -148,7 +148,7 @@ class ExperimentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_experiment_service_pb2.SetWeightsResponse, _abc.Awaitable[_experiment_service_pb2.SetWeightsResponse]]:
         """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing.
-        FAILED_PRECONDITION unless it runs.
+        FAILED_PRECONDITION unless it runs; arms that get a weight above 0 must take requests.
         """
 
     @_abc_1.abstractmethod

@@ -15,6 +15,7 @@ from gateway.experiments.shadows import Shadows
 from gateway.experiments.telling import Teller
 from gateway.models import ModelDirectory
 from gateway.requests import Call
+from gateway.retry import RetryBudget
 from gateway.routing import Arm, Experiment, Shadow
 from servicekit import context
 from servicekit.errors import (
@@ -32,6 +33,7 @@ from triptych.experiments.v1 import evidence_service_pb2 as pb
 from triptych.inference.v1 import model_pb2
 
 EXPERIMENT = Experiment("speed", "cats", "s", (Arm("candidate", "2", 1.0),), epoch=3, slow_ms=1e6)
+FULL = ResourceExhausted("Full.", reason=Reason.MODEL_QUEUE_FULL)
 CALL = Call([b"picture"], "", "", 5, 0.0)
 
 
@@ -42,6 +44,7 @@ class Chain:
     errors: dict[str, Exception] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     wait: Callable[[str], Any] | None = None
+    computed_ms: float = 0.0
 
     async def classify(self, call: Call) -> list[Result]:
         """Answers a call."""
@@ -50,8 +53,9 @@ class Chain:
             await self.wait(call.version)
         if call.version in self.errors:
             raise self.errors[call.version]
+        timing = classification_pb2.Timing(total_ms=self.computed_ms)
         return [
-            classification_pb2.Classification(model=call.model or "cats", version=call.version or "1")
+            classification_pb2.Classification(model=call.model or "cats", version=call.version or "1", timing=timing)
             for _ in call.images
         ]
 
@@ -70,12 +74,14 @@ class Desk:
     routes: Routes = field(default_factory=lambda: Routes(1, {"cats": (EXPERIMENT,)}))
     told: list[pb.RecordEvidenceRequest] = field(default_factory=list)
     directory: ModelDirectory = field(default_factory=lambda: ModelDirectory("cats"))
+    budget: RetryBudget = field(default_factory=lambda: RetryBudget(capacity=2))
 
     def __post_init__(self) -> None:
         self.has("1", "2", "3")
         shadows = Shadows(self.shadow, lambda: False, self.told.append, 2, 1.0)
         teller = Teller(self.told.append, Policy(), lambda: 0.5)
-        self.answering = RoutedAnswering(self.chain, self.directory, lambda: self.routes, teller, shadows)
+        spend = self.budget.spend
+        self.answering = RoutedAnswering(self.chain, self.directory, lambda: self.routes, teller, shadows, spend)
 
     def has(self, *ready: str) -> None:
         """Says which versions take requests; the first is the default."""
@@ -112,6 +118,7 @@ async def test_the_arms_version_is_asked(desk: Desk) -> None:
         Unavailable("Gone."),
         Unavailable("Gone.", reason=Reason.MODEL_NOT_READY),
         NotFound("Gone.", reason=Reason.MODEL_VERSION_NOT_FOUND),
+        FULL,
     ],
 )
 async def test_the_default_version_stands_in(desk: Desk, error: TriptychError) -> None:
@@ -136,12 +143,36 @@ async def test_the_default_version_stands_in(desk: Desk, error: TriptychError) -
     ],
 )
 async def test_nobody_stands_in_for_the_rest(desk: Desk, error: Exception, exposure: tuple[bool, bool, bool]) -> None:
-    """The caller's own errors say nothing; that there was no room or no time, another would not mend."""
+    """The caller's own errors say nothing; that the cluster had no room, or no time is left, another cannot mend."""
     desk.chain.errors["2"] = error
     with pytest.raises(type(error)):
         await desk.answering.classify(CALL)
 
     assert (["2"], exposure) == (desk.chain.versions, desk.exposure)
+
+
+async def test_nobody_stands_in_for_more_full_queues_than_retries_may_be_made(desk: Desk) -> None:
+    """The load of a large part would come upon the other version; failures cost no room, and need no budget."""
+    desk.chain.errors["2"] = FULL
+    for _ in range(2):
+        await desk.answering.classify(CALL)
+    with pytest.raises(ResourceExhausted):
+        await desk.answering.classify(CALL)
+    desk.chain.errors["2"] = Internal("Broken.")
+    await desk.answering.classify(CALL)
+
+    assert ["2", "", "2", "", "2", "2", ""] == desk.chain.versions
+    assert {True} == {exposure.failed for each in desk.told for exposure in each.exposures}
+
+
+async def test_nobody_stands_in_for_the_full_queue_of_a_pin(desk: Desk) -> None:
+    """It is the load of all who name no version, and no experiment would end it."""
+    desk.routes = Routes(1, pins={"cats": "3"})
+    desk.chain.errors["3"] = FULL
+    with pytest.raises(ResourceExhausted):
+        await desk.answering.classify(CALL)
+
+    assert ["3"] == desk.chain.versions
 
 
 async def test_nobody_stands_in_without_time(desk: Desk) -> None:
@@ -200,21 +231,46 @@ async def test_a_pin_answers_outside_experiments(desk: Desk) -> None:
     assert ["3", "1"] == desk.chain.versions
 
 
-async def test_who_leaves_says_nothing(desk: Desk) -> None:
-    """And who is out of time says that the version is slow."""
-    desk.routes = Routes(1, {"cats": (replace(EXPERIMENT, slow_ms=1.0),)})
+@pytest.mark.parametrize(("slow_ms", "exposure"), [(1e6, (False, False, True)), (1.0, (False, True, False))])
+async def test_who_leaves_soon_says_nothing(desk: Desk, slow_ms: float, exposure: tuple[bool, bool, bool]) -> None:
+    """Who was kept waiting longer than the rules allow says that the version is late, answer or not."""
+    desk.routes = Routes(1, {"cats": (replace(EXPERIMENT, slow_ms=slow_ms),)})
     desk.chain.wait = lambda _: asyncio.sleep(5)
     call = asyncio.create_task(desk.answering.classify(CALL))
     await asyncio.sleep(0.01)
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
-    first = desk.exposure
-    desk.told.clear()
+
+    assert exposure == desk.exposure
+
+
+async def test_who_is_out_of_time_says_that_the_version_failed(desk: Desk) -> None:
+    """Late it was as well."""
+    desk.routes = Routes(1, {"cats": (replace(EXPERIMENT, slow_ms=1.0),)})
+    desk.chain.wait = lambda _: asyncio.sleep(5)
     with context.deadline(0.01), pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await desk.answering.classify(CALL)
 
-    assert ((False, False, True), (True, True, False)) == (first, desk.exposure)
+    assert (True, True, False) == desk.exposure
+
+
+async def test_who_joins_a_computation_is_as_late_as_that(desk: Desk) -> None:
+    """However short the own wait was: a version that more ask has more who join."""
+    desk.routes = Routes(1, {"cats": (replace(EXPERIMENT, slow_ms=1000.0),)})
+    desk.chain.computed_ms = 1001.0
+    await desk.answering.classify(CALL)
+
+    assert (False, True, False) == desk.exposure
+
+
+async def test_a_remembered_answer_of_who_stands_in_does_not_hide_the_failure(desk: Desk) -> None:
+    """What counts is whether the arm's version had to work."""
+    desk.chain.errors["2"] = Internal("Broken.")
+    await desk.answering.classify(CALL)
+
+    assert [True, False] == [call.remembered is not None for call in desk.chain.calls]
+    assert (True, False, False) == desk.exposure
 
 
 async def test_shadows_are_shown_what_was_answered(desk: Desk) -> None:
@@ -225,10 +281,10 @@ async def test_shadows_are_shown_what_was_answered(desk: Desk) -> None:
 
     assert [] == desk.shadow.calls
     await asyncio.sleep(0.01)
-    assert [("3", 1, 0.0, False), ("1", 1, 0.0, False)] == [
+    assert [("1", 1, 0.0, False), ("3", 1, 0.0, False)] == sorted(
         (call.version, call.top_k, call.min_score, call.replaceable) for call in desk.shadow.calls
-    ]
-    assert ["fast", "small"] == [record.shadow for each in desk.told for record in each.shadows]
+    )
+    assert {"fast", "small"} == {record.shadow for each in desk.told for record in each.shadows}
 
 
 async def test_a_request_that_failed_is_shown_to_nobody(desk: Desk) -> None:

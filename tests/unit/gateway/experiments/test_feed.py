@@ -1,5 +1,8 @@
 """Keeping up with what runs."""
 
+import asyncio
+import time
+
 import pytest
 from fakes.evidence_service import experiment
 
@@ -14,10 +17,14 @@ class Service:
     def __init__(self) -> None:
         self.answer: pb.GetRoutingResponse | Exception = Unavailable("Gone.")
         self.known: list[int] = []
+        self.answers_after = 0
+        """Questions that fail before."""
 
     async def ask(self, request: pb.GetRoutingRequest, _timeout_s: float) -> pb.GetRoutingResponse:
         """Answers."""
         self.known.append(request.known_revision)
+        if len(self.known) <= self.answers_after:
+            raise Unavailable("Gone.")
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -29,6 +36,32 @@ async def test_nothing_is_known_at_first() -> None:
     await feed.ask()
 
     assert (0, set()) == (feed.routes.revision, feed.routes.names)
+
+
+async def test_the_beginning_waits_for_the_first_answer() -> None:
+    """Also where that says that nothing runs."""
+    service = Service()
+    service.answer, service.answers_after = pb.GetRoutingResponse(), 2
+    await Feed(service.ask, 1).begin(60)
+
+    assert 3 == len(service.known)
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_the_beginning_does_not_wait_for_long(hangs: bool) -> None:
+    """A service that is away, or hangs, keeps no gateway from starting."""
+
+    async def ask(_request: pb.GetRoutingRequest, _timeout_s: float) -> pb.GetRoutingResponse:
+        if hangs:
+            await asyncio.Event().wait()
+        raise Unavailable("Gone.")
+
+    feed = Feed(ask, 1)
+    began = time.monotonic()
+    await feed.begin(0.2)
+
+    assert 0.1 < time.monotonic() - began < 2
+    assert 0 == feed.routes.revision
 
 
 @pytest.mark.parametrize(
