@@ -17,7 +17,7 @@ import random
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,7 @@ def _trials(
         yield crash(folder, url, options.kills, clients=clients, database=server)
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     fault = parser.add_mutually_exclusive_group()
     fault.add_argument("--kills", type=_above_zero(int), default=20, help="how often; by default %(default)s times")
@@ -120,7 +120,7 @@ def _options() -> argparse.Namespace:
     fault.add_argument("--disk-full", action="store_true", help="needs root, for a small disk of its own")
     parser.add_argument("--clients", type=_above_zero(int), default=8)
     parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), help="by default both that can")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.outage is not None and options.database not in (None, "postgresql"):
         parser.error(f"--outage is one of PostgreSQL: --database {options.database} does not go with it")
     options.database = options.database or ("both" if options.outage is None else "postgresql")
@@ -139,9 +139,9 @@ def _above_zero(kind: Callable[[str], float]) -> Callable[[str], float]:
     return number
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Breaks, counts and prints. Returns 1 when anything is missing or twice, 2 when no disk can be mounted."""
-    options = _options()
+    options = _options(arguments)
     wrong = 0
     with tempfile.TemporaryDirectory() as name:
         for title, server in _databases(options.database):
