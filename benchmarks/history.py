@@ -1,6 +1,7 @@
 """Clients that give feedback, and a checker that knows what was acknowledged to them."""
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -125,10 +126,12 @@ async def sending(port: int, clients: int, history: History) -> AsyncIterator[No
 
 
 async def settled(url: str, history: History) -> tuple[int, int]:
-    """Returns what is missing and what is there twice, once everything arrived, or after a while."""
-    give_up_at = time.monotonic() + SETTLE_S
+    """Returns what is missing and what is there twice, once everything arrived, or nothing more did for a while."""
+    least, give_up_at = math.inf, math.inf
     while True:
         missing, twice = await asyncio.to_thread(_compare, url, history)
+        if missing < least:
+            least, give_up_at = missing, time.monotonic() + SETTLE_S
         if not missing or time.monotonic() > give_up_at:
             return missing, twice
         await asyncio.sleep(0.5)
