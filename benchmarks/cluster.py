@@ -30,18 +30,21 @@ class Cluster:
 
 
 @contextmanager
-def running(options: tuple[str, ...] = (), variables: Mapping[str, str] | None = None) -> Iterator[Cluster]:
+def running(
+    options: tuple[str, ...] = (), variables: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Iterator[Cluster]:
     """Starts a cluster on free ports, and ends it.
 
     Args:
         options: more of `triptych up`.
         variables: of the environment, which every process inherits.
+        folder: for its state; by default one that goes with it.
 
     Raises:
         subprocess.CalledProcessError: it does not start.
     """
-    with tempfile.TemporaryDirectory(prefix="triptych-bench-") as folder:
-        place = ["--state-dir", folder]
+    with tempfile.TemporaryDirectory(prefix="triptych-bench-") as own:
+        place = ["--state-dir", str(folder or own)]
         start = ["up", "--detach", "--no-tuned", "--http-port", "0", "--grpc-port", "0", *place, *options]
         _triptych(start, variables)
         try:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 LIMIT_BYTES = 16 * 1024 * 1024
@@ -22,9 +23,13 @@ def begin(path: Path) -> None:
 
 
 def bound(path: Path, limit_bytes: int = LIMIT_BYTES) -> None:
-    """Moves the content of a full log aside; the process goes on writing to the same, now empty, file."""
+    """Moves the content of a full log aside; the process goes on writing to the same, now empty, file.
+
+    Where the disk has no room for it, it goes.
+    """
     if path.stat().st_size > limit_bytes:
-        shutil.copyfile(path, older(path))
+        with suppress(OSError):
+            shutil.copyfile(path, older(path))
         os.truncate(path, 0)  # writers append, so they go on at the new end
 
 

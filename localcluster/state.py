@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
+
+log = logging.getLogger("triptych")
 
 
 class StateError(RuntimeError):
@@ -162,10 +165,16 @@ class StateDirectory:
         return self.path / "experiments"
 
     def write(self, status: ClusterStatus) -> None:
-        """Publishes a status; readers see the old one or the new one, never a part."""
+        """Publishes a status; readers see the old one or the new one, never a part.
+
+        Where it cannot be written, such as on a full disk, they go on seeing the old one: the cluster runs on.
+        """
         partial = self._file.with_suffix(".partial")
-        partial.write_text(json.dumps(status.to_json(), indent=2))
-        partial.replace(self._file)
+        try:
+            partial.write_text(json.dumps(status.to_json(), indent=2))
+            partial.replace(self._file)
+        except OSError as error:
+            log.warning("the state of the cluster cannot be written: %s", error)
 
     def read(self) -> ClusterStatus | None:
         """Returns the status of the cluster; None when no cluster was left here.

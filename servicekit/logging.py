@@ -1,13 +1,36 @@
 """Logs: one event a line, key and value, JSON for machines or colours for people; ids of request and trace on each."""
 
+import io
 import logging
 import sys
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import structlog
 
 from servicekit import context
 from servicekit.settings import ProcessSettings
+
+
+class _Lossy(io.TextIOBase):
+    """Passes text on; what cannot be written is lost: a full disk under a log must break nothing but the log.
+
+    The standard library's handlers see to that by themselves.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Writes, or does not."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Passes on what is kept back, or some of it later."""
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def configure_logging(settings: ProcessSettings, service: str) -> None:
@@ -27,7 +50,7 @@ def configure_logging(settings: ProcessSettings, service: str) -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Lossy(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)

@@ -76,6 +76,8 @@ class Journal:
         self._flush: asyncio.Task[None] | None = None
         self._pending_bytes = 0
         self._problem = ""
+        self.lacks_room = False
+        """Whether the disk was full when the last entries came."""
         self.name = _name(folder)
         """Tells this journal from every other one."""
         self._segments = list_segments(folder) or [self._make_segment(0)]
@@ -148,11 +150,12 @@ class Journal:
                 gone.close()
                 gone.path.unlink()
 
-    def roll(self) -> None:
-        """Begins another segment, so that what is in this one can be deleted."""
+    def release(self, position: int) -> None:
+        """Deletes all that lies before a position, also the newest segment: another one is begun in its place."""
         with self._files:
             if self._segments[-1].length:
                 self._segments.append(self._make_segment(self.end))
+        self.discard(position)
 
     def keep_refused(self, entry: Entry) -> None:
         """Writes an entry that can never be applied to a file of its own, as it stands in the journal."""
@@ -189,7 +192,7 @@ class Journal:
                 group.done.set_exception(self._failure(error))
                 group.done.exception()  # is known, even if all who waited gave up
             else:
-                self._problem = ""
+                self._problem, self.lacks_room = "", False
                 group.done.set_result(None)
             finally:
                 self._pending_bytes -= len(data)
@@ -211,7 +214,8 @@ class Journal:
         if self._problem != str(error):
             self._problem = str(error)
             log.error("the journal cannot be written", error=self._problem)
-        return _full() if error.errno in _FULL else Unavailable("The journal cannot be written now; try again later.")
+        self.lacks_room = error.errno in _FULL
+        return _full() if self.lacks_room else Unavailable("The journal cannot be written now; try again later.")
 
     def _from(self, position: int) -> Iterator[Segment]:
         with self._files:

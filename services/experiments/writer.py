@@ -112,8 +112,10 @@ class Writer:
             self._journal.discard(batch.end)
         if self._journal.end == self._position:
             self._level_at = time.monotonic()
+            if self._journal.lacks_room:
+                self._journal.release(self._position)
         if time.monotonic() >= self._tidy_at:
-            self._tidy()
+            self._tidy(self._position)
 
     def _find_position(self) -> int:
         """Returns how far the database is; where that is further than the journal, this is another journal."""
@@ -167,14 +169,14 @@ class Writer:
         if connection.execute(update(APPLIED).where(mine).values(position=end)).rowcount != 1:
             raise _MovedError
 
-    def _tidy(self) -> None:
+    def _tidy(self, position: int) -> None:
         """Deletes what is too old; once a minute also what of the journal is in the database."""
         began = time.monotonic()
         with self._database.begin() as connection:
             take_turns(connection)
             more = sweep(connection, self._limits, time.time_ns() // 1000)
         if not more:
-            self._journal.roll()
+            self._journal.release(position)
             took_s = time.monotonic() - began
             self._tidy_at = time.monotonic() + max(TIDY_EVERY_S, 20 * took_s)
 

@@ -25,6 +25,15 @@ def test_a_full_log_is_emptied_under_its_writer(tmp_path: Path) -> None:
     assert ("new", "x" * 100) == (path.read_text(), logfiles.older(path).read_text())
 
 
+def test_a_full_log_on_a_full_disk_goes(tmp_path: Path) -> None:
+    """There is no room to keep it, and it must not grow for ever."""
+    path = tmp_path / "a-1.log"
+    path.write_text("x" * 100)
+    logfiles.older(path).symlink_to("/dev/full")
+    logfiles.bound(path, limit_bytes=99)
+    assert path.read_text() == ""
+
+
 def test_tail_is_short(tmp_path: Path) -> None:
     """Only the last lines are returned."""
     (tmp_path / "a.log").write_text("1\n2\n3\n")

@@ -55,6 +55,15 @@ def test_a_partial_file_is_never_seen(tmp_path: Path) -> None:
     assert ["cluster.json"] == [path.name for path in tmp_path.iterdir()]
 
 
+def test_a_full_disk_leaves_the_old_status(tmp_path: Path) -> None:
+    """The supervisor goes on, and what was written before can be read."""
+    state = StateDirectory(tmp_path)
+    state.write(status())
+    (tmp_path / "cluster.partial").symlink_to("/dev/full")
+    state.write(replace(status(), phase=Phase.DEGRADED))
+    assert status() == state.read()
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"phase": "elsewhere"}'])
 def test_a_strange_file_counts_as_none(tmp_path: Path, text: str) -> None:
     """A file that another release wrote does not break this one."""

@@ -214,8 +214,7 @@ async def test_files_go_when_they_are_not_needed(tmp_path: Path) -> None:
         await _append(journal, *[b"x" * 50] * 6)
         journal.discard(journal.end)
         assert 1 == len(_files(tmp_path))
-        journal.roll()
-        journal.discard(journal.end)
+        journal.release(journal.end)
         assert [0] == [path.stat().st_size for path in _files(tmp_path)]
         end = journal.end
     async with _opened(tmp_path) as journal:
