@@ -64,9 +64,9 @@ class Postgres:
         }
         chosen = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as log:
-            command = [str(_program("postgres")), "-D", str(self._folder / "data"), *chosen]
+            command = _as_account(str(_program("postgres")), "-D", str(self._folder / "data"), *chosen)
             self._process = subprocess.Popen(  # noqa: S603 (PostgreSQL itself)
-                command, stdout=log, stderr=log, user=_user(), cwd=self._folder
+                command, stdout=log, stderr=log, cwd=self._folder
             )
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
@@ -124,6 +124,16 @@ def _user() -> str | None:
     return pwd.getpwnam(_ACCOUNT).pw_name if os.geteuid() == 0 else None
 
 
+def _as_account(*command: str) -> list[str]:
+    """Returns a command that runs as PostgreSQL's account where we are root.
+
+    A program before it, instead of `subprocess`'s `user`, for which Python forks: the threads that gRPC starts again in
+    such a child crash it now and then, before it is PostgreSQL.
+    """
+    user = _user()
+    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", *command] if user else [*command]
+
+
 def _program(name: str) -> Path:
     found = shutil.which(name)
     places = [Path(found)] if found else sorted(_DEBIAN.glob(f"*/bin/{name}"))
@@ -133,5 +143,5 @@ def _program(name: str) -> Path:
 
 
 def _run(name: str, *arguments: object) -> None:
-    command = [str(each) for each in (_program(name), *arguments)]
-    subprocess.run(command, check=True, capture_output=True, user=_user(), cwd="/")  # noqa: S603 (the same)
+    command = _as_account(*(str(each) for each in (_program(name), *arguments)))
+    subprocess.run(command, check=True, capture_output=True, cwd="/")  # noqa: S603 (the same)
