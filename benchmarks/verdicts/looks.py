@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 BLOCK = 256
 """Looks that are worked on together where the first advice ends it."""
+_ACCURACY, _GUARD = 1 / 3, 1 / 6
+"""Parts of alpha: a guardrail's other half is that of single hours, which nothing here has."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _GOLDEN_STEPS = 38
 
@@ -111,8 +113,9 @@ class Judge:
 
     def _bad(self, track: Track) -> Flags:
         rules = self.rules
-        bad = self._beyond(track.slow, rules.slow_margin, 1) | self._beyond(track.failed, rules.failed_margin, 1)
-        bad |= self._beyond(track.correct, -rules.accuracy_margin, -1)
+        bad = self._beyond(track.slow, rules.slow_margin, 1, _GUARD)
+        bad |= self._beyond(track.failed, rules.failed_margin, 1, _GUARD)
+        bad |= self._beyond(track.correct, -rules.accuracy_margin, -1, _ACCURACY)
         wins, losses, ties = track.pairs
         return bad | self._ahead((losses, wins, ties), rules.accuracy_margin)
 
@@ -121,25 +124,25 @@ class Judge:
         if known:
             return np.zeros(track.looks, bool)
         null = -self.rules.accuracy_margin if "no worse" in self.rules.promote else 0.0
-        good = self._beyond(track.correct, null, 1) | self._ahead(track.pairs, null)
+        good = self._beyond(track.correct, null, 1, _ACCURACY) | self._ahead(track.pairs, null)
         if null < 0:
             low = track.disagreement.share <= -null
             good |= low & rate_refuted(track.disagreement, -null, self._limit(0.5))
         looks = np.flatnonzero(good & open_)
         block = part(track, looks)
-        guarded = self._beyond(block.slow, self.rules.slow_margin, -1)
-        guarded &= self._beyond(block.failed, self.rules.failed_margin, -1)
+        guarded = self._beyond(block.slow, self.rules.slow_margin, -1, _GUARD)
+        guarded &= self._beyond(block.failed, self.rules.failed_margin, -1, _GUARD)
         guarded |= block.disagreement.total > 0  # a shadow has no guardrails
         flags = np.zeros(track.looks, bool)
         flags[looks[guarded]] = True
         return flags
 
-    def _beyond(self, rates: tuple[Rates, Rates], null: float, sign: int) -> Flags:
+    def _beyond(self, rates: tuple[Rates, Rates], null: float, sign: int, part: float) -> Flags:
         """Says where the candidate's rate is surely above (1) or below (-1) the control's and the null."""
         before, after = rates
         flags = (after.share - before.share - null) * sign > 0
         looks = np.flatnonzero(flags)
-        limit = self._limit(1 / 3)
+        limit = self._limit(part)
         flags[looks] = refuted(before.at(looks), after.at(looks), null, self.rules.ratio, limit)
         return flags
 

@@ -14,6 +14,7 @@ from services.experiments.tables import (
     FEEDBACK,
     FORGOTTEN,
     IMAGE,
+    OUTCOME,
     PREDICTION,
     SHADOW_PREDICTION,
     TRUTH,
@@ -40,6 +41,7 @@ def apply(connection: Connection, rows: Rows) -> Labels:
     write(connection, FORGOTTEN, rows.forgotten)
     delete_predictions(connection, [row["prediction_id"] for row in rows.forgotten])
     write(connection, EXPOSURE, list(rows.exposures.values()))
+    write(connection, OUTCOME, list(rows.outcomes.values()))
     gone = _forgotten(connection, rows)
     for table, added in ((PREDICTION, rows.predictions), (SHADOW_PREDICTION, rows.shadows), (IMAGE, rows.images)):
         write(connection, table, [row for row in added if row["prediction_id"] not in gone] if gone else added)

@@ -3,15 +3,16 @@
 Everything is counted from the tables each time, so that what comes late, twice or in another order counts the same.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Subquery, Table, case, func, select, true
 
 from services.experiments.evalues import Pairs, Rate
-from services.experiments.tables import EXPOSURE, PREDICTION, SHADOW_PREDICTION, TRUTH
-from services.experiments.verdicts import Facts
+from services.experiments.rows import HOUR_US
+from services.experiments.tables import EXPOSURE, OUTCOME, PREDICTION, SHADOW_PREDICTION, TRUTH
+from services.experiments.verdicts import Facts, Hour
 from triptych.experiments.v1 import experiment_pb2
 
 _NONE, _NO_PAIRS = Rate(0, 0), Pairs(0, 0, 0)
@@ -25,6 +26,8 @@ class _Arm:
     failed: Rate = _NONE
     slow: Rate = _NONE
     correct: Rate = _NONE
+    hours: dict[int, tuple[Rate, Rate]] = field(default_factory=dict)
+    """Late answers and failures, by the hour."""
 
 
 @dataclass(slots=True)
@@ -36,7 +39,12 @@ class _Shadow:
     failed: Rate = _NONE
 
 
-def gather(connection: Connection, experiment: experiment_pb2.Experiment) -> dict[str, Facts]:
+def since_hour(now_us: int) -> int:
+    """Returns the first of the hours that are looked at on their own: the one before the current one."""
+    return now_us // HOUR_US - 1
+
+
+def gather(connection: Connection, experiment: experiment_pb2.Experiment, now_us: int) -> dict[str, Facts]:
     """Returns the facts of the experiment's current epoch, by candidate: its arms but the first, then its shadows.
 
     A shadow is dealt no keys, and nobody waits for it: of its requests only the failures are counted.
@@ -44,11 +52,12 @@ def gather(connection: Connection, experiment: experiment_pb2.Experiment) -> dic
     Args:
         connection: of `Database.connect`, so that all counts are of one moment.
         experiment: as stored: `name`, `epoch`, `arms` and `shadows` matter.
+        now_us: the time: the current hour and the one before are counted on their own.
     """
     control, *candidates = [arm.name for arm in experiment.arms]
-    arms = _arms(connection, experiment)
+    arms, first_hour = _arms(connection, experiment, now_us)
     before = arms.get(control, _Arm())
-    found = {name: _compared(before, arms.get(name, _Arm())) for name in candidates}
+    found = {name: _compared(before, arms.get(name, _Arm()), first_hour) for name in candidates}
     shadows = _shadows(connection, experiment, control) if experiment.shadows else {}
     for name in (shadow.name for shadow in experiment.shadows):
         seen = shadows.get(name, _Shadow())
@@ -56,24 +65,38 @@ def gather(connection: Connection, experiment: experiment_pb2.Experiment) -> dic
     return found
 
 
-def _compared(before: _Arm, after: _Arm) -> Facts:
+def _compared(before: _Arm, after: _Arm, first_hour: int) -> Facts:
     return Facts(
         assigned=(before.assigned, after.assigned),
         correct=(before.correct, after.correct),
         slow=(before.slow, after.slow),
         failed=(before.failed, after.failed),
+        hours=tuple(_hours(before, after, first_hour)),
     )
 
 
-def _arms(connection: Connection, experiment: experiment_pb2.Experiment) -> dict[str, _Arm]:
+def _hours(before: _Arm, after: _Arm, first_hour: int) -> Iterator[Hour]:
+    for hour in sorted(before.hours.keys() & after.hours.keys(), reverse=True):
+        slow, failed = zip(before.hours[hour], after.hours[hour], strict=True)
+        yield Hour(max(0, hour - first_hour), slow, failed)
+
+
+def _arms(connection: Connection, experiment: experiment_pb2.Experiment, now_us: int) -> tuple[dict[str, _Arm], int]:
+    """Returns the counts of each arm, and the hour in which the first key of the epoch was dealt one."""
     arms: dict[str, _Arm] = {}
+    first_us = now_us
     for row in _exposures(connection, experiment):
         decided = int(row.decided)
         failed, slow = Rate(int(row.failed), decided), Rate(int(row.slow), decided)
         arms[row.arm] = _Arm(int(row.assigned), failed, slow)
+        first_us = min(first_us, int(row.first_us))
     for row in _correct(connection, experiment):
         arms.setdefault(row.arm, _Arm()).correct = Rate(int(row.hits), int(row.total))
-    return arms
+    for row in _outcomes(connection, experiment, since_hour(now_us)):
+        total = int(row.total)
+        rates = Rate(int(row.slow), total), Rate(int(row.failed), total)
+        arms.setdefault(row.arm, _Arm()).hours[int(row.hour)] = rates
+    return arms, first_us // HOUR_US
 
 
 def _exposures(connection: Connection, experiment: experiment_pb2.Experiment) -> Iterable[Row[Any]]:
@@ -84,8 +107,22 @@ def _exposures(connection: Connection, experiment: experiment_pb2.Experiment) ->
         func.count(EXPOSURE.c.failed).label("decided"),
         _count(EXPOSURE.c.failed).label("failed"),
         _count(EXPOSURE.c.slow).label("slow"),
+        func.min(EXPOSURE.c.time_us).label("first_us"),
     )
     return connection.execute(asked.where(*_epoch(EXPOSURE, experiment)).group_by(EXPOSURE.c.arm))
+
+
+def _outcomes(connection: Connection, experiment: experiment_pb2.Experiment, since: int) -> Iterable[Row[Any]]:
+    """Counts in each hour the keys of each arm with an outcome, and those whose first one was a failure, or late."""
+    asked = select(
+        OUTCOME.c.hour,
+        OUTCOME.c.arm,
+        func.count().label("total"),
+        _count(OUTCOME.c.failed).label("failed"),
+        _count(OUTCOME.c.slow).label("slow"),
+    )
+    asked = asked.where(OUTCOME.c.hour >= since, *_epoch(OUTCOME, experiment))
+    return connection.execute(asked.group_by(OUTCOME.c.hour, OUTCOME.c.arm))
 
 
 def _correct(connection: Connection, experiment: experiment_pb2.Experiment) -> Iterable[Row[Any]]:

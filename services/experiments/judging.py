@@ -141,12 +141,13 @@ class Judging:
         return [self._one(experiment, name, found.get(name, Facts())) for name in compared(experiment)]
 
     def _facts(self, connection: Connection, experiment: pb.Experiment) -> dict[str, Facts]:
-        """Returns the facts; counted anew only where something came since they were."""
-        moment = experiment.epoch, records.applied(connection)
+        """Returns the facts; counted anew only where something came since they were, or another hour did."""
+        now_us = self._clock_us()
+        moment = experiment.epoch, facts.since_hour(now_us), records.applied(connection)
         known = self._counted.get(experiment.name)
         if known is not None and known[0] == moment:
             return known[1]
-        found = facts.gather(connection, experiment)
+        found = facts.gather(connection, experiment, now_us)
         self._counted[experiment.name] = moment, found
         return found
 

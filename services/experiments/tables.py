@@ -89,6 +89,18 @@ EXPOSURE = Table(
     _time("time_us"),
     sqlite_with_rowid=False,  # lies in the order of its key: to count an epoch takes a fifth of the time
 )
+OUTCOME = Table(  # the first of each key in each hour: a version may break after `exposure` has seen all of its keys
+    "outcome",
+    METADATA,
+    Column("hour", Integer, primary_key=True, autoincrement=False),  # since 1970; leads, since rows go by the hour
+    _name("experiment", key=True),
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("key_hash", LargeBinary(16), primary_key=True),
+    _name("arm"),
+    Column("failed", Boolean, nullable=False),
+    Column("slow", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
 PREDICTION = Table(
     "prediction",
     METADATA,

@@ -6,9 +6,11 @@ arms cannot be compared.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
+from typing import NamedTuple
 
 from services.experiments.evalues import (
     Interval,
@@ -25,7 +27,10 @@ MISMATCH_ALPHA = 1e-3
 
 _ARM_METRICS = 3
 """That can make the verdict on an arm wrong: late answers, failures and accuracy."""
+_IN_AN_HOUR = " in the last hour"
 _NONE, _NO_PAIRS = Rate(0, 0), Pairs(0, 0, 0)
+_Rates = tuple[Rate, Rate]
+"""Of control and candidate."""
 
 
 class Advice(StrEnum):
@@ -35,6 +40,21 @@ class Advice(StrEnum):
     ROLL_BACK = "roll back"
     PROMOTE = "promote"
     REPAIR = "repair"
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """Counts what happened within one hour: there a key counts again, by its first outcome in it."""
+
+    index: int
+    """0: that in which the first key was dealt an arm."""
+    slow: _Rates = (_NONE, _NONE)
+    failed: _Rates = (_NONE, _NONE)
+
+    @property
+    def part(self) -> float:
+        """Returns its part of what all hours get: they are that together, however many there will be."""
+        return 1 / ((self.index + 1) * (self.index + 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +68,18 @@ class Facts:
 
     assigned: tuple[int, int] = (0, 0)
     """Keys that were dealt control and candidate, whether or not their versions then took requests."""
-    correct: tuple[Rate, Rate] = (_NONE, _NONE)
+    correct: _Rates = (_NONE, _NONE)
     """Right answers among keys with a labelled one."""
     pairs: Pairs = _NO_PAIRS
     """Labelled pictures that both saw: only the candidate was right, only control, both or neither."""
     disagreement: Rate = _NONE
     """Pictures that both saw, to which their first classes differ."""
-    slow: tuple[Rate, Rate] = (_NONE, _NONE)
+    slow: _Rates = (_NONE, _NONE)
     """Keys whose answer came later than the service level allows."""
-    failed: tuple[Rate, Rate] = (_NONE, _NONE)
+    failed: _Rates = (_NONE, _NONE)
     """Keys whose request the server failed."""
+    hours: tuple[Hour, ...] = ()
+    """Late answers and failures of the last hours, the newest first: a version may break once all keys were counted."""
 
     @property
     def of_arm(self) -> bool:
@@ -166,21 +188,47 @@ def findings(facts: Facts, rules: Rules) -> Iterator[Finding]:
     """
     alpha = rules.candidate_alpha / (2 if facts.of_arm and facts.of_shadow else 1)
     part = alpha / _ARM_METRICS
-    yield _guardrail("late answers", facts.slow, rules.slow_margin, part, rules.ratio)
-    yield _guardrail("failures", facts.failed, rules.failed_margin, part, rules.ratio)
+    late = [(hour.part, hour.slow) for hour in facts.hours]
+    failures = [(hour.part, hour.failed) for hour in facts.hours]
+    yield from _guarded(_Guard("late answers", rules.slow_margin, part, rules.ratio), facts.slow, late)
+    yield from _guarded(_Guard("failures", rules.failed_margin, part, rules.ratio), facts.failed, failures)
     yield _accuracy_apart(facts.correct, rules, part)
     yield _accuracy_paired(facts.pairs, rules, alpha)
     yield _disagreement(facts.disagreement, rules, alpha / 2)
 
 
-def _guardrail(metric: str, rates: tuple[Rate, Rate], margin: float, alpha: float, ratio: float) -> Finding:
-    before, after = rates
-    interval = difference_interval(before, after, alpha, ratio)
-    word = "too bad" if interval.low > margin else "within bounds" if interval.high <= margin else "open"
-    return Finding(metric, after.share - before.share, interval, before.total + after.total, word)
+class _Guard(NamedTuple):
+    """Is what may not be exceeded."""
+
+    metric: str
+    margin: float
+    alpha: float
+    ratio: float
+
+    def finding(self, rates: _Rates, part: float, when: str = "") -> Finding:
+        """Returns what the rates say, given a part of its alpha."""
+        before, after = rates
+        low, high = interval = difference_interval(before, after, self.alpha * part, self.ratio)
+        word = "too bad" if low > self.margin else "within bounds" if high <= self.margin else "open"
+        return Finding(f"{self.metric}{when}", after.share - before.share, interval, before.total + after.total, word)
 
 
-def _accuracy_apart(rates: tuple[Rate, Rate], rules: Rules, alpha: float) -> Finding:
+def _guarded(guard: _Guard, rates: _Rates, hours: Iterable[tuple[float, _Rates]]) -> Iterator[Finding]:
+    """Returns what the whole epoch says, and, where that is not enough, the newest of its hours that is too bad.
+
+    The epoch, in which a key counts once, has half of alpha, and it alone can say that all is well. The hours share the
+    other half. They have keys in common, but not their alpha: no more is asked of them for the promise to hold.
+    """
+    found = guard.finding(rates, 0.5)
+    yield found
+    if found.word == "too bad":
+        return
+    beyond = ((part, each) for part, each in hours if each[1].share - each[0].share > guard.margin)
+    in_hours = (guard.finding(each, 0.5 * part, _IN_AN_HOUR) for part, each in beyond)
+    yield from islice((each for each in in_hours if each.word == "too bad"), 1)
+
+
+def _accuracy_apart(rates: _Rates, rules: Rules, alpha: float) -> Finding:
     before, after = rates
     interval = difference_interval(before, after, alpha, rules.ratio)
     word = _word(interval, rules.accuracy_margin)
@@ -247,8 +295,9 @@ def _no_worse(finding: Finding) -> str:
 
 
 def _too_bad(finding: Finding) -> str:
-    verb = "is late more often" if finding.metric == "late answers" else "fails more often"
-    return f"{verb} by {_points(*finding.interval)}"
+    verb = "is late more often" if finding.metric.startswith("late answers") else "fails more often"
+    when = _IN_AN_HOUR if finding.metric.endswith(_IN_AN_HOUR) else ""
+    return f"{verb} by {_points(*finding.interval)}{when}"
 
 
 def _worse(finding: Finding) -> str:

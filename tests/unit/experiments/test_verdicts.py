@@ -1,11 +1,12 @@
 """What is said of a candidate."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from services.experiments.evalues import Interval, Pairs, Rate
-from services.experiments.verdicts import Advice, Facts, Finding, Rules, Verdict, findings, judge
+from services.experiments.verdicts import Advice, Facts, Finding, Hour, Rules, Verdict, findings, judge
 
 RULES = Rules()
 GUARDED = {
@@ -68,6 +69,48 @@ def test_a_bad_candidate_is_rolled_back(facts: Facts, sentence: str) -> None:
     """For each reason there is."""
     verdict = judge(facts, RULES, "b")
     assert (Advice.ROLL_BACK, f"{sentence}; roll it back.") == (verdict.advice, _said(verdict))
+
+
+BAD_HOUR = Hour(5, slow=(Rate(10, 1000), Rate(10, 1000)), failed=(Rate(1, 1000), Rate(200, 1000)))
+
+
+def test_an_hour_that_is_too_bad_is_enough_to_be_rolled_back() -> None:
+    """However good the epoch was; the sentence says that it was the hour."""
+    facts = Facts(**GUARDED, hours=(Hour(6), BAD_HOUR))  # type: ignore[arg-type]
+    verdict = judge(facts, RULES, "b")
+    assert Advice.ROLL_BACK == verdict.advice
+    assert _said(verdict) == "b fails more often by # to # points in the last hour (2,000 keys); roll it back."
+    assert [
+        ("late answers", "within bounds"),
+        ("failures", "within bounds"),
+        ("failures in the last hour", "too bad"),
+    ] == [(each.metric, each.word) for each in verdict.findings if each.events and each.metric != "accuracy"]
+
+
+def test_an_hour_says_nothing_but_that_it_is_too_bad() -> None:
+    """None is good enough to promote by. Of several that are too bad the newest is told, and none beside the epoch."""
+    good = Hour(0, slow=GUARDED["slow"], failed=GUARDED["failed"])  # type: ignore[arg-type]
+    assert judge(Facts(), RULES).findings == judge(Facts(hours=(good,)), RULES).findings
+    newer = replace(BAD_HOUR, failed=(Rate(1, 500), Rate(200, 500)))
+    assert 1000 == _finding(Facts(hours=(newer, BAD_HOUR)), "failures in the last hour").events
+    facts = Facts(failed=BAD_HOUR.failed, hours=(BAD_HOUR,))
+    assert not [each for each in findings(facts, RULES) if each.metric.endswith("hour")]
+
+
+def test_hours_share_their_half_of_alpha() -> None:
+    """However many there will be: the later one begins, the more it must show."""
+    parts = [Hour(index).part for index in range(10_000)]
+    assert 0.999 < sum(parts) < 1
+    first, last = (
+        _finding(Facts(hours=(replace(BAD_HOUR, index=index),)), "failures in the last hour") for index in (0, 99)
+    )
+    assert last.interval.low < first.interval.low
+    once = Rate(0, 1000), Rate(21, 1000)
+    words = [
+        [each.word for each in findings(Facts(hours=(Hour(index, failed=once),)), RULES) if each.events]
+        for index in (0, 99)
+    ]
+    assert [["too bad"], []] == words
 
 
 @pytest.mark.parametrize(

@@ -31,28 +31,30 @@ from services.experiments.evalues import Pairs, Rate
 from services.experiments.facts import gather
 from services.experiments.rows import to_rows
 from services.experiments.tables import METADATA
-from services.experiments.verdicts import Facts
+from services.experiments.verdicts import Advice, Facts, Hour, Rules, judge
 from triptych.experiments.v1 import evidence_service_pb2 as pb
 from triptych.experiments.v1 import feedback_service_pb2
 
 Event = pb.Exposure | pb.PredictionRecord | pb.ShadowRecord | feedback_service_pb2.Feedback
 ARMS = ["control", "bold", "shy"]
+HOUR_S = 3600
 WEIGHT = {USER: 1, SYSTEM: 2, ANNOTATOR: 3}
 
 
-def _store(database: Database, *batches: Iterable[Event]) -> None:
-    """Applies each batch in a transaction of its own."""
+def _store(database: Database, *batches: Iterable[Event], hour: int = 0) -> None:
+    """Applies each batch in a transaction of its own, as if it had come in an hour of 2020, from 0."""
     for batch in batches:
         messages = [
             feedback(each) if isinstance(each, feedback_service_pb2.Feedback) else evidence(each) for each in batch
         ]
         with database.begin() as connection:
-            apply(connection, to_rows(entries(messages), "journal", 10**9))
+            apply(connection, to_rows(entries(messages, hour), "journal", 10**9))
 
 
-def _gathered(database: Database) -> dict[str, Facts]:
+def _gathered(database: Database, hour: float = 0) -> dict[str, Facts]:
+    """Returns the facts as they stand in an hour of 2020, from 0."""
     with database.connect() as connection:
-        return gather(connection, EXPERIMENT)
+        return gather(connection, EXPERIMENT, at(hour * HOUR_S).ToMicroseconds())
 
 
 def test_nothing_is_counted_of_nothing(database: Database) -> None:
@@ -87,6 +89,40 @@ def test_each_key_counts_once(database: Database) -> None:
     assert (Rate(1, 1), Rate(1, 1)) == facts.correct
     _store(database, [said("a", 3)])  # the key's first prediction gets its label later than the second one
     assert (Rate(0, 1), Rate(1, 1)) == _gathered(database)["bold"].correct
+
+
+def test_a_version_that_breaks_late_is_rolled_back(database: Database) -> None:
+    """All its keys were counted while it was fine; what they meet in the current hour is too bad."""
+    keys = [(number, ("control", "bold")[number % 2]) for number in range(2000)]
+    _store(database, [exposure(*each) for each in keys])
+    before = _gathered(database)["bold"]
+    _store(database, [exposure(*each, failed=each[1] == "bold") for each in keys], hour=1)
+    after = _gathered(database, hour=1)["bold"]
+
+    assert (Advice.GO_ON, Advice.ROLL_BACK) == tuple(judge(facts, Rules()).advice for facts in (before, after))
+    assert " in the last hour (2,000 keys); roll it back." in judge(after, Rules()).sentence
+    assert (Rate(0, 1000), Rate(0, 1000)) == after.failed
+    assert [
+        Hour(1, (Rate(0, 1000), Rate(0, 1000)), (Rate(0, 1000), Rate(1000, 1000))),
+        Hour(0, (Rate(0, 1000), Rate(0, 1000)), (Rate(0, 1000), Rate(0, 1000))),
+    ] == list(after.hours)
+    assert [1] == [hour.index for hour in _gathered(database, hour=2)["bold"].hours]
+    assert () == _gathered(database, hour=3)["bold"].hours
+
+
+def test_a_key_counts_once_an_hour(database: Database) -> None:
+    """However often it fails; by its first outcome in the hour."""
+    _store(database, [exposure(1), exposure(2, "bold")])
+    _store(
+        database,
+        *([exposure(1), exposure(2, "bold", void=True), *[exposure(2, "bold", failed=True)] * 100],) * 100,
+        hour=1,
+    )
+    _store(database, [exposure(2, "bold")], hour=1)
+    facts = _gathered(database, hour=1)["bold"]
+
+    assert (Rate(0, 1), Rate(0, 1)) == facts.failed
+    assert [(Rate(0, 1), Rate(1, 1)), (Rate(0, 1), Rate(0, 1))] == [hour.failed for hour in facts.hours]
 
 
 def test_what_another_version_answered_says_nothing_of_the_arm(database: Database) -> None:
@@ -191,7 +227,8 @@ class Expected:
         found = {}
         for arm in ARMS[1:]:
             assigned, failed, slow, correct = zip(rates["control"], rates[arm], strict=True)
-            found[arm] = Facts(assigned=assigned, failed=failed, slow=slow, correct=correct)
+            hours = (Hour(0, slow, failed),) if failed[0].total and failed[1].total else ()
+            found[arm] = Facts(assigned=assigned, failed=failed, slow=slow, correct=correct, hours=hours)
         return {**found, "int8": self._of_shadow(rates["control"][1])}
 
     def _of_arm(self, arm: str) -> Any:
