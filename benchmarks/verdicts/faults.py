@@ -62,12 +62,13 @@ def _apart(
 
 
 def _paired(shadow: Shadowing, null: float) -> Bound:
+    """Returns the bound of pairs that show a shadow to be worse, which has a quarter of alpha."""
     wins, losses = ((shadow.discordant + sign * shadow.difference) / 2 for sign in (1, -1))
 
     def bound(alpha: float) -> tuple[float, float, float]:
         variance = shadow.discordant - shadow.difference**2
-        least = math.log(2 / alpha) / theory.paired_divergence(wins, losses, null)
-        once = (theory.at_once(alpha, power, shadow.difference - null, variance) for power in (0.5, 0.9))
+        least = math.log(4 / alpha) / theory.paired_divergence(wins, losses, null)
+        once = (theory.at_once(alpha / 2, power, shadow.difference - null, variance) for power in (0.5, 0.9))
         return least, *once  # type: ignore[return-value]
 
     return bound
@@ -94,8 +95,7 @@ def _failing(weights: tuple[float, float], looks: int, name: str) -> Fault:
 
 def _pairs(difference: float, discordant: float, looks: int, name: str) -> Fault:
     shadow = Shadowing(difference, discordant)
-    null, advice = (-0.01, "roll_back") if difference < 0 else (-0.01, "promote")
-    return Fault(name, shadow, looks, _paired(shadow, null), advice)
+    return Fault(name, shadow, looks, _paired(shadow, -0.01))
 
 
 def _disagreeing(rate: float, looks: int) -> Fault:

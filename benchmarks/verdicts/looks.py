@@ -21,7 +21,9 @@ Flags = NDArray[np.bool_]
 BLOCK = 256
 """Looks that are worked on together where the first advice ends it."""
 _ACCURACY, _GUARD = 1 / 3, 1 / 6
-"""Parts of alpha: a guardrail's other half is that of single hours, which nothing here has."""
+"""Parts of alpha, of an arm: a guardrail's other half is that of single hours, which nothing here has."""
+_FAILURES, _WORSE, _GOOD = 1 / 4, 1 / 4, 1 / 2
+"""The same of a shadow; both a better one and one that differs seldom are good."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _GOLDEN_STEPS = 38
 
@@ -58,6 +60,7 @@ class Track:
     failed: tuple[Rates, Rates]
     pairs: tuple[Floats, Floats, Floats]
     disagreement: Rates
+    shadow: bool = False
 
     def facts(self, look: int) -> Facts:
         """Returns what is known at one look, from 0."""
@@ -72,6 +75,7 @@ class Track:
             failed=(rate(self.failed[0]), rate(self.failed[1])),
             pairs=evalues.Pairs(*(int(each[look]) for each in self.pairs)),
             disagreement=rate(self.disagreement),
+            shadow=self.shadow,
         )
 
 
@@ -113,29 +117,35 @@ class Judge:
 
     def _bad(self, track: Track) -> Flags:
         rules = self.rules
+        if track.shadow:
+            wins, losses, ties = track.pairs
+            bad = self._beyond(track.failed, rules.failed_margin, 1, _FAILURES)
+            return bad | self._ahead((losses, wins, ties), rules.accuracy_margin, _WORSE)
         bad = self._beyond(track.slow, rules.slow_margin, 1, _GUARD)
         bad |= self._beyond(track.failed, rules.failed_margin, 1, _GUARD)
-        bad |= self._beyond(track.correct, -rules.accuracy_margin, -1, _ACCURACY)
-        wins, losses, ties = track.pairs
-        return bad | self._ahead((losses, wins, ties), rules.accuracy_margin)
+        return bad | self._beyond(track.correct, -rules.accuracy_margin, -1, _ACCURACY)
 
     def _promoted(self, track: Track, open_: Flags, *, known: bool) -> Flags:
         """Says where it is promoted, of the looks that are open; of none if it is known to have been."""
         if known:
             return np.zeros(track.looks, bool)
         null = -self.rules.accuracy_margin if "no worse" in self.rules.promote else 0.0
-        good = self._beyond(track.correct, null, 1, _ACCURACY) | self._ahead(track.pairs, null)
-        if null < 0:
-            low = track.disagreement.share <= -null
-            good |= low & rate_refuted(track.disagreement, -null, self._limit(0.5))
-        looks = np.flatnonzero(good & open_)
+        if track.shadow:
+            return self._good_shadow(track, null) & open_
+        looks = np.flatnonzero(self._beyond(track.correct, null, 1, _ACCURACY) & open_)
         block = part(track, looks)
         guarded = self._beyond(block.slow, self.rules.slow_margin, -1, _GUARD)
         guarded &= self._beyond(block.failed, self.rules.failed_margin, -1, _GUARD)
-        guarded |= block.disagreement.total > 0  # a shadow has no guardrails
         flags = np.zeros(track.looks, bool)
         flags[looks[guarded]] = True
         return flags
+
+    def _good_shadow(self, track: Track, null: float) -> Flags:
+        good = self._ahead(track.pairs, null, _GOOD)
+        if null < 0:
+            low = track.disagreement.share <= -null
+            good |= low & rate_refuted(track.disagreement, -null, self._limit(_GOOD))
+        return good
 
     def _beyond(self, rates: tuple[Rates, Rates], null: float, sign: int, part: float) -> Flags:
         """Says where the candidate's rate is surely above (1) or below (-1) the control's and the null."""
@@ -146,12 +156,12 @@ class Judge:
         flags[looks] = refuted(before.at(looks), after.at(looks), null, self.rules.ratio, limit)
         return flags
 
-    def _ahead(self, pairs: tuple[Floats, Floats, Floats], null: float) -> Flags:
+    def _ahead(self, pairs: tuple[Floats, Floats, Floats], null: float, part: float) -> Flags:
         """Says where the share of wins less that of losses is surely above the null."""
         wins, losses, ties = pairs
         flags = wins - losses > null * (wins + losses + ties)
         looks = np.flatnonzero(flags)
-        flags[looks] = paired_log_e((wins[looks], losses[looks], ties[looks]), null) >= self._limit(0.5)
+        flags[looks] = paired_log_e((wins[looks], losses[looks], ties[looks]), null) >= self._limit(part)
         return flags
 
     def _limit(self, part: float) -> float:
@@ -174,6 +184,7 @@ def part(track: Track, looks: Any) -> Track:
         both(track.failed),
         (wins, losses, ties),
         track.disagreement.at(looks),
+        track.shadow,
     )
 
 

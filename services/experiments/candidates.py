@@ -8,8 +8,6 @@ from triptych.experiments.v1 import experiment_pb2 as pb
 
 RUNNING = (pb.EXPERIMENT_STATE_RUNNING, pb.EXPERIMENT_STATE_RAMPING)
 """States in which requests take part."""
-ANY_MARGIN = 1.0
-"""Nothing exceeds it. A shadow's answers may be late: nobody waits for them, and they come after everybody else's."""
 _NO_WORSE = frozenset({"better", "no worse"})
 
 
@@ -57,7 +55,7 @@ def rules_for(experiment: pb.Experiment, name: str) -> verdicts.Rules:
         alpha=rules.alpha / (epoch * (epoch + 1)),
         candidates=len(experiment.arms) - 1 + len(experiment.shadows),
         accuracy_margin=rules.accuracy_margin,
-        slow_margin=rules.slow_margin if name in weights else ANY_MARGIN,
+        slow_margin=rules.slow_margin,
         failed_margin=rules.failed_margin,
         promote=_NO_WORSE if rules.promote_no_worse else frozenset({"better"}),
     )

@@ -32,7 +32,7 @@ class _Arm:
 
 @dataclass(slots=True)
 class _Shadow:
-    """Counts pictures that control and one shadow saw, and the shadow's failures by key."""
+    """Counts pictures that control and one shadow saw, each once, and the shadow's failures by key."""
 
     pairs: Pairs = _NO_PAIRS
     disagreement: Rate = _NONE
@@ -61,7 +61,8 @@ def gather(connection: Connection, experiment: experiment_pb2.Experiment, now_us
     shadows = _shadows(connection, experiment, control) if experiment.shadows else {}
     for name in (shadow.name for shadow in experiment.shadows):
         seen = shadows.get(name, _Shadow())
-        found[name] = Facts(pairs=seen.pairs, disagreement=seen.disagreement, failed=(before.failed, seen.failed))
+        failed = before.failed, seen.failed
+        found[name] = Facts(shadow=True, pairs=seen.pairs, disagreement=seen.disagreement, failed=failed)
     return found
 
 
@@ -146,36 +147,50 @@ def _first_labelled(experiment: experiment_pb2.Experiment) -> Subquery:
 def _shadows(connection: Connection, experiment: experiment_pb2.Experiment, control: str) -> dict[str, _Shadow]:
     """Counts pictures that the control answered and a shadow saw, and of those with a label who was right."""
     seen = _seen(experiment, control)
-    both, labelled, first = seen.c.agrees.is_not(None), seen.c.labelled, seen.c.place == 1
+    new, told = seen.c.both & (seen.c.picture == 1), seen.c.both & seen.c.labelled & (seen.c.labelled_picture == 1)
+    key = seen.c.key == 1
     asked = select(
         seen.c.shadow,
-        _count(both).label("both"),
-        _count(~seen.c.agrees).label("differ"),
-        _count(both & labelled).label("labelled"),
-        _count(both & labelled & seen.c.right & ~seen.c.served_right).label("wins"),
-        _count(both & labelled & ~seen.c.right & seen.c.served_right).label("losses"),
-        _count(first).label("keys"),
-        _count(first & seen.c.first_index.is_(None)).label("failed"),
+        _count(new).label("both"),
+        _count(new & ~seen.c.agrees).label("differ"),
+        _count(told).label("labelled"),
+        _count(told & seen.c.right & ~seen.c.served_right).label("wins"),
+        _count(told & ~seen.c.right & seen.c.served_right).label("losses"),
+        _count(key).label("keys"),
+        _count(key & seen.c.first_index.is_(None)).label("failed"),
     )
     return {row.shadow: _shadow(row) for row in connection.execute(asked.group_by(seen.c.shadow))}
 
 
 def _seen(experiment: experiment_pb2.Experiment, control: str) -> Subquery:
-    shadow, served = SHADOW_PREDICTION, PREDICTION
-    by_key = func.row_number().over(partition_by=(shadow.c.shadow, served.c.key_hash), order_by=served.c.prediction_id)
+    """Selects what shadows answered, with its place among those of its key, of its picture, and of that with a label.
+
+    A picture is told by its digest; one without a digest is taken for another one each time.
+    """
+    shadow, served, by = SHADOW_PREDICTION, PREDICTION, SHADOW_PREDICTION.c.shadow
+    both, labelled = shadow.c.agrees.is_not(None), TRUTH.c.prediction_id.is_not(None)
+    picture = by, served.c.image_digest, case((served.c.image_digest.is_(None), served.c.prediction_id)), both
     asked = select(
-        shadow.c.shadow,
+        by,
         shadow.c.agrees,
         shadow.c.first_index,
-        TRUTH.c.prediction_id.is_not(None).label("labelled"),
+        both.label("both"),
+        labelled.label("labelled"),
         _is_right(shadow).label("right"),
         _is_right(served).label("served_right"),
-        by_key.label("place"),
+        _place(by, served.c.key_hash).label("key"),
+        _place(*picture).label("picture"),
+        _place(*picture, labelled).label("labelled_picture"),
     )
     asked = asked.join(served, served.c.prediction_id == shadow.c.prediction_id)
     asked = asked.outerjoin(TRUTH, TRUTH.c.prediction_id == shadow.c.prediction_id)
     ours = served.c.arm == control, served.c.fallback.is_not(true())
     return asked.where(*_epoch(shadow, experiment), *_epoch(served, experiment), *ours).subquery()
+
+
+def _place(*among: ColumnElement[Any]) -> ColumnElement[int]:
+    """Numbers the predictions that have these in common, from 1, as they were made."""
+    return func.row_number().over(partition_by=among, order_by=PREDICTION.c.prediction_id)
 
 
 def _shadow(row: Row[Any]) -> _Shadow:

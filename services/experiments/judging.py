@@ -138,7 +138,7 @@ class Judging:
 
     def _judged(self, connection: Connection, experiment: pb.Experiment) -> list[Judged]:
         found = self._facts(connection, experiment)
-        return [self._one(experiment, name, found.get(name, Facts())) for name in compared(experiment)]
+        return [self._one(experiment, name, found[name]) for name in compared(experiment)]
 
     def _facts(self, connection: Connection, experiment: pb.Experiment) -> dict[str, Facts]:
         """Returns the facts; counted anew only where something came since they were, or another hour did."""

@@ -133,7 +133,8 @@ def _prediction(record: evidence_service_pb2.PredictionRecord) -> Row:
 
 def _shadow(record: evidence_service_pb2.ShadowRecord, time_us: int) -> Row:
     first = record.first if record.HasField("first") else None
-    comparable = first is not None and record.HasField("served")
+    served = record.served if record.HasField("served") else None
+    agrees = first is not None and served is not None and first.index == served.index
     return {
         "prediction_id": record.prediction_id,
         "experiment": record.experiment,
@@ -142,7 +143,7 @@ def _shadow(record: evidence_service_pb2.ShadowRecord, time_us: int) -> Row:
         "version": record.version,
         "first_index": first.index if first else None,
         "first_label": first.label if first else None,
-        "agrees": record.first.index == record.served.index if comparable else None,
+        "agrees": agrees if served is not None else None,
         "total_ms": record.total_ms,
         "time_us": time_us,
     }

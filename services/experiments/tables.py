@@ -136,7 +136,9 @@ SHADOW_PREDICTION = Table(
     _name("version"),
     Column("first_index", Integer, nullable=True),  # NULL where it failed
     Column("first_label", Text, nullable=True),
-    Column("agrees", Boolean, nullable=True),  # with the first class of the answer; NULL where it failed
+    Column(
+        "agrees", Boolean, nullable=True
+    ),  # with the answer's first class; none does that failed; NULL: the answer had none
     Column("total_ms", Double, nullable=False),
     _time("time_us"),
     Index(None, "experiment", "epoch", "shadow"),

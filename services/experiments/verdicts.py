@@ -63,8 +63,12 @@ class Facts:
 
     Evidence is about events that do not depend on each other. Arms are dealt to keys, and requests of one key are
     alike: so each figure counts a key once, by the first of its events, except for `pairs` and `disagreement`, whose
-    two answers are to one picture.
+    two answers are to one picture: they count a picture once. A shadow that failed has given another answer than the
+    control, and a wrong one.
     """
+
+    shadow: bool = False
+    """Whether the candidate is a shadow, which answers nobody. Else it is an arm."""
 
     assigned: tuple[int, int] = (0, 0)
     """Keys that were dealt control and candidate, whether or not their versions then took requests."""
@@ -80,17 +84,6 @@ class Facts:
     """Keys whose request the server failed."""
     hours: tuple[Hour, ...] = ()
     """Late answers and failures of the last hours, the newest first: a version may break once all keys were counted."""
-
-    @property
-    def of_arm(self) -> bool:
-        """Says whether they are of an arm, whose answers people get."""
-        counted = sum(each.total for each in (*self.correct, *self.slow, *self.failed))
-        return any(self.assigned) or counted > 0
-
-    @property
-    def of_shadow(self) -> bool:
-        """Says whether they are of a shadow. A candidate is either."""
-        return self.pairs.total + self.disagreement.total > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,29 +163,39 @@ def judge(facts: Facts, rules: Rules, name: str = "the candidate") -> Verdict:
     if bad:
         return Verdict(Advice.ROLL_BACK, f"{name} {_joined(bad)}; roll it back.", found)
     good = [each for each in found if each.word in rules.promote]
-    # A shadow answers nobody, so its evidence is about accuracy alone.
-    guarded = not facts.of_arm or all(
-        each.word != "open" for each in found if each.metric in ("late answers", "failures")
-    )
+    # A shadow answers nobody, and what it fails counts as a wrong answer.
+    guarded = facts.shadow or all(each.word != "open" for each in found if each.metric in ("late answers", "failures"))
     if good and guarded:
         return Verdict(Advice.PROMOTE, f"{name} {_joined(good)}; promote it.", found)
     return Verdict(Advice.GO_ON, _open(found, good, name), found)
 
 
 def findings(facts: Facts, rules: Rules) -> Iterator[Finding]:
-    """Returns what each metric says; those without events say `open`.
+    """Returns what each metric says; those without events say `open`."""
+    return _of_shadow(facts, rules) if facts.shadow else _of_arm(facts, rules)
 
-    The verdict on an arm is wrong only if the interval of one of three metrics is. That on a shadow which is no worse
-    is wrong only if an end of the interval of pairs is, and that on one which is worse only if the other end or the
-    bound of disagreement is: three ends with half of alpha each, of which no more than two count.
-    """
-    alpha = rules.candidate_alpha / (2 if facts.of_arm and facts.of_shadow else 1)
-    part = alpha / _ARM_METRICS
+
+def _of_arm(facts: Facts, rules: Rules) -> Iterator[Finding]:
+    """Returns what is known of an arm: a verdict is wrong only if the interval of one of three metrics is."""
+    part = rules.candidate_alpha / _ARM_METRICS
     late = [(hour.part, hour.slow) for hour in facts.hours]
     failures = [(hour.part, hour.failed) for hour in facts.hours]
     yield from _guarded(_Guard("late answers", rules.slow_margin, part, rules.ratio), facts.slow, late)
     yield from _guarded(_Guard("failures", rules.failed_margin, part, rules.ratio), facts.failed, failures)
     yield _accuracy_apart(facts.correct, rules, part)
+
+
+def _of_shadow(facts: Facts, rules: Rules) -> Iterator[Finding]:
+    """Returns what is known of a shadow.
+
+    What rolls it back shares a half of alpha: that it fails too often, and the high end of the interval of pairs. What
+    promotes it has a half each: the low end of the interval of pairs, and the bound of disagreement. So, whichever is
+    the truth, the ends that can make a verdict wrong add up to alpha: if it is worse than the margin allows, the two
+    that promote; if not, the two that roll back, and the low end of pairs where only better is enough and it is not.
+    The bound of disagreement promotes nobody then: it cannot say better.
+    """
+    alpha = rules.candidate_alpha
+    yield _Guard("failures", rules.failed_margin, alpha, rules.ratio).finding(facts.failed, 1 / 4)
     yield _accuracy_paired(facts.pairs, rules, alpha)
     yield _disagreement(facts.disagreement, rules, alpha / 2)
 
@@ -236,7 +239,7 @@ def _accuracy_apart(rates: _Rates, rules: Rules, alpha: float) -> Finding:
 
 
 def _accuracy_paired(pairs: Pairs, rules: Rules, alpha: float) -> Finding:
-    interval = paired_interval(pairs, alpha)
+    interval = Interval(paired_interval(pairs, alpha).low, paired_interval(pairs, alpha / 2).high)
     word = _word(interval, rules.accuracy_margin)
     return Finding("accuracy on the same pictures", pairs.difference, interval, pairs.total, word)
 

@@ -142,7 +142,7 @@ def test_epochs_and_candidates_share_alpha() -> None:
 
 
 def test_the_rules_of_a_candidate_are_the_experiments() -> None:
-    """A shadow may be late."""
+    """A shadow's, too, by weights of its own."""
     rules = pb.Rules(slow_margin=0.1, failed_margin=0.2, accuracy_margin=0.3, promote_no_worse=True)
     experiment = running(two_arms(rules=rules, shadows=shadowed().shadows))
     experiment.arms[1].weight = 3
@@ -150,4 +150,4 @@ def test_the_rules_of_a_candidate_are_the_experiments() -> None:
 
     assert ((1, 3), 0.1, 0.2, 0.3) == (arm.weights, arm.slow_margin, arm.failed_margin, arm.accuracy_margin)
     assert {"better", "no worse"} == arm.promote
-    assert ((1, 1), 1.0) == (shadow.weights, shadow.slow_margin)
+    assert ((1, 1), 0.2, 0.3) == (shadow.weights, shadow.failed_margin, shadow.accuracy_margin)

@@ -76,10 +76,11 @@ def test_they_do_so_where_keys_are_dealt_wrongly() -> None:
         (Shadowing(difference=-0.3, discordant=0.4), "roll_back"),
         (Shadowing(difference=0.2, discordant=0.3), "promote"),
         (Shadowing(discordant=0.0, labelled=0.1), "promote"),
+        (Shadowing(discordant=0.4, labelled=0.1, failed=0.1), "roll_back"),
     ],
 )
 def test_they_do_so_for_shadows(shadow: Shadowing, advice: str) -> None:
-    """By pairs, worse and better, and by disagreement with few labels."""
+    """By pairs, worse and better, by disagreement with few labels, and by failures."""
     track = shadow_track(shadow, 600, np.random.default_rng(7))
     rules = Rules(promote=frozenset({"better", "no worse"}))
     assert _same(track, rules)[advice] < math.inf

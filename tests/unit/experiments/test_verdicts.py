@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.experiments.evalues import Interval, Pairs, Rate
+from services.experiments.evalues import Interval, Pairs, Rate, difference_interval, paired_interval, rate_interval
 from services.experiments.verdicts import Advice, Facts, Finding, Hour, Rules, Verdict, findings, judge
 
 RULES = Rules()
@@ -60,7 +60,7 @@ def test_a_better_candidate_waits_for_its_guardrails() -> None:
             "b is worse by # to # points of accuracy (10,000 keys)",
         ),
         (
-            Facts(pairs=Pairs(20, 120, 4000)),
+            Facts(shadow=True, pairs=Pairs(20, 120, 4000)),
             "b is worse by # to # points of accuracy on the same pictures (4,140 pictures)",
         ),
     ],
@@ -141,17 +141,42 @@ def test_all_that_is_bad_is_said() -> None:
 
 def test_few_disagreements_say_without_a_label_that_a_candidate_is_no_worse() -> None:
     """Promoted where no worse is enough, as for an engine that shall only be faster."""
-    facts = Facts(disagreement=Rate(20, 10_000), **GUARDED)  # type: ignore[arg-type]
+    facts = Facts(shadow=True, disagreement=Rate(20, 10_000))
     assert judge(facts, RULES).advice == Advice.GO_ON
     verdict = judge(facts, Rules(promote=frozenset({"better", "no worse"})), "b")
     assert verdict.advice == Advice.PROMOTE
     assert "b is no worse: at most #% of its answers differ (10,000 pictures); promote it." == _said(verdict)
 
 
+def test_a_shadow_needs_no_guardrail_to_be_promoted() -> None:
+    """It is wrong only about accuracy, which counts what it failed; how few failures there were need not be certain."""
+    facts = Facts(shadow=True, disagreement=Rate(0, 700), failed=(Rate(0, 700), Rate(0, 700)))
+    assert "open" == _finding(facts, "failures").word
+    assert Advice.PROMOTE == judge(facts, Rules(promote=frozenset({"better", "no worse"}))).advice
+
+
+def test_a_shadow_that_fails_is_rolled_back() -> None:
+    """However often it agrees where it answers."""
+    facts = Facts(shadow=True, disagreement=Rate(60, 2000), failed=(Rate(0, 2000), Rate(60, 2000)))
+    assert "b fails more often by # to # points (4,000 keys); roll it back." == _said(judge(facts, RULES, "b"))
+
+
+def test_what_can_be_wrong_of_a_shadow_adds_up_to_alpha() -> None:
+    """Half of alpha for each end that promotes, and a quarter for each that rolls back."""
+    pairs, rate = Pairs(60, 20, 1920), Rate(5, 2000)
+    facts = Facts(shadow=True, pairs=pairs, disagreement=rate, failed=(rate, rate))
+    found = {each.metric: each.interval for each in findings(facts, Rules(alpha=0.04))}
+    assert {
+        "failures": difference_interval(rate, rate, 0.01),
+        "accuracy on the same pictures": (paired_interval(pairs, 0.04).low, paired_interval(pairs, 0.02).high),
+        "disagreement": rate_interval(rate, 0.02),
+    } == found
+
+
 @pytest.mark.parametrize(("pairs", "word"), [(Pairs(100, 300, 99_600), "no worse"), (Pairs(240, 360, 19_400), "open")])
 def test_a_loss_that_may_be_within_the_margin_is_not_rolled_back(pairs: Pairs, word: str) -> None:
     """However certain it is that there is one."""
-    facts = Facts(pairs=pairs)
+    facts = Facts(shadow=True, pairs=pairs)
     assert _finding(facts, "accuracy on the same pictures").word == word
     assert judge(facts, RULES).advice == Advice.GO_ON
 
@@ -164,7 +189,7 @@ def test_a_candidate_that_answers_nothing_is_rolled_back_not_repaired() -> None:
 
 def test_paired_answers_need_fewer_labels_than_arms_apart() -> None:
     """The same 40 pictures more of 2,000: certain as pairs, open apart."""
-    pairs = Facts(pairs=Pairs(60, 20, 1920))
+    pairs = Facts(shadow=True, pairs=Pairs(60, 20, 1920))
     apart = Facts(correct=(Rate(1800, 2000), Rate(1840, 2000)))
     assert _finding(pairs, "accuracy on the same pictures").word == "better"
     assert _finding(apart, "accuracy").word == "open"

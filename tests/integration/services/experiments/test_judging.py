@@ -201,7 +201,7 @@ def _seen(count: int, *, failed: int = 0, differ: int = 0) -> Iterable[Any]:
         yield happened.shadowed(f"p{number}", first, 0, experiment="gaze", epoch=1)
 
 
-LAX = experiment_pb2.Rules(accuracy_margin=0.05, failed_margin=0.05, promote_no_worse=True, auto_promote=True)
+LAX = experiment_pb2.Rules(accuracy_margin=0.05, promote_no_worse=True, auto_promote=True)
 
 
 async def test_a_good_shadow_is_promoted(stubs: Stubs) -> None:
