@@ -8,12 +8,18 @@ from triptych.experiments.v1 import experiment_pb2 as pb
 
 RUNNING = (pb.EXPERIMENT_STATE_RUNNING, pb.EXPERIMENT_STATE_RAMPING)
 """States in which requests take part."""
+_ENDED = (pb.EXPERIMENT_STATE_STOPPED, pb.EXPERIMENT_STATE_CONCLUDED)
 _NO_WORSE = frozenset({"better", "no worse"})
 
 
 def runs(experiment: pb.Experiment) -> bool:
     """Says whether requests take part."""
     return experiment.state in RUNNING
+
+
+def has_ended(experiment: pb.Experiment) -> bool:
+    """Says whether no request takes part in it any more."""
+    return experiment.state in _ENDED
 
 
 def candidates(experiment: pb.Experiment) -> list[pb.Arm]:
@@ -29,6 +35,11 @@ def shadows(experiment: pb.Experiment) -> list[pb.Shadow]:
 def compared(experiment: pb.Experiment) -> list[str]:
     """Returns the names of all of them."""
     return [*(arm.name for arm in candidates(experiment)), *(shadow.name for shadow in shadows(experiment))]
+
+
+def everybody(experiment: pb.Experiment) -> list[str]:
+    """Returns the names of all that ever were, also of those that were rolled back."""
+    return [*(arm.name for arm in experiment.arms[1:]), *(shadow.name for shadow in experiment.shadows)]
 
 
 def part(experiment: pb.Experiment, arm: pb.Arm) -> float:
