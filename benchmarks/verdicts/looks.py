@@ -14,7 +14,7 @@ from scipy.special import gammaln, xlogy
 
 from services.experiments import evalues
 from services.experiments.evalues import STAKES, STRENGTHS
-from services.experiments.verdicts import MISMATCH_ALPHA, Facts, Rules
+from services.experiments.verdicts import Facts, Rules
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -113,7 +113,7 @@ class Judge:
     def _mismatched(self, track: Track) -> Flags:
         weights = np.array(self.rules.weights) / sum(self.rules.weights)
         rates = Rates(track.assigned[1], track.assigned[0] + track.assigned[1])
-        return rate_refuted(rates, float(weights[1]), math.log(1 / MISMATCH_ALPHA))
+        return rate_refuted(rates, float(weights[1]), self.rules.mismatch_limit)
 
     def _bad(self, track: Track) -> Flags:
         rules = self.rules

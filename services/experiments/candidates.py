@@ -57,13 +57,16 @@ def rules_for(experiment: pb.Experiment, name: str) -> verdicts.Rules:
 
     Evidence begins anew with each epoch, and so does the risk of an error: the first gets a half of alpha, the next
     ones a sixth, a twelfth, and so on, which is alpha together, however many there will be. Candidates share what their
-    epoch gets; those that were rolled back keep their part, so that nobody's grows.
+    epoch gets; those that were rolled back keep their part, so that nobody's grows. The alpha of the check of the
+    dealing is shared likewise.
     """
     rules, epoch = experiment.rules, max(experiment.epoch, 1)
+    epoch_part = 1 / (epoch * (epoch + 1))
     weights = {arm.name: arm.weight for arm in experiment.arms}
     return verdicts.Rules(
         weights=(experiment.arms[0].weight, weights.get(name) or 1.0),
-        alpha=rules.alpha / (epoch * (epoch + 1)),
+        alpha=rules.alpha * epoch_part,
+        mismatch_alpha=verdicts.MISMATCH_ALPHA * epoch_part,
         candidates=len(experiment.arms) - 1 + len(experiment.shadows),
         accuracy_margin=rules.accuracy_margin,
         slow_margin=rules.slow_margin,

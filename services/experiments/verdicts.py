@@ -23,7 +23,10 @@ from services.experiments.evalues import (
 )
 
 MISMATCH_ALPHA = 1e-3
-"""Of the check that requests fall on arms as they should: it is looked at all the time, and must not cry wolf."""
+"""Of the check that requests fall on arms as they should: it is looked at all the time, and must not cry wolf.
+
+It is an experiment's; epochs and candidates share it as they share alpha.
+"""
 
 _ARM_METRICS = 3
 """That can make the verdict on an arm wrong: late answers, failures and accuracy."""
@@ -94,8 +97,10 @@ class Rules:
     """By which keys fall on control and candidate."""
     alpha: float = 0.05
     """Largest probability that any verdict is ever wrong."""
+    mismatch_alpha: float = MISMATCH_ALPHA
+    """Largest probability that it is ever wrong to say that the dealing must be repaired."""
     candidates: int = 1
-    """That are compared with the control in this experiment: each gets its part of alpha."""
+    """That are compared with the control in this experiment: each gets its part of either alpha."""
     accuracy_margin: float = 0.01
     """Loss of accuracy that is allowed: within it the candidate counts as no worse, surely beyond it as worse."""
     slow_margin: float = 0.02
@@ -108,6 +113,11 @@ class Rules:
     def candidate_alpha(self) -> float:
         """Returns the part of alpha that one candidate gets."""
         return self.alpha / self.candidates
+
+    @property
+    def mismatch_limit(self) -> float:
+        """Returns the log e-value from which on the keys of one candidate do not fall on it as they should."""
+        return math.log(self.candidates / self.mismatch_alpha)
 
     @property
     def ratio(self) -> float:
@@ -156,7 +166,7 @@ def judge(facts: Facts, rules: Rules, name: str = "the candidate") -> Verdict:
         rules: what is asked of the candidate.
         name: the candidate's, for the sentence.
     """
-    if mismatch_log_e(facts.assigned, rules.weights) >= math.log(1 / MISMATCH_ALPHA):
+    if mismatch_log_e(facts.assigned, rules.weights) >= rules.mismatch_limit:
         return Verdict(Advice.REPAIR, _mismatch(facts, rules, name))
     found = tuple(findings(facts, rules))
     bad = [each for each in found if each.word in ("too bad", "worse")]

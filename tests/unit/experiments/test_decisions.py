@@ -1,5 +1,6 @@
 """What rules do about what is said."""
 
+import math
 from typing import Any
 
 import pytest
@@ -135,9 +136,9 @@ def test_epochs_and_candidates_share_alpha() -> None:
     experiment = running(two_arms(arms=ARMS))
     rolled = rolled_back(experiment, ["b"], Deed(NOW_US, "roll back", "rule"))
 
-    assert [(0.025, 2), (0.05 / 6, 2)] == [
-        (rules_for(each, "c").alpha, rules_for(each, "c").candidates) for each in (experiment, rolled)
-    ]
+    rules = [rules_for(each, "c") for each in (experiment, rolled)]
+    assert [(0.025, 2), (0.05 / 6, 2)] == [(each.alpha, each.candidates) for each in rules]
+    assert [math.log(2 / 0.0005), math.log(2 * 6 / 0.001)] == pytest.approx([each.mismatch_limit for each in rules])
     assert sum(0.05 / (epoch * (epoch + 1)) for epoch in range(1, 10_000)) < 0.05
 
 

@@ -206,6 +206,12 @@ def test_keys_that_fall_on_arms_as_they_should_not_block_every_other_word() -> N
     assert judge(Facts(assigned=(90_000, 10_100)), Rules(weights=(9, 1))).advice == Advice.GO_ON
 
 
+def test_candidates_share_the_alpha_of_the_check_of_the_dealing() -> None:
+    """So that it cries wolf in one of a thousand experiments, however many candidates they have."""
+    facts = Facts(assigned=(1000, 1216))
+    assert [Advice.REPAIR, Advice.GO_ON] == [judge(facts, Rules(candidates=count)).advice for count in (1, 8)]
+
+
 def test_more_candidates_share_the_allowed_error() -> None:
     """The interval of each is wider."""
     facts = Facts(correct=(Rate(900, 1000), Rate(920, 1000)))
