@@ -100,7 +100,7 @@ class Judge:
         size = BLOCK if until else track.looks
         for begin in range(0, track.looks, size):
             block = part(track, slice(begin, begin + size))
-            repair = self._mismatched(block)
+            repair = self._mismatched(*block.assigned)
             bad = self._bad(block) & ~repair
             good = self._promoted(block, ~repair & ~bad, known=firsts.promote < math.inf)
             for name, flags in (("repair", repair), ("roll_back", bad), ("promote", good)):
@@ -110,9 +110,9 @@ class Judge:
                 break
         return firsts
 
-    def _mismatched(self, track: Track) -> Flags:
+    def _mismatched(self, before: Floats, after: Floats) -> Flags:
         weights = np.array(self.rules.weights) / sum(self.rules.weights)
-        rates = Rates(track.assigned[1], track.assigned[0] + track.assigned[1])
+        rates = Rates(after, before + after)
         return rate_refuted(rates, float(weights[1]), self.rules.mismatch_limit)
 
     def _bad(self, track: Track) -> Flags:
@@ -132,7 +132,8 @@ class Judge:
         null = -self.rules.accuracy_margin if "no worse" in self.rules.promote else 0.0
         if track.shadow:
             return self._good_shadow(track, null) & open_
-        looks = np.flatnonzero(self._beyond(track.correct, null, 1, _ACCURACY) & open_)
+        uneven = self._mismatched(track.correct[0].total, track.correct[1].total)
+        looks = np.flatnonzero(self._beyond(track.correct, null, 1, _ACCURACY) & open_ & ~uneven)
         block = part(track, looks)
         guarded = self._beyond(block.slow, self.rules.slow_margin, -1, _GUARD)
         guarded &= self._beyond(block.failed, self.rules.failed_margin, -1, _GUARD)

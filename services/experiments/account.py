@@ -1,4 +1,4 @@
-"""What is said of everybody who is compared in an experiment: as callers read it, and as it is logged with decisions."""
+"""What is said of everybody who is compared in an experiment: as callers read it, and as decisions log it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict

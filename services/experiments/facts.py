@@ -15,6 +15,10 @@ from services.experiments.tables import EXPOSURE, OUTCOME, PREDICTION, SHADOW_PR
 from services.experiments.verdicts import Facts, Hour
 from triptych.experiments.v1 import experiment_pb2
 
+_MADE = PREDICTION.c.prediction_id
+"""Orders predictions as they were made."""
+_LABELLED = TRUTH.c.first_us, PREDICTION.c.prediction_id
+"""Orders them as their first labels came, so that what was counted once is not replaced by what is labelled later."""
 _NONE, _NO_PAIRS = Rate(0, 0), Pairs(0, 0, 0)
 
 
@@ -127,14 +131,14 @@ def _outcomes(connection: Connection, experiment: experiment_pb2.Experiment, sin
 
 
 def _correct(connection: Connection, experiment: experiment_pb2.Experiment) -> Iterable[Row[Any]]:
-    """Counts each key once, by its first prediction that has a label; where another version answered, none has."""
+    """Counts each key once, by the prediction whose label came first; where another version answered, none has."""
     labelled = _first_labelled(experiment)
     asked = select(labelled.c.arm, _count(labelled.c.hit).label("hits"), func.count().label("total"))
     return connection.execute(asked.where(labelled.c.place == 1).group_by(labelled.c.arm))
 
 
 def _first_labelled(experiment: experiment_pb2.Experiment) -> Subquery:
-    place = func.row_number().over(partition_by=PREDICTION.c.key_hash, order_by=PREDICTION.c.prediction_id)
+    place = func.row_number().over(partition_by=PREDICTION.c.key_hash, order_by=_LABELLED)
     hit = _is_right(PREDICTION)
     return (
         select(PREDICTION.c.arm, hit.label("hit"), place.label("place"))
@@ -178,19 +182,14 @@ def _seen(experiment: experiment_pb2.Experiment, control: str) -> Subquery:
         labelled.label("labelled"),
         _is_right(shadow).label("right"),
         _is_right(served).label("served_right"),
-        _place(by, served.c.key_hash).label("key"),
-        _place(*picture).label("picture"),
-        _place(*picture, labelled).label("labelled_picture"),
+        func.row_number().over(partition_by=(by, served.c.key_hash), order_by=_MADE).label("key"),
+        func.row_number().over(partition_by=picture, order_by=_MADE).label("picture"),
+        func.row_number().over(partition_by=(*picture, labelled), order_by=_LABELLED).label("labelled_picture"),
     )
     asked = asked.join(served, served.c.prediction_id == shadow.c.prediction_id)
     asked = asked.outerjoin(TRUTH, TRUTH.c.prediction_id == shadow.c.prediction_id)
     ours = served.c.arm == control, served.c.fallback.is_not(true())
     return asked.where(*_epoch(shadow, experiment), *_epoch(served, experiment), *ours).subquery()
-
-
-def _place(*among: ColumnElement[Any]) -> ColumnElement[int]:
-    """Numbers the predictions that have these in common, from 1, as they were made."""
-    return func.row_number().over(partition_by=among, order_by=PREDICTION.c.prediction_id)
 
 
 def _shadow(row: Row[Any]) -> _Shadow:

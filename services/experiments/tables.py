@@ -165,6 +165,7 @@ TRUTH = Table(  # the label that holds: follows from `feedback`, and changes wit
     Column("label", Text, nullable=True),
     Column("source", Integer, nullable=False),
     _time("time_us"),
+    _time("first_us"),  # when the first label came, whatever it said: a correction makes no other event of it
 )
 IMAGE = Table(
     "image",

@@ -30,6 +30,7 @@ It is an experiment's; epochs and candidates share it as they share alpha.
 
 _ARM_METRICS = 3
 """That can make the verdict on an arm wrong: late answers, failures and accuracy."""
+_UNEVEN = ", whose labels do not fall on the arms as keys are dealt, so that it is not called better, nor no worse"
 _IN_AN_HOUR = " in the last hour"
 _NONE, _NO_PAIRS = Rate(0, 0), Pairs(0, 0, 0)
 _Rates = tuple[Rate, Rate]
@@ -76,7 +77,7 @@ class Facts:
     assigned: tuple[int, int] = (0, 0)
     """Keys that were dealt control and candidate, whether or not their versions then took requests."""
     correct: _Rates = (_NONE, _NONE)
-    """Right answers among keys with a labelled one."""
+    """Right answers among keys with a labelled one, each by the one whose label came first."""
     pairs: Pairs = _NO_PAIRS
     """Labelled pictures that both saw: only the candidate was right, only control, both or neither."""
     disagreement: Rate = _NONE
@@ -135,6 +136,8 @@ class Finding:
     events: int
     word: str
     """`better`, `worse`, `no worse`, `too bad`, `within bounds`, or `open`."""
+    doubt: str = ""
+    """Why it is `open` although the interval says more."""
 
     def sentence(self) -> str:
         """Says what the candidate is, or does: `is better by 1.2 to 2.9 points of accuracy (40,000 keys)`."""
@@ -146,7 +149,7 @@ class Finding:
 
     @property
     def _counted(self) -> str:
-        return f"{self.events:,} {_COUNTED.get(self.metric, 'keys')}"
+        return f"{self.events:,} {_COUNTED.get(self.metric, 'keys')}{self.doubt}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +245,14 @@ def _guarded(guard: _Guard, rates: _Rates, hours: Iterable[tuple[float, _Rates]]
 
 
 def _accuracy_apart(rates: _Rates, rules: Rules, alpha: float) -> Finding:
+    """Compares accuracies; where labels come for one arm more often than for the other, it says nothing good."""
     before, after = rates
     interval = difference_interval(before, after, alpha, rules.ratio)
     word = _word(interval, rules.accuracy_margin)
-    return Finding("accuracy", after.share - before.share, interval, before.total + after.total, word)
+    uneven = mismatch_log_e((before.total, after.total), rules.weights) >= rules.mismatch_limit
+    doubt = _UNEVEN if uneven and word in ("better", "no worse") else ""
+    shown = "open" if doubt else word
+    return Finding("accuracy", after.share - before.share, interval, before.total + after.total, shown, doubt)
 
 
 def _accuracy_paired(pairs: Pairs, rules: Rules, alpha: float) -> Finding:

@@ -206,6 +206,17 @@ def test_keys_that_fall_on_arms_as_they_should_not_block_every_other_word() -> N
     assert judge(Facts(assigned=(90_000, 10_100)), Rules(weights=(9, 1))).advice == Advice.GO_ON
 
 
+def test_labels_that_do_not_fall_as_keys_make_nobody_better() -> None:
+    """They may come for right answers of the candidate more often than for wrong ones; that it is worse can be said."""
+    better, worse = Rate(1900, 2000), Rate(1500, 2000)
+    facts = Facts(correct=(Rate(900, 1000), better), **GUARDED)  # type: ignore[arg-type]
+    verdict = judge(facts, RULES, "b")
+    assert (Advice.GO_ON, "open") == (verdict.advice, _finding(facts, "accuracy").word)
+    assert "(3,000 keys, whose labels do not fall on the arms as keys are dealt, so that it is not" in verdict.sentence
+    assert "better" == _finding(facts, "accuracy", Rules(weights=(1, 2))).word
+    assert "worse" == _finding(Facts(correct=(Rate(900, 1000), worse)), "accuracy").word
+
+
 def test_candidates_share_the_alpha_of_the_check_of_the_dealing() -> None:
     """So that it cries wolf in one of a thousand experiments, however many candidates they have."""
     facts = Facts(assigned=(1000, 1216))

@@ -180,6 +180,7 @@ def _feedback() -> None:
         sa.Column("label", sa.Text(), nullable=True),
         sa.Column("source", sa.Integer(), nullable=False),
         sa.Column("time_us", sa.BigInteger(), nullable=False),
+        sa.Column("first_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("prediction_id", name="pk_truth"),
     )
     op.create_table(

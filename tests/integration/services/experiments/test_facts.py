@@ -65,7 +65,7 @@ def test_nothing_is_counted_of_nothing(database: Database) -> None:
 
 
 def test_each_key_counts_once(database: Database) -> None:
-    """By its first request with an outcome, and by its first prediction with a label."""
+    """By its first request with an outcome, and by the prediction whose label came first."""
     _store(
         database,
         [
@@ -90,6 +90,8 @@ def test_each_key_counts_once(database: Database) -> None:
     assert (Rate(1, 2), Rate(0, 1)) == facts.slow
     assert (Rate(1, 1), Rate(1, 1)) == facts.correct
     _store(database, [said("a", 3)])  # the key's first prediction gets its label later than the second one
+    assert (Rate(1, 1), Rate(1, 1)) == _gathered(database)["bold"].correct
+    _store(database, [said("b", 0, source=ANNOTATOR)])  # a correction counts, and makes it no later
     assert (Rate(0, 1), Rate(1, 1)) == _gathered(database)["bold"].correct
 
 
@@ -178,7 +180,7 @@ def test_a_picture_counts_once_for_a_shadow(database: Database) -> None:
     facts = _gathered(database)["int8"]
 
     assert Rate(1, 4) == facts.disagreement
-    assert Pairs(wins=0, losses=1, ties=0) == facts.pairs
+    assert Pairs(wins=0, losses=0, ties=1) == facts.pairs
 
 
 def test_simulated_facts_have_the_shape_of_those_that_are_counted(database: Database) -> None:
@@ -298,9 +300,9 @@ class Expected:
         decided = [row for row in kept if row[1] is not None]
         failed, slow = (Rate(sum(row[place] for row in decided), len(decided)) for place in (1, 2))
         by_key: dict[bytes, bool] = {}
-        for name in sorted(self.predictions):
+        for name in self._labelled():
             record = self.predictions[name]
-            if self._counts(record, arm) and self._right(name, record.top[:1]) is not None:
+            if self._counts(record, arm):
                 by_key.setdefault(record.key_hash, bool(self._right(name, record.top[:1])))
         return len(kept), failed, slow, Rate(sum(by_key.values()), len(by_key))
 
@@ -309,6 +311,7 @@ class Expected:
         failures: dict[bytes, bool] = {}
         pictures: set[bytes | str] = set()
         labelled: set[bytes | str] = set()
+        outcomes: dict[str, tuple[bytes | str, bool, bool]] = {}
         for (name, experiment), shadow in sorted(self.shadows.items(), key=lambda item: item[0]):
             served = self.predictions.get(name)
             if served is None or not self._counts(served, "control"):
@@ -325,10 +328,13 @@ class Expected:
                 seen += 1
                 differ += not first or first[0].index != shadow.served.index
             ours, theirs = self._right(name, first), self._right(name, served.top[:1])
-            if ours is not None and picture not in labelled:
+            if ours is not None:
+                outcomes[name] = picture, bool(ours), bool(theirs)
+        for picture, ours, theirs in (outcomes[name] for name in self._labelled() if name in outcomes):
+            if picture not in labelled:
                 labelled.add(picture)
                 wins += ours and not theirs
-                losses += bool(theirs) and not ours
+                losses += theirs and not ours
                 ties += ours == theirs
         failed = Rate(sum(failures.values()), len(failures))
         return Facts(
@@ -337,6 +343,11 @@ class Expected:
             disagreement=Rate(differ, seen),
             failed=(control_failed, failed),
         )
+
+    def _labelled(self) -> list[str]:
+        """Returns predictions as their first labels came."""
+        names = dict.fromkeys(each.prediction_id for each in self.labels.values())
+        return [name for name in names if name in self.predictions]
 
     def _counts(self, record: pb.PredictionRecord, arm: str) -> bool:
         return (record.experiment, record.epoch, record.arm, record.fallback) == (
@@ -411,11 +422,12 @@ def test_facts_are_what_plain_counting_finds(kept: Database, events: list[Event]
 def test_the_order_of_answers_and_labels_does_not_matter(
     kept: Database, events: list[Event], numbers: random.Random
 ) -> None:
-    """Each comes once; only of requests of one key, and of labels of one moment, it matters which was first."""
+    """Each comes once, and each picture is another one of another key; else it matters whose label was first."""
     unique: dict[Any, Event] = {}
     for event in events:
         match event:
             case pb.PredictionRecord():
+                event.key_hash, event.image_digest = event.prediction_id.rjust(16).encode(), b""
                 unique.setdefault(event.prediction_id, event)
             case pb.ShadowRecord():
                 unique.setdefault((event.prediction_id, event.experiment), event)
