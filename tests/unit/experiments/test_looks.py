@@ -124,14 +124,15 @@ def test_requests_of_sticky_keys_are_no_evidence_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("name", "half"),
     [
-        ("10 points more late", 700),
-        ("1 point more failures", 7_500),
-        ("shadow 2 points worse, 3 % discordant", 5_000),
-        ("shadow, 0.1 % disagree, no label: no worse", 1_000),
+        ("10 points more late", 580),
+        ("1 point more failures", 6_500),
+        ("2 points less accurate, all labelled", 65_000),
+        ("shadow 2 points worse, 3 % discordant", 3_400),
+        ("shadow, 0.1 % disagree, no label: no worse", 660),
     ],
 )
 def test_half_of_the_faults_are_found_within_what_is_stated(name: str, half: int) -> None:
-    """In docs/experiments.md, with some room."""
+    """In docs/experiments.md of more of them; an eighth more than the median of these 40."""
     fault = next(each for each in faults.FAULTS if each.name == name)
     found = list(map(partial(faults.found, fault, 0.025), range(40)))
     assert np.median(found) <= half
