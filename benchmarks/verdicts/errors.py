@@ -58,6 +58,7 @@ CASES = (
     Case("the same, sticky keys", _AT_MARGINS, sticky),
     Case("the same, 4 arms", Truth(_AT_MARGINS.slow, _AT_MARGINS.failed, _AT_MARGINS.correct, weights=(1, 1, 1, 1))),
     Case("shadow as much worse as the margin allows", Shadowing(difference=-0.01, labelled=_LABELLED)),
+    Case("shadow that fails as often as the margin allows", Shadowing(failed=0.002, labelled=_LABELLED)),
     Case("1 point less accurate, `no worse` enough", Truth(correct=(0.90, 0.89)), wrong=("promote",), no_worse=True),
     Case("2 points more late, `no worse` enough", Truth(slow=(0.01, 0.03)), wrong=("promote",), no_worse=True),
     Case(

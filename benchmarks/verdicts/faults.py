@@ -44,27 +44,31 @@ def found(fault: Fault, alpha: float, seed: int) -> float:
     return every * (float(getattr(firsts, fault.advice)) + 1)
 
 
-def _apart(rates: tuple[float, float], null: float, weights: tuple[float, float] = (1, 1)) -> Bound:
+def _apart(
+    rates: tuple[float, float], null: float, weights: tuple[float, float] = (1, 1), share: float = 1 / 3
+) -> Bound:
+    """Returns the bound of two arms, for a metric with a share of alpha."""
     before, after = rates
     part = weights[1] / sum(weights)
 
     def bound(alpha: float) -> tuple[float, float, float]:
         variance = before * (1 - before) / (1 - part) + after * (1 - after) / part
         distance = after - before - null
-        least = math.log(3 / alpha) / theory.difference_divergence(before, after, null, part)
-        once = (theory.at_once(alpha / 3, power, distance, variance) for power in (0.5, 0.9))
+        least = math.log(1 / (share * alpha)) / theory.difference_divergence(before, after, null, part)
+        once = (theory.at_once(share * alpha, power, distance, variance) for power in (0.5, 0.9))
         return least, *once  # type: ignore[return-value]
 
     return bound
 
 
 def _paired(shadow: Shadowing, null: float) -> Bound:
+    """Returns the bound of pairs that show a shadow to be worse, which has a quarter of alpha."""
     wins, losses = ((shadow.discordant + sign * shadow.difference) / 2 for sign in (1, -1))
 
     def bound(alpha: float) -> tuple[float, float, float]:
         variance = shadow.discordant - shadow.difference**2
-        least = math.log(2 / alpha) / theory.paired_divergence(wins, losses, null)
-        once = (theory.at_once(alpha, power, shadow.difference - null, variance) for power in (0.5, 0.9))
+        least = math.log(4 / alpha) / theory.paired_divergence(wins, losses, null)
+        once = (theory.at_once(alpha / 2, power, shadow.difference - null, variance) for power in (0.5, 0.9))
         return least, *once  # type: ignore[return-value]
 
     return bound
@@ -81,18 +85,17 @@ def _agreeing(rate: float, null: float) -> Bound:
 
 def _late(weights: tuple[float, float], looks: int, name: str) -> Fault:
     slow = (0.01, 0.11)
-    return Fault(name, Truth(slow=slow, labelled=0, weights=weights), looks, _apart(slow, 0.02, weights))
+    return Fault(name, Truth(slow=slow, labelled=0, weights=weights), looks, _apart(slow, 0.02, weights, 1 / 6))
 
 
 def _failing(weights: tuple[float, float], looks: int, name: str) -> Fault:
     failed = (0.001, 0.011)
-    return Fault(name, Truth(failed=failed, labelled=0, weights=weights), looks, _apart(failed, 0.002, weights))
+    return Fault(name, Truth(failed=failed, labelled=0, weights=weights), looks, _apart(failed, 0.002, weights, 1 / 6))
 
 
 def _pairs(difference: float, discordant: float, looks: int, name: str) -> Fault:
     shadow = Shadowing(difference, discordant)
-    null, advice = (-0.01, "roll_back") if difference < 0 else (-0.01, "promote")
-    return Fault(name, shadow, looks, _paired(shadow, null), advice)
+    return Fault(name, shadow, looks, _paired(shadow, -0.01))
 
 
 def _disagreeing(rate: float, looks: int) -> Fault:

@@ -14,12 +14,16 @@ from scipy.special import gammaln, xlogy
 
 from services.experiments import evalues
 from services.experiments.evalues import STAKES, STRENGTHS
-from services.experiments.verdicts import MISMATCH_ALPHA, Facts, Rules
+from services.experiments.verdicts import Facts, Rules
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 BLOCK = 256
 """Looks that are worked on together where the first advice ends it."""
+_ACCURACY, _GUARD = 1 / 3, 1 / 6
+"""Parts of alpha, of an arm: a guardrail's other half is that of single hours, which nothing here has."""
+_FAILURES, _WORSE, _GOOD = 1 / 4, 1 / 4, 1 / 2
+"""The same of a shadow; both a better one and one that differs seldom are good."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _GOLDEN_STEPS = 38
 
@@ -56,6 +60,7 @@ class Track:
     failed: tuple[Rates, Rates]
     pairs: tuple[Floats, Floats, Floats]
     disagreement: Rates
+    shadow: bool = False
 
     def facts(self, look: int) -> Facts:
         """Returns what is known at one look, from 0."""
@@ -70,6 +75,7 @@ class Track:
             failed=(rate(self.failed[0]), rate(self.failed[1])),
             pairs=evalues.Pairs(*(int(each[look]) for each in self.pairs)),
             disagreement=rate(self.disagreement),
+            shadow=self.shadow,
         )
 
 
@@ -94,7 +100,7 @@ class Judge:
         size = BLOCK if until else track.looks
         for begin in range(0, track.looks, size):
             block = part(track, slice(begin, begin + size))
-            repair = self._mismatched(block)
+            repair = self._mismatched(*block.assigned)
             bad = self._bad(block) & ~repair
             good = self._promoted(block, ~repair & ~bad, known=firsts.promote < math.inf)
             for name, flags in (("repair", repair), ("roll_back", bad), ("promote", good)):
@@ -104,51 +110,59 @@ class Judge:
                 break
         return firsts
 
-    def _mismatched(self, track: Track) -> Flags:
+    def _mismatched(self, before: Floats, after: Floats) -> Flags:
         weights = np.array(self.rules.weights) / sum(self.rules.weights)
-        rates = Rates(track.assigned[1], track.assigned[0] + track.assigned[1])
-        return rate_refuted(rates, float(weights[1]), math.log(1 / MISMATCH_ALPHA))
+        rates = Rates(after, before + after)
+        return rate_refuted(rates, float(weights[1]), self.rules.mismatch_limit)
 
     def _bad(self, track: Track) -> Flags:
         rules = self.rules
-        bad = self._beyond(track.slow, rules.slow_margin, 1) | self._beyond(track.failed, rules.failed_margin, 1)
-        bad |= self._beyond(track.correct, -rules.accuracy_margin, -1)
-        wins, losses, ties = track.pairs
-        return bad | self._ahead((losses, wins, ties), rules.accuracy_margin)
+        if track.shadow:
+            wins, losses, ties = track.pairs
+            bad = self._beyond(track.failed, rules.failed_margin, 1, _FAILURES)
+            return bad | self._ahead((losses, wins, ties), rules.accuracy_margin, _WORSE)
+        bad = self._beyond(track.slow, rules.slow_margin, 1, _GUARD)
+        bad |= self._beyond(track.failed, rules.failed_margin, 1, _GUARD)
+        return bad | self._beyond(track.correct, -rules.accuracy_margin, -1, _ACCURACY)
 
     def _promoted(self, track: Track, open_: Flags, *, known: bool) -> Flags:
         """Says where it is promoted, of the looks that are open; of none if it is known to have been."""
         if known:
             return np.zeros(track.looks, bool)
         null = -self.rules.accuracy_margin if "no worse" in self.rules.promote else 0.0
-        good = self._beyond(track.correct, null, 1) | self._ahead(track.pairs, null)
-        if null < 0:
-            low = track.disagreement.share <= -null
-            good |= low & rate_refuted(track.disagreement, -null, self._limit(0.5))
-        looks = np.flatnonzero(good & open_)
+        if track.shadow:
+            return self._good_shadow(track, null) & open_
+        uneven = self._mismatched(track.correct[0].total, track.correct[1].total)
+        looks = np.flatnonzero(self._beyond(track.correct, null, 1, _ACCURACY) & open_ & ~uneven)
         block = part(track, looks)
-        guarded = self._beyond(block.slow, self.rules.slow_margin, -1)
-        guarded &= self._beyond(block.failed, self.rules.failed_margin, -1)
-        guarded |= block.disagreement.total > 0  # a shadow has no guardrails
+        guarded = self._beyond(block.slow, self.rules.slow_margin, -1, _GUARD)
+        guarded &= self._beyond(block.failed, self.rules.failed_margin, -1, _GUARD)
         flags = np.zeros(track.looks, bool)
         flags[looks[guarded]] = True
         return flags
 
-    def _beyond(self, rates: tuple[Rates, Rates], null: float, sign: int) -> Flags:
+    def _good_shadow(self, track: Track, null: float) -> Flags:
+        good = self._ahead(track.pairs, null, _GOOD)
+        if null < 0:
+            low = track.disagreement.share <= -null
+            good |= low & rate_refuted(track.disagreement, -null, self._limit(_GOOD))
+        return good
+
+    def _beyond(self, rates: tuple[Rates, Rates], null: float, sign: int, part: float) -> Flags:
         """Says where the candidate's rate is surely above (1) or below (-1) the control's and the null."""
         before, after = rates
         flags = (after.share - before.share - null) * sign > 0
         looks = np.flatnonzero(flags)
-        limit = self._limit(1 / 3)
+        limit = self._limit(part)
         flags[looks] = refuted(before.at(looks), after.at(looks), null, self.rules.ratio, limit)
         return flags
 
-    def _ahead(self, pairs: tuple[Floats, Floats, Floats], null: float) -> Flags:
+    def _ahead(self, pairs: tuple[Floats, Floats, Floats], null: float, part: float) -> Flags:
         """Says where the share of wins less that of losses is surely above the null."""
         wins, losses, ties = pairs
         flags = wins - losses > null * (wins + losses + ties)
         looks = np.flatnonzero(flags)
-        flags[looks] = paired_log_e((wins[looks], losses[looks], ties[looks]), null) >= self._limit(0.5)
+        flags[looks] = paired_log_e((wins[looks], losses[looks], ties[looks]), null) >= self._limit(part)
         return flags
 
     def _limit(self, part: float) -> float:
@@ -171,6 +185,7 @@ def part(track: Track, looks: Any) -> Track:
         both(track.failed),
         (wins, losses, ties),
         track.disagreement.at(looks),
+        track.shadow,
     )
 
 

@@ -180,10 +180,12 @@ class Shadowing:
     both_wrong: float = 0.0
     """Pictures that both have wrong, and call by different names."""
     labelled: float = 1.0
+    failed: float = 0.0
+    """Pictures that it fails, of those that only the control has right; the control fails none."""
 
 
 def shadow_track(shadow: Shadowing, looks: int, rng: np.random.Generator) -> Track:
-    """Returns what is known of a shadow after each picture."""
+    """Returns what is known of a shadow after each picture; each is of a key of its own."""
     wins, losses = ((shadow.discordant + sign * shadow.difference) / 2 for sign in (1, -1))
     draw = rng.random(looks)
     labelled = rng.random(looks) < shadow.labelled
@@ -192,14 +194,16 @@ def shadow_track(shadow: Shadowing, looks: int, rng: np.random.Generator) -> Tra
         for each in (draw < wins, (wins <= draw) & (draw < wins + losses), draw >= wins + losses)
     ]
     differs = np.cumsum(draw < shadow.discordant + shadow.both_wrong).astype(float)
-    nothing = np.zeros(looks)
+    failed = np.cumsum((wins <= draw) & (draw < wins + shadow.failed)).astype(float)
+    nothing, seen = np.zeros(looks), np.arange(1.0, looks + 1)
     none = Rates(nothing, nothing)
     return Track(
         looks=looks,
+        shadow=True,
         assigned=(nothing, nothing),
         slow=(none, none),
-        failed=(none, none),
+        failed=(Rates(nothing, seen), Rates(failed, seen)),
         correct=(none, none),
         pairs=(counted[0], counted[1], counted[2]),
-        disagreement=Rates(differs, np.arange(1.0, looks + 1)),
+        disagreement=Rates(differs, seen),
     )

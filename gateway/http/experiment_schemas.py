@@ -22,7 +22,8 @@ class Arm(_Request):
     weight: float = Field(
         ge=0,
         le=1e6,
-        description="Above 0; the arm's part is its weight among the weights of all arms. In an answer 0: rolled back.",
+        description="At least a thousandth of the sum of all weights, of which it is the part. In an answer 0: "
+        "rolled back.",
     )
 
 
@@ -61,7 +62,7 @@ class Rules(_Request):
 class Ramp(_Request):
     """Lets the part of the only candidate grow while nothing speaks against it."""
 
-    steps: list[float] = Field(description="Parts of the candidate, ascending, above 0 and below 1; 1 to 16.")
+    steps: list[float] = Field(description="Parts of the candidate, ascending, 0.001 to 0.999; 1 to 16.")
     hold_s: float = Field(default=600, ge=1, le=2_592_000, description="Least time of a step, in seconds.")
     min_keys: int | str = Field(default=100, description=f"Keys that the candidate answers in a step. {INT64}")
 

@@ -14,6 +14,7 @@ from services.experiments.tables import (
     FEEDBACK,
     FORGOTTEN,
     IMAGE,
+    OUTCOME,
     PREDICTION,
     SHADOW_PREDICTION,
     TRUTH,
@@ -40,6 +41,7 @@ def apply(connection: Connection, rows: Rows) -> Labels:
     write(connection, FORGOTTEN, rows.forgotten)
     delete_predictions(connection, [row["prediction_id"] for row in rows.forgotten])
     write(connection, EXPOSURE, list(rows.exposures.values()))
+    write(connection, OUTCOME, list(rows.outcomes.values()))
     gone = _forgotten(connection, rows)
     for table, added in ((PREDICTION, rows.predictions), (SHADOW_PREDICTION, rows.shadows), (IMAGE, rows.images)):
         write(connection, table, [row for row in added if row["prediction_id"] not in gone] if gone else added)
@@ -70,14 +72,28 @@ def _add_labels(connection: Connection, labels: Sequence[tuple[Statement, bool]]
     for statement, named in labels:
         history.take(statement, named=named)
     write(connection, FEEDBACK, [asdict(each) for each in history.taken])
-    write(connection, TRUTH, [_truth(each) for each in history.holding()])
+    write(connection, TRUTH, _truths(history))
     about = [each.prediction_id for each in history.taken]
     known = set(_found(connection, PREDICTION.c.prediction_id, set(about)))
     return Labels(len(about), len(labels) - len(about), sum(each not in known for each in about))
 
 
-def _truth(statement: Statement) -> Row:
-    return {column.name: getattr(statement, column.name) for column in TRUTH.columns}
+def _truths(history: History) -> list[Row]:
+    """Returns the labels that hold, each with when the first of these came; an earlier one stays where it is known."""
+    first_us: dict[str, int] = {}
+    for each in history.taken:
+        first_us[each.prediction_id] = min(each.received_us, first_us.get(each.prediction_id, each.received_us))
+    return [
+        {
+            "prediction_id": each.prediction_id,
+            "label_index": each.label_index,
+            "label": each.label,
+            "source": each.source,
+            "time_us": each.time_us,
+            "first_us": first_us[each.prediction_id],
+        }
+        for each in history.holding()
+    ]
 
 
 def _latest(connection: Connection, predictions: Iterable[str]) -> Iterator[Statement]:

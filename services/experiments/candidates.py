@@ -8,14 +8,18 @@ from triptych.experiments.v1 import experiment_pb2 as pb
 
 RUNNING = (pb.EXPERIMENT_STATE_RUNNING, pb.EXPERIMENT_STATE_RAMPING)
 """States in which requests take part."""
-ANY_MARGIN = 1.0
-"""Nothing exceeds it. A shadow's answers may be late: nobody waits for them, and they come after everybody else's."""
+_ENDED = (pb.EXPERIMENT_STATE_STOPPED, pb.EXPERIMENT_STATE_CONCLUDED)
 _NO_WORSE = frozenset({"better", "no worse"})
 
 
 def runs(experiment: pb.Experiment) -> bool:
     """Says whether requests take part."""
     return experiment.state in RUNNING
+
+
+def has_ended(experiment: pb.Experiment) -> bool:
+    """Says whether no request takes part in it any more."""
+    return experiment.state in _ENDED
 
 
 def candidates(experiment: pb.Experiment) -> list[pb.Arm]:
@@ -33,6 +37,11 @@ def compared(experiment: pb.Experiment) -> list[str]:
     return [*(arm.name for arm in candidates(experiment)), *(shadow.name for shadow in shadows(experiment))]
 
 
+def everybody(experiment: pb.Experiment) -> list[str]:
+    """Returns the names of all that ever were, also of those that were rolled back."""
+    return [*(arm.name for arm in experiment.arms[1:]), *(shadow.name for shadow in experiment.shadows)]
+
+
 def part(experiment: pb.Experiment, arm: pb.Arm) -> float:
     """Returns the part of the keys that an arm gets."""
     return arm.weight / sum(each.weight for each in experiment.arms)
@@ -48,16 +57,19 @@ def rules_for(experiment: pb.Experiment, name: str) -> verdicts.Rules:
 
     Evidence begins anew with each epoch, and so does the risk of an error: the first gets a half of alpha, the next
     ones a sixth, a twelfth, and so on, which is alpha together, however many there will be. Candidates share what their
-    epoch gets; those that were rolled back keep their part, so that nobody's grows.
+    epoch gets; those that were rolled back keep their part, so that nobody's grows. The alpha of the check of the
+    dealing is shared likewise.
     """
     rules, epoch = experiment.rules, max(experiment.epoch, 1)
+    epoch_part = 1 / (epoch * (epoch + 1))
     weights = {arm.name: arm.weight for arm in experiment.arms}
     return verdicts.Rules(
         weights=(experiment.arms[0].weight, weights.get(name) or 1.0),
-        alpha=rules.alpha / (epoch * (epoch + 1)),
+        alpha=rules.alpha * epoch_part,
+        mismatch_alpha=verdicts.MISMATCH_ALPHA * epoch_part,
         candidates=len(experiment.arms) - 1 + len(experiment.shadows),
         accuracy_margin=rules.accuracy_margin,
-        slow_margin=rules.slow_margin if name in weights else ANY_MARGIN,
+        slow_margin=rules.slow_margin,
         failed_margin=rules.failed_margin,
         promote=_NO_WORSE if rules.promote_no_worse else frozenset({"better"}),
     )

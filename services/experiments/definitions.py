@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from servicekit.errors import InvalidArgument, Reason
 from triptych.experiments.v1 import experiment_pb2 as pb
@@ -11,6 +11,8 @@ RULES = pb.Rules(alpha=0.05, accuracy_margin=0.01, slow_margin=0.02, failed_marg
 """Hold where an experiment's own say nothing."""
 HOLD_S, MIN_KEYS = 600.0, 100
 """The same of a ramp."""
+LEAST_PART = 1e-3
+"""Of the keys, that an arm can get."""
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _VERSION = re.compile(r"[1-9][0-9]{0,18}")
 _HEADER = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
@@ -72,6 +74,17 @@ def check_weight(weight: float, field: str) -> None:
     _must(0 < weight <= 1e6, field, "above 0 and at most 1e6", weight)
 
 
+def check_parts(weights: Mapping[str, float]) -> None:
+    """Refuses weights, by their fields, of which one is too small a part: it would get hardly a key, and no verdict.
+
+    Evidence is counted exactly as long as the parts differ no more than that (`evalues`).
+    """
+    total = sum(weights.values())
+    for field, weight in weights.items():
+        limits = f"at least {LEAST_PART:g} of the sum of weights, {total:g}"
+        _must(weight >= LEAST_PART * total, field, limits, weight)
+
+
 def _must(holds: bool, field: str, limits: str, value: float) -> None:  # noqa: FBT001 (what must be)
     """Refuses a number; NaN holds nowhere."""
     if not holds:
@@ -110,6 +123,7 @@ def _check_arms(given: pb.Experiment) -> None:
         check_name(arm.name, f"{field}.name")
         check_version(arm.version, f"{field}.version")
         check_weight(arm.weight, f"{field}.weight")
+    check_parts({f"{_ROOT}.arms[{number}].weight": arm.weight for number, arm in enumerate(given.arms)})
 
 
 def _check_shadows(given: pb.Experiment) -> None:
@@ -161,8 +175,8 @@ def _check_ramp(ramp: pb.Ramp, *, asked: bool) -> None:
     _count(len(ramp.steps), steps, 1, 16)
     before = 0.0
     for number, step in enumerate(ramp.steps):
-        limits = f"above {before:g}, since steps ascend, and below 1"
-        _must(before < step < 1, f"{steps}[{number}]", limits, step)
+        limits = f"above {before:g}, since steps ascend, and {LEAST_PART:g} to {1 - LEAST_PART:g}"
+        _must(before < step and LEAST_PART <= step <= 1 - LEAST_PART, f"{steps}[{number}]", limits, step)
         before = step
     hold_s = ramp.hold_s or HOLD_S
     _must(1 <= hold_s <= 2_592_000, f"{_ROOT}.ramp.hold_s", "1 to 2592000", hold_s)

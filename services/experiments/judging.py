@@ -5,16 +5,15 @@ import functools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import structlog
-from google.protobuf import json_format
 from sqlalchemy import Connection
 
 from servicekit.errors import Unavailable
 from services.experiments import facts, history, metrics, records, transitions
-from services.experiments.candidates import compared, message_of, rules_for
+from services.experiments.account import messages, told
+from services.experiments.candidates import compared, everybody, has_ended, rules_for
 from services.experiments.database import Database
 from services.experiments.decisions import Action, Judged, Kind, decide
 from services.experiments.records import Known
@@ -78,13 +77,16 @@ class Judging:
     def verdicts(self, name: str) -> list[pb.Verdict]:
         """Returns what the facts say now of each candidate and shadow; of those that were rolled back, the last word.
 
+        Of an experiment that has ended it is the last word on everybody: facts are deleted some time after the end.
+
         Raises:
             NotFound: there is no experiment of that name.
         """
         with self._database.connect() as connection:
             experiment = records.find(connection, name).experiment
-            now = {each.candidate: each for each in self._messages(experiment, self._judged(connection, experiment))}
-            names = [*(arm.name for arm in experiment.arms[1:]), *(shadow.name for shadow in experiment.shadows)]
+            judged = [] if has_ended(experiment) else self._judged(connection, experiment)
+            now = {each.candidate: each for each in messages(experiment, judged, self._clock_us())}
+            names = everybody(experiment)
             before = history.last(connection, name, [each for each in names if each not in now])
         found = (now.get(each) or before.get(each) for each in names)
         return [each for each in found if each is not None]
@@ -107,10 +109,11 @@ class Judging:
             before = history.last(connection, experiment.name, compared(experiment))
             repaired = records.was_done(connection, experiment, Kind.REPAIR)
         action = decide(experiment, judged, self._clock_us(), repaired=repaired)
-        messages = self._messages(experiment, judged)
-        fresh = [each for each in messages if _says_more(each, before.get(each.candidate))]
-        if fresh or action is not None:
-            self._keep(known, fresh, action)
+        said = messages(experiment, judged, self._clock_us())
+        if action is None:
+            said = [each for each in said if _says_more(each, before.get(each.candidate))]
+        if said or action is not None:
+            self._keep(known, said, action)
         return [each.verdict.advice for each in judged]
 
     def _keep(self, known: Known, verdicts: Iterable[pb.Verdict], action: Action | None) -> None:
@@ -118,44 +121,32 @@ class Judging:
         with self._registry.turn() as turn:
             for verdict in verdicts:
                 history.add(turn.connection, name, verdict)
-            acted = action is not None and self._registry.act(turn, known, action, self._told(known, action))
+            acted = action is not None and self._registry.act(turn, known, action, _told(known, action))
         if action is not None and acted:
             log.info("a rule acted", experiment=name, action=action.kind, of=action.names, reason=action.reason)
 
-    def _told(self, known: Known, action: Action) -> Mapping[str, Any]:
-        """Returns what an action rests on, as plain data."""
-        verdicts = {each.candidate: each for each in self._messages(known.experiment, action.of)}
-        return {
-            "epoch": known.experiment.epoch,
-            "verdicts": {
-                each.name: {
-                    "counts": asdict(each.facts),
-                    "findings": [json_format.MessageToDict(finding) for finding in verdicts[each.name].findings],
-                }
-                for each in action.of
-            },
-        }
-
     def _judged(self, connection: Connection, experiment: pb.Experiment) -> list[Judged]:
         found = self._facts(connection, experiment)
-        return [self._one(experiment, name, found.get(name, Facts())) for name in compared(experiment)]
+        return [self._one(experiment, name, found[name]) for name in compared(experiment)]
 
     def _facts(self, connection: Connection, experiment: pb.Experiment) -> dict[str, Facts]:
-        """Returns the facts; counted anew only where something came since they were."""
-        moment = experiment.epoch, records.applied(connection)
+        """Returns the facts; counted anew only where something came since they were, or another hour did."""
+        now_us = self._clock_us()
+        moment = experiment.epoch, facts.since_hour(now_us), records.applied(connection)
         known = self._counted.get(experiment.name)
         if known is not None and known[0] == moment:
             return known[1]
-        found = facts.gather(connection, experiment)
+        found = facts.gather(connection, experiment, now_us)
         self._counted[experiment.name] = moment, found
         return found
 
     def _one(self, experiment: pb.Experiment, name: str, counted: Facts) -> Judged:
         return Judged(name, counted, self._judge(counted, rules_for(experiment, name), name))
 
-    def _messages(self, experiment: pb.Experiment, judged: Iterable[Judged]) -> list[pb.Verdict]:
-        time_us = self._clock_us()
-        return [message_of(experiment, each.name, each.facts, each.verdict, time_us) for each in judged]
+
+def _told(known: Known, action: Action) -> Mapping[str, Any]:
+    """Returns what an action rests on, as plain data."""
+    return told(known.experiment, messages(known.experiment, action.of, 0), action.of)
 
 
 def _show(connection: Connection) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from services.experiments import records, transitions
+from services.experiments import account, history, records, transitions
 from services.experiments.database import Database
 from services.experiments.decisions import Action, Kind
 from services.experiments.definitions import complete
@@ -106,7 +106,7 @@ class Registry:
             NotFound: there is no experiment of that name.
             FailedPrecondition: it does not run.
         """
-        return self._change(name, self._deed("stop", actor, reason), _stopped)
+        return self._end(name, self._deed("stop", actor, reason), _stopped)
 
     def promote(self, name: str, arm: str, actor: str, reason: str) -> pb.Experiment:
         """Ends an experiment, and pins the version of an arm or shadow.
@@ -116,7 +116,7 @@ class Registry:
             FailedPrecondition: it does not run, nor was it stopped.
             InvalidArgument: it has no arm or shadow of that name.
         """
-        return self._change(name, self._deed("promote", actor, reason), _promoted(arm))
+        return self._end(name, self._deed("promote", actor, reason), _promoted(arm))
 
     def delete(self, name: str, actor: str) -> None:
         """Throws a draft away.
@@ -211,6 +211,21 @@ class Registry:
     def _change(self, name: str, deed: Deed, change: Change) -> pb.Experiment:
         with self.turn() as turn:
             return turn.change(records.find(turn.connection, name).experiment, deed, change)
+
+    def _end(self, name: str, deed: Deed, change: Change) -> pb.Experiment:
+        """Ends an experiment; what could be said of everybody is kept, and logged, since somebody did not wait for it.
+
+        Counting may take a while, so it is done before anybody has to wait for this change.
+        """
+        with self._database.connect() as connection:
+            before = records.find(connection, name).experiment
+            said, judged = account.last_words(connection, before, deed.time_us)
+        deed = replace(deed, facts=account.told(before, said, judged))
+        with self.turn() as turn:
+            ended = turn.change(records.find(turn.connection, name).experiment, deed, change)
+            for verdict in said if judged else ():
+                history.add(turn.connection, name, verdict)
+        return ended
 
 
 def _routing(connection: Connection, row: records.RoutingRow) -> evidence_pb.GetRoutingResponse:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, delete, exists, select
 
 from services.experiments.apply import delete_predictions
+from services.experiments.facts import since_hour
 from services.experiments.tables import (
     DECISION,
     EXPERIMENT,
     EXPOSURE,
     FEEDBACK,
     IMAGE,
+    OUTCOME,
     PREDICTION,
     SHADOW_PREDICTION,
     TRUTH,
@@ -33,7 +35,7 @@ def sweep(connection: Connection, limits: Limits, now_us: int) -> bool:
     """Deletes what is too old. Says whether there may be more.
 
     What an experiment that still runs is judged by stays until it ends: a verdict must not change because evidence
-    expired. Its images go all the same.
+    expired. Its images go all the same, and outcomes of hours that nobody looks at any more.
     """
     oldest_us = now_us - limits.prediction_ttl_us
     swept = [
@@ -41,6 +43,7 @@ def sweep(connection: Connection, limits: Limits, now_us: int) -> bool:
         _predictions(connection, oldest_us),
         _delete(connection, SHADOW_PREDICTION, _old(SHADOW_PREDICTION, oldest_us)),
         _delete(connection, EXPOSURE, EXPOSURE.c.experiment.in_(_ended(oldest_us))),
+        _delete(connection, OUTCOME, OUTCOME.c.hour < since_hour(now_us)),
         _labels(connection, oldest_us),
     ]
     return max(swept) >= ROWS

@@ -11,6 +11,8 @@ from services.experiments.frames import Entry, Kind
 from triptych.experiments.v1 import evidence_service_pb2, feedback_service_pb2
 
 Row = dict[str, Any]
+HOUR_US = 3_600_000_000
+"""Of the clock: in each, the first outcome of a key counts once more, so that a version that breaks late is seen."""
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -20,6 +22,8 @@ class Rows:
 
     exposures: dict[tuple[str, int, bytes], Row] = field(default_factory=dict)
     """By key, since each counts once."""
+    outcomes: dict[tuple[int, str, int, bytes], Row] = field(default_factory=dict)
+    """By hour and key, since each counts once in each hour."""
     predictions: list[Row] = field(default_factory=list)
     shadows: list[Row] = field(default_factory=list)
     images: list[Row] = field(default_factory=list)
@@ -56,6 +60,8 @@ def _add_evidence(rows: Rows, entry: Entry, image_ttl_us: int) -> None:
     request = evidence_service_pb2.RecordEvidenceRequest.FromString(entry.payload)
     for exposure in request.exposures:
         _add_exposure(rows.exposures, exposure, entry.time_us)
+        if not exposure.void:
+            _add_outcome(rows.outcomes, exposure, entry.time_us // HOUR_US)
     for record in request.predictions:
         rows.predictions.append(_prediction(record))
         if content := record.image:
@@ -82,6 +88,22 @@ def _add_exposure(
         }
     if known["failed"] is None and not exposure.void:
         known.update(failed=exposure.failed, slow=exposure.slow)
+
+
+def _add_outcome(
+    outcomes: dict[tuple[int, str, int, bytes], Row], exposure: evidence_service_pb2.Exposure, hour: int
+) -> None:
+    key = hour, exposure.experiment, exposure.epoch, exposure.key_hash
+    if key not in outcomes:
+        outcomes[key] = {
+            "hour": hour,
+            "experiment": exposure.experiment,
+            "epoch": exposure.epoch,
+            "key_hash": exposure.key_hash,
+            "arm": exposure.arm,
+            "failed": exposure.failed,
+            "slow": exposure.slow,
+        }
 
 
 def _prediction(record: evidence_service_pb2.PredictionRecord) -> Row:
@@ -111,7 +133,8 @@ def _prediction(record: evidence_service_pb2.PredictionRecord) -> Row:
 
 def _shadow(record: evidence_service_pb2.ShadowRecord, time_us: int) -> Row:
     first = record.first if record.HasField("first") else None
-    comparable = first is not None and record.HasField("served")
+    served = record.served if record.HasField("served") else None
+    agrees = first is not None and served is not None and first.index == served.index
     return {
         "prediction_id": record.prediction_id,
         "experiment": record.experiment,
@@ -120,7 +143,7 @@ def _shadow(record: evidence_service_pb2.ShadowRecord, time_us: int) -> Row:
         "version": record.version,
         "first_index": first.index if first else None,
         "first_label": first.label if first else None,
-        "agrees": record.first.index == record.served.index if comparable else None,
+        "agrees": agrees if served is not None else None,
         "total_ms": record.total_ms,
         "time_us": time_us,
     }

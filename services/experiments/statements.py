@@ -5,7 +5,7 @@ from functools import cache
 from operator import itemgetter
 from typing import Any, cast
 
-from sqlalchemy import Connection, Dialect, Table
+from sqlalchemy import Connection, Dialect, Table, case
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.sqlite import Insert
 
@@ -22,7 +22,7 @@ def write(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Adds rows, each with all columns.
 
     Those that are there already stay as they are. A key keeps what its first request with an outcome says; of the
-    label that holds the newest is kept.
+    label that holds the newest is kept, and when the first one came.
     """
     if rows:
         sql, values = _compiled(connection.dialect, table)
@@ -45,6 +45,8 @@ def _statement(dialect: Dialect, table: Table) -> Insert:
         outcome = {"failed": new.failed, "slow": new.slow}
         return statement.on_conflict_do_update(index_elements=key, set_=outcome, where=decides)
     if table is TRUTH:
-        values = {column.name: new[column.name] for column in table.columns if not column.primary_key}
+        values: dict[str, Any] = {column.name: new[column.name] for column in table.columns if not column.primary_key}
+        known = table.c.first_us
+        values["first_us"] = case((known < new.first_us, known), else_=new.first_us)
         return statement.on_conflict_do_update(index_elements=key, set_=values)
     return statement.on_conflict_do_nothing()

@@ -89,6 +89,18 @@ EXPOSURE = Table(
     _time("time_us"),
     sqlite_with_rowid=False,  # lies in the order of its key: to count an epoch takes a fifth of the time
 )
+OUTCOME = Table(  # the first of each key in each hour: a version may break after `exposure` has seen all of its keys
+    "outcome",
+    METADATA,
+    Column("hour", Integer, primary_key=True, autoincrement=False),  # since 1970; leads, since rows go by the hour
+    _name("experiment", key=True),
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("key_hash", LargeBinary(16), primary_key=True),
+    _name("arm"),
+    Column("failed", Boolean, nullable=False),
+    Column("slow", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
 PREDICTION = Table(
     "prediction",
     METADATA,
@@ -124,7 +136,9 @@ SHADOW_PREDICTION = Table(
     _name("version"),
     Column("first_index", Integer, nullable=True),  # NULL where it failed
     Column("first_label", Text, nullable=True),
-    Column("agrees", Boolean, nullable=True),  # with the first class of the answer; NULL where it failed
+    Column(
+        "agrees", Boolean, nullable=True
+    ),  # with the answer's first class; none does that failed; NULL: the answer had none
     Column("total_ms", Double, nullable=False),
     _time("time_us"),
     Index(None, "experiment", "epoch", "shadow"),
@@ -151,6 +165,7 @@ TRUTH = Table(  # the label that holds: follows from `feedback`, and changes wit
     Column("label", Text, nullable=True),
     Column("source", Integer, nullable=False),
     _time("time_us"),
+    _time("first_us"),  # when the first label came, whatever it said: a correction makes no other event of it
 )
 IMAGE = Table(
     "image",

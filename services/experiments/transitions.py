@@ -6,7 +6,7 @@ from typing import Any
 
 from servicekit.errors import FailedPrecondition, InvalidArgument, Reason
 from services.experiments.candidates import candidates, runs, shadows
-from services.experiments.definitions import check_weight, set_part
+from services.experiments.definitions import check_parts, check_weight, set_part
 from triptych.experiments.v1 import experiment_pb2 as pb
 
 RULE = "rule"
@@ -233,3 +233,4 @@ def _check_weights(experiment: pb.Experiment, weights: Mapping[str, float]) -> N
         raise InvalidArgument(f"weights must name every arm; {', '.join(missing)} is missing.", field="weights")
     for name, weight in weights.items():
         check_weight(weight, f"weights[{name}]")
+    check_parts({f"weights[{name}]": weight for name, weight in weights.items()})

@@ -120,17 +120,19 @@ def evidence(*records: pb.Exposure | pb.PredictionRecord | pb.ShadowRecord) -> p
     return request
 
 
-def entry(message: Any) -> Entry:
-    """Returns a request as the journal gives it back; each comes a millisecond after the one before."""
+def entry(message: Any, hour: int = 0) -> Entry:
+    """Returns a request as the journal gives it back, of an hour of 2020; each comes a millisecond after the last."""
     kind = {
         pb.RecordEvidenceRequest: Kind.EVIDENCE,
         feedback_service_pb2.SubmitFeedbackRequest: Kind.FEEDBACK,
         feedback_service_pb2.DeletePredictionsRequest: Kind.DELETION,
     }[type(message)]
     position = next(_positions)
-    return Entry(kind, at(position / 1000).ToMicroseconds(), message.SerializeToString(), position, position + 1)
+    return Entry(
+        kind, at(3600 * hour + position / 1000).ToMicroseconds(), message.SerializeToString(), position, position + 1
+    )
 
 
-def entries(messages: Iterable[Any]) -> list[Entry]:
-    """Returns requests in this order."""
-    return [entry(each) for each in messages]
+def entries(messages: Iterable[Any], hour: int = 0) -> list[Entry]:
+    """Returns requests in this order, that came in an hour of 2020."""
+    return [entry(each, hour) for each in messages]

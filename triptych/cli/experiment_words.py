@@ -41,7 +41,7 @@ def margin_of(finding: "Finding", rules: "Rules") -> float:
     if finding.metric in ACCURACY:
         return -rules.accuracy_margin
     margins = {"late answers": rules.slow_margin, "failures": rules.failed_margin}
-    return margins.get(finding.metric, rules.accuracy_margin)
+    return margins.get(finding.metric.removesuffix(" in the last hour"), rules.accuracy_margin)
 
 
 def scale_of(finding: "Finding", margin: float) -> float:

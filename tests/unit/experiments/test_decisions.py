@@ -1,5 +1,6 @@
 """What rules do about what is said."""
 
+import math
 from typing import Any
 
 import pytest
@@ -135,14 +136,14 @@ def test_epochs_and_candidates_share_alpha() -> None:
     experiment = running(two_arms(arms=ARMS))
     rolled = rolled_back(experiment, ["b"], Deed(NOW_US, "roll back", "rule"))
 
-    assert [(0.025, 2), (0.05 / 6, 2)] == [
-        (rules_for(each, "c").alpha, rules_for(each, "c").candidates) for each in (experiment, rolled)
-    ]
+    rules = [rules_for(each, "c") for each in (experiment, rolled)]
+    assert [(0.025, 2), (0.05 / 6, 2)] == [(each.alpha, each.candidates) for each in rules]
+    assert [math.log(2 / 0.0005), math.log(2 * 6 / 0.001)] == pytest.approx([each.mismatch_limit for each in rules])
     assert sum(0.05 / (epoch * (epoch + 1)) for epoch in range(1, 10_000)) < 0.05
 
 
 def test_the_rules_of_a_candidate_are_the_experiments() -> None:
-    """A shadow may be late."""
+    """A shadow's, too, by weights of its own."""
     rules = pb.Rules(slow_margin=0.1, failed_margin=0.2, accuracy_margin=0.3, promote_no_worse=True)
     experiment = running(two_arms(rules=rules, shadows=shadowed().shadows))
     experiment.arms[1].weight = 3
@@ -150,4 +151,4 @@ def test_the_rules_of_a_candidate_are_the_experiments() -> None:
 
     assert ((1, 3), 0.1, 0.2, 0.3) == (arm.weights, arm.slow_margin, arm.failed_margin, arm.accuracy_margin)
     assert {"better", "no worse"} == arm.promote
-    assert ((1, 1), 1.0) == (shadow.weights, shadow.slow_margin)
+    assert ((1, 1), 0.2, 0.3) == (shadow.weights, shadow.failed_margin, shadow.accuracy_margin)

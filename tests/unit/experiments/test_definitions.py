@@ -69,6 +69,8 @@ GOOD: list[pb.Experiment] = [
     two_arms(arms=_arms(*"12345678"), shadows=_shadows(*"12345678")),
     two_arms(arms=_arms("1", "1")),
     two_arms(arms=_arms("1", "2", weight=1e6)),
+    two_arms(arms=[*_arms("1", weight=999), *_arms("1", "2")[1:]]),
+    two_arms(ramp=pb.Ramp(steps=[0.001, 0.999])),
     two_arms(rules=pb.Rules(alpha=0.5, accuracy_margin=1, slow_margin=1, failed_margin=0, slow_ms=0.1)),
     two_arms(ramp=pb.Ramp(steps=[i / 17 for i in range(1, 17)], hold_s=2_592_000, min_keys=1)),
     two_arms(ramp=pb.Ramp(steps=[0.5], hold_s=1), shadows=_shadows("3")),
@@ -105,6 +107,8 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("experiment.arms[0].weight", {"arms": _arms("1", "2", weight=0)}),
     ("experiment.arms[0].weight", {"arms": _arms("1", "2", weight=1.1e6)}),
     ("experiment.arms[0].weight", {"arms": _arms("1", "2", weight=NAN)}),
+    ("experiment.arms[1].weight", {"arms": [*_arms("1", weight=1e6), *_arms("1", "2", weight=1e-6)[1:]]}),
+    ("experiment.arms[0].weight", {"arms": [*_arms("1", weight=0.9), *_arms("1", "2", weight=999.1)[1:]]}),
     ("experiment.shadows", {"shadows": _shadows(*"123456789")}),
     ("experiment.shadows[0].name", {"shadows": _shadows("3", name="")}),
     ("experiment.shadows[0].version", {"shadows": _shadows("v3")}),
@@ -134,6 +138,8 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("experiment.ramp.steps[0]", {"ramp": pb.Ramp(steps=[0])}),
     ("experiment.ramp.steps[1]", {"ramp": pb.Ramp(steps=[0.2, 0.2])}),
     ("experiment.ramp.steps[1]", {"ramp": pb.Ramp(steps=[0.2, 1])}),
+    ("experiment.ramp.steps[0]", {"ramp": pb.Ramp(steps=[0.0009])}),
+    ("experiment.ramp.steps[1]", {"ramp": pb.Ramp(steps=[0.2, 0.9991])}),
     ("experiment.ramp.hold_s", {"ramp": pb.Ramp(steps=[0.2], hold_s=0.5)}),
     ("experiment.ramp.hold_s", {"ramp": pb.Ramp(steps=[0.2], hold_s=2_592_001)}),
     ("experiment.ramp.min_keys", {"ramp": pb.Ramp(steps=[0.2], min_keys=-1)}),
@@ -184,3 +190,6 @@ def test_the_sentence_names_the_limit() -> None:
     """And what was given."""
     with pytest.raises(InvalidArgument, match=r"\.rules\.alpha must be above 0 and at most 0\.5; it is 0\.7\."):
         complete(two_arms(rules=pb.Rules(alpha=0.7)))
+    limit = r"arms\[1\]\.weight must be at least 0\.001 of the sum of weights, 2000\.5; it is 0\.5\."
+    with pytest.raises(InvalidArgument, match=limit):
+        complete(two_arms(arms=[*_arms("1", weight=2000), *_arms("1", "2", weight=0.5)[1:]]))

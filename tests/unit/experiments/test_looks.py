@@ -76,10 +76,11 @@ def test_they_do_so_where_keys_are_dealt_wrongly() -> None:
         (Shadowing(difference=-0.3, discordant=0.4), "roll_back"),
         (Shadowing(difference=0.2, discordant=0.3), "promote"),
         (Shadowing(discordant=0.0, labelled=0.1), "promote"),
+        (Shadowing(discordant=0.4, labelled=0.1, failed=0.1), "roll_back"),
     ],
 )
 def test_they_do_so_for_shadows(shadow: Shadowing, advice: str) -> None:
-    """By pairs, worse and better, and by disagreement with few labels."""
+    """By pairs, worse and better, by disagreement with few labels, and by failures."""
     track = shadow_track(shadow, 600, np.random.default_rng(7))
     rules = Rules(promote=frozenset({"better", "no worse"}))
     assert _same(track, rules)[advice] < math.inf
@@ -123,14 +124,15 @@ def test_requests_of_sticky_keys_are_no_evidence_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("name", "half"),
     [
-        ("10 points more late", 700),
-        ("1 point more failures", 7_500),
-        ("shadow 2 points worse, 3 % discordant", 5_000),
-        ("shadow, 0.1 % disagree, no label: no worse", 1_000),
+        ("10 points more late", 580),
+        ("1 point more failures", 6_500),
+        ("2 points less accurate, all labelled", 65_000),
+        ("shadow 2 points worse, 3 % discordant", 3_400),
+        ("shadow, 0.1 % disagree, no label: no worse", 660),
     ],
 )
 def test_half_of_the_faults_are_found_within_what_is_stated(name: str, half: int) -> None:
-    """In docs/experiments.md, with some room."""
+    """In docs/experiments.md of more of them; an eighth more than the median of these 40."""
     fault = next(each for each in faults.FAULTS if each.name == name)
     found = list(map(partial(faults.found, fault, 0.025), range(40)))
     assert np.median(found) <= half

@@ -85,6 +85,7 @@ def test_the_same_weights_change_nothing() -> None:
         ({"live": 1.0, "fast": 1.0, "slow": 1.0}, "has no arm 'slow'; it has live, fast"),
         ({"live": 1.0, "fast": 0.0}, r"weights\[fast\] must be above 0"),
         ({"live": 1.0, "fast": float("nan")}, r"weights\[fast\] must be above 0"),
+        ({"live": 1e6, "fast": 1.0}, r"weights\[fast\] must be at least 0\.001 of the sum"),
     ],
 )
 def test_wrong_weights_are_refused(weights: dict[str, float], says: str) -> None:

@@ -85,6 +85,18 @@ def _exposures() -> None:
         sa.PrimaryKeyConstraint("experiment", "epoch", "key_hash", name="pk_exposure"),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "outcome",
+        sa.Column("hour", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("experiment", sa.String(128), nullable=False),
+        sa.Column("epoch", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("key_hash", sa.LargeBinary(16), nullable=False),
+        sa.Column("arm", sa.String(128), nullable=False),
+        sa.Column("failed", sa.Boolean(), nullable=False),
+        sa.Column("slow", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("hour", "experiment", "epoch", "key_hash", name="pk_outcome"),
+        sqlite_with_rowid=False,
+    )
 
 
 def _predictions() -> None:
@@ -168,6 +180,7 @@ def _feedback() -> None:
         sa.Column("label", sa.Text(), nullable=True),
         sa.Column("source", sa.Integer(), nullable=False),
         sa.Column("time_us", sa.BigInteger(), nullable=False),
+        sa.Column("first_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("prediction_id", name="pk_truth"),
     )
     op.create_table(

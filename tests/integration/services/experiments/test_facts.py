@@ -2,9 +2,10 @@
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pytest
 from fakes.evidence import (
     ANNOTATOR,
@@ -25,43 +26,46 @@ from fakes.postgres import Postgres
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.verdicts.worlds import Shadowing, Truth, independent, shadow_track, tracks
 from services.experiments.apply import apply
 from services.experiments.database import Database, open_database
 from services.experiments.evalues import Pairs, Rate
 from services.experiments.facts import gather
 from services.experiments.rows import to_rows
 from services.experiments.tables import METADATA
-from services.experiments.verdicts import Facts
+from services.experiments.verdicts import Advice, Facts, Hour, Rules, judge
 from triptych.experiments.v1 import evidence_service_pb2 as pb
 from triptych.experiments.v1 import feedback_service_pb2
 
 Event = pb.Exposure | pb.PredictionRecord | pb.ShadowRecord | feedback_service_pb2.Feedback
 ARMS = ["control", "bold", "shy"]
+HOUR_S = 3600
 WEIGHT = {USER: 1, SYSTEM: 2, ANNOTATOR: 3}
 
 
-def _store(database: Database, *batches: Iterable[Event]) -> None:
-    """Applies each batch in a transaction of its own."""
+def _store(database: Database, *batches: Iterable[Event], hour: int = 0) -> None:
+    """Applies each batch in a transaction of its own, as if it had come in an hour of 2020, from 0."""
     for batch in batches:
         messages = [
             feedback(each) if isinstance(each, feedback_service_pb2.Feedback) else evidence(each) for each in batch
         ]
         with database.begin() as connection:
-            apply(connection, to_rows(entries(messages), "journal", 10**9))
+            apply(connection, to_rows(entries(messages, hour), "journal", 10**9))
 
 
-def _gathered(database: Database) -> dict[str, Facts]:
+def _gathered(database: Database, hour: float = 0) -> dict[str, Facts]:
+    """Returns the facts as they stand in an hour of 2020, from 0."""
     with database.connect() as connection:
-        return gather(connection, EXPERIMENT)
+        return gather(connection, EXPERIMENT, at(hour * HOUR_S).ToMicroseconds())
 
 
 def test_nothing_is_counted_of_nothing(database: Database) -> None:
     """Every candidate has facts, though."""
-    assert {"bold": Facts(), "shy": Facts(), "int8": Facts()} == _gathered(database)
+    assert {"bold": Facts(), "shy": Facts(), "int8": Facts(shadow=True)} == _gathered(database)
 
 
 def test_each_key_counts_once(database: Database) -> None:
-    """By its first request with an outcome, and by its first prediction with a label."""
+    """By its first request with an outcome, and by the prediction whose label came first."""
     _store(
         database,
         [
@@ -86,7 +90,43 @@ def test_each_key_counts_once(database: Database) -> None:
     assert (Rate(1, 2), Rate(0, 1)) == facts.slow
     assert (Rate(1, 1), Rate(1, 1)) == facts.correct
     _store(database, [said("a", 3)])  # the key's first prediction gets its label later than the second one
+    assert (Rate(1, 1), Rate(1, 1)) == _gathered(database)["bold"].correct
+    _store(database, [said("b", 0, source=ANNOTATOR)])  # a correction counts, and makes it no later
     assert (Rate(0, 1), Rate(1, 1)) == _gathered(database)["bold"].correct
+
+
+def test_a_version_that_breaks_late_is_rolled_back(database: Database) -> None:
+    """All its keys were counted while it was fine; what they meet in the current hour is too bad."""
+    keys = [(number, ("control", "bold")[number % 2]) for number in range(2000)]
+    _store(database, [exposure(*each) for each in keys])
+    before = _gathered(database)["bold"]
+    _store(database, [exposure(*each, failed=each[1] == "bold") for each in keys], hour=1)
+    after = _gathered(database, hour=1)["bold"]
+
+    assert (Advice.GO_ON, Advice.ROLL_BACK) == tuple(judge(facts, Rules()).advice for facts in (before, after))
+    assert " in the last hour (2,000 keys); roll it back." in judge(after, Rules()).sentence
+    assert (Rate(0, 1000), Rate(0, 1000)) == after.failed
+    assert [
+        Hour(1, (Rate(0, 1000), Rate(0, 1000)), (Rate(0, 1000), Rate(1000, 1000))),
+        Hour(0, (Rate(0, 1000), Rate(0, 1000)), (Rate(0, 1000), Rate(0, 1000))),
+    ] == list(after.hours)
+    assert [1] == [hour.index for hour in _gathered(database, hour=2)["bold"].hours]
+    assert () == _gathered(database, hour=3)["bold"].hours
+
+
+def test_a_key_counts_once_an_hour(database: Database) -> None:
+    """However often it fails; by its first outcome in the hour."""
+    _store(database, [exposure(1), exposure(2, "bold")])
+    _store(
+        database,
+        *([exposure(1), exposure(2, "bold", void=True), *[exposure(2, "bold", failed=True)] * 100],) * 100,
+        hour=1,
+    )
+    _store(database, [exposure(2, "bold")], hour=1)
+    facts = _gathered(database, hour=1)["bold"]
+
+    assert (Rate(0, 1), Rate(0, 1)) == facts.failed
+    assert [(Rate(0, 1), Rate(1, 1)), (Rate(0, 1), Rate(0, 1))] == [hour.failed for hour in facts.hours]
 
 
 def test_what_another_version_answered_says_nothing_of_the_arm(database: Database) -> None:
@@ -97,11 +137,11 @@ def test_what_another_version_answered_says_nothing_of_the_arm(database: Databas
         [shadowed(name, 0, 0) for name in "abcx"],
         [said(name, 0) for name in "abcx"],
     )
-    assert {"bold": Facts(), "shy": Facts(), "int8": Facts()} == _gathered(database)
+    assert {"bold": Facts(), "shy": Facts(), "int8": Facts(shadow=True)} == _gathered(database)
 
 
 def test_a_shadow_is_compared_on_the_controls_pictures(database: Database) -> None:
-    """Its failures are counted by key, and its answers by picture."""
+    """Its failures are counted by key, and its answers by picture; one that it failed is another answer, and wrong."""
     _store(
         database,
         [
@@ -115,15 +155,72 @@ def test_a_shadow_is_compared_on_the_controls_pictures(database: Database) -> No
         [said("a", 0), said("b", "tabby"), said("c", 3)],
     )
     assert (
-        Facts(pairs=Pairs(wins=1, losses=0, ties=1), disagreement=Rate(1, 2), failed=(Rate(0, 0), Rate(1, 3)))
+        Facts(
+            shadow=True,
+            pairs=Pairs(wins=1, losses=1, ties=1),
+            disagreement=Rate(2, 3),
+            failed=(Rate(0, 0), Rate(1, 3)),
+        )
         == _gathered(database)["int8"]
     )
+
+
+def test_a_picture_counts_once_for_a_shadow(database: Database) -> None:
+    """By its digest: the first that both saw, and the first that has a label; one without a digest each time."""
+    still, other = bytes(32), bytes([7] * 32)
+    _store(
+        database,
+        [dealt(f"p{number:03}", number, first=0, image_digest=still) for number in range(100)],
+        [shadowed(f"p{number:03}", 1 if number < 50 else 0, 0) for number in range(100)],
+        [said("p060", 0), said("p061", 0), said("p003", 0)],
+        [dealt("q1", 1, first=None, image_digest=other), dealt("q2", 1, first=0, image_digest=other)],
+        [shadowed("q1", 0, None), shadowed("q2", 0, 0)],
+        [dealt("r1", 1, first=0), dealt("r2", 1, first=0), shadowed("r1", 0, 0), shadowed("r2", 0, 0)],
+    )
+    facts = _gathered(database)["int8"]
+
+    assert Rate(1, 4) == facts.disagreement
+    assert Pairs(wins=0, losses=0, ties=1) == facts.pairs
+
+
+def test_simulated_facts_have_the_shape_of_those_that_are_counted(database: Database) -> None:
+    """What `benchmarks.verdicts` simulates of arms, with labels for some, is what the tables say of the same events."""
+    truth = Truth(slow=(0.1, 0.2), failed=(0.1, 0.2), correct=(0.8, 0.6), weights=(1, 1, 1))
+    events = independent(truth, 200, np.random.default_rng(1))
+    told: list[Event] = []
+    for number, arm in enumerate(ARMS[each] for each in events.arm):
+        name, right = f"p{number:03}", bool(events.right[number])
+        told.append(exposure(number, arm, slow=bool(events.slow[number]), failed=bool(events.failed[number])))
+        told.append(dealt(name, number, arm, first=0 if right else 1))
+        told += [said(name, 0)] if events.label_at[number] < 200 else []
+    _store(database, told)
+    found = _gathered(database)
+
+    assert [each.facts(199) for each in tracks(events, truth)] == [replace(found[arm], hours=()) for arm in ARMS[1:]]
+
+
+def test_simulated_facts_of_a_shadow_have_the_shape_of_those_that_are_counted(database: Database) -> None:
+    """With failures, labels for some pictures, and such as both have wrong."""
+    shadow = Shadowing(difference=-0.05, discordant=0.4, both_wrong=0.1, labelled=0.5, failed=0.1)
+    track = shadow_track(shadow, 200, np.random.default_rng(1))
+    counted = (*track.pairs, track.disagreement.hits, track.failed[1].hits)
+    told: list[Event] = []
+    for number in range(200):
+        win, loss, tie, differs, failed = (bool(np.diff(each, prepend=0)[number]) for each in counted)
+        name, served = f"p{number:03}", 1 if win else 0
+        told += [exposure(number), dealt(name, number, first=served)]
+        told.append(shadowed(name, None if failed else 2 if differs and not win else 0, served))
+        told += [said(name, 3 if tie and differs else 0)] if win or loss or tie else []
+    _store(database, told)
+
+    assert track.facts(199) == _gathered(database)["int8"]
 
 
 # A few ids, keys and labels, so that much happens to each.
 _ids = st.integers(0, 11).map("p{:02}".format)
 _keys = st.integers(0, 5)
 _classes = st.none() | st.integers(0, len(NAMES) - 1)
+_digests = st.sampled_from([b"", b"", bytes(32), bytes([1] * 32), bytes([2] * 32)])
 _elsewhere = st.sampled_from([{}, {}, {}, {}, {"epoch": 1}, {"experiment": "another"}])
 
 
@@ -138,9 +235,9 @@ def _exposure(number: int, outcome: tuple[bool, bool, bool], other: dict[str, An
 
 
 def _prediction(
-    name: str, number: int, first: int | None, fallback: bool, other: dict[str, Any]
+    name: str, number: int, first: int | None, fallback: bool, digest: bytes, other: dict[str, Any]
 ) -> pb.PredictionRecord:
-    return dealt(name, number, _arm(number), first, fallback=fallback, **other)
+    return dealt(name, number, _arm(number), first, fallback=fallback, image_digest=digest, **other)
 
 
 def _shadow(name: str, first: int | None, served: int | None, other: dict[str, Any]) -> pb.ShadowRecord:
@@ -148,7 +245,9 @@ def _shadow(name: str, first: int | None, served: int | None, other: dict[str, A
 
 
 _exposures = st.builds(_exposure, _keys, st.tuples(st.booleans(), st.booleans(), st.booleans()), _elsewhere)
-_predictions = st.builds(_prediction, _ids, _keys, _classes, st.sampled_from([False, False, True]), _elsewhere)
+_predictions = st.builds(
+    _prediction, _ids, _keys, _classes, st.sampled_from([False, False, True]), _digests, _elsewhere
+)
 _shadows = st.builds(_shadow, _ids, _classes, _classes, _elsewhere)
 _label = st.integers(0, len(NAMES) - 1) | st.sampled_from(NAMES)
 _feedback = st.builds(
@@ -191,7 +290,8 @@ class Expected:
         found = {}
         for arm in ARMS[1:]:
             assigned, failed, slow, correct = zip(rates["control"], rates[arm], strict=True)
-            found[arm] = Facts(assigned=assigned, failed=failed, slow=slow, correct=correct)
+            hours = (Hour(0, slow, failed),) if failed[0].total and failed[1].total else ()
+            found[arm] = Facts(assigned=assigned, failed=failed, slow=slow, correct=correct, hours=hours)
         return {**found, "int8": self._of_shadow(rates["control"][1])}
 
     def _of_arm(self, arm: str) -> Any:
@@ -200,15 +300,18 @@ class Expected:
         decided = [row for row in kept if row[1] is not None]
         failed, slow = (Rate(sum(row[place] for row in decided), len(decided)) for place in (1, 2))
         by_key: dict[bytes, bool] = {}
-        for name in sorted(self.predictions):
+        for name in self._labelled():
             record = self.predictions[name]
-            if self._counts(record, arm) and self._right(name, record.top[:1]) is not None:
+            if self._counts(record, arm):
                 by_key.setdefault(record.key_hash, bool(self._right(name, record.top[:1])))
         return len(kept), failed, slow, Rate(sum(by_key.values()), len(by_key))
 
     def _of_shadow(self, control_failed: Rate) -> Facts:
         wins = losses = ties = differ = seen = 0
         failures: dict[bytes, bool] = {}
+        pictures: set[bytes | str] = set()
+        labelled: set[bytes | str] = set()
+        outcomes: dict[str, tuple[bytes | str, bool, bool]] = {}
         for (name, experiment), shadow in sorted(self.shadows.items(), key=lambda item: item[0]):
             served = self.predictions.get(name)
             if served is None or not self._counts(served, "control"):
@@ -216,17 +319,35 @@ class Expected:
             if (experiment, shadow.epoch) != (EXPERIMENT.name, EXPERIMENT.epoch):
                 continue
             failures.setdefault(served.key_hash, not shadow.HasField("first"))
-            if not (shadow.HasField("first") and shadow.HasField("served")):
+            if not shadow.HasField("served"):
                 continue
-            seen += 1
-            differ += shadow.first.index != shadow.served.index
-            ours, theirs = self._right(name, [shadow.first]), self._right(name, served.top[:1])
+            picture = served.image_digest or name
+            first = [shadow.first] if shadow.HasField("first") else []
+            if picture not in pictures:
+                pictures.add(picture)
+                seen += 1
+                differ += not first or first[0].index != shadow.served.index
+            ours, theirs = self._right(name, first), self._right(name, served.top[:1])
             if ours is not None:
+                outcomes[name] = picture, bool(ours), bool(theirs)
+        for picture, ours, theirs in (outcomes[name] for name in self._labelled() if name in outcomes):
+            if picture not in labelled:
+                labelled.add(picture)
                 wins += ours and not theirs
-                losses += bool(theirs) and not ours
+                losses += theirs and not ours
                 ties += ours == theirs
         failed = Rate(sum(failures.values()), len(failures))
-        return Facts(pairs=Pairs(wins, losses, ties), disagreement=Rate(differ, seen), failed=(control_failed, failed))
+        return Facts(
+            shadow=True,
+            pairs=Pairs(wins, losses, ties),
+            disagreement=Rate(differ, seen),
+            failed=(control_failed, failed),
+        )
+
+    def _labelled(self) -> list[str]:
+        """Returns predictions as their first labels came."""
+        names = dict.fromkeys(each.prediction_id for each in self.labels.values())
+        return [name for name in names if name in self.predictions]
 
     def _counts(self, record: pb.PredictionRecord, arm: str) -> bool:
         return (record.experiment, record.epoch, record.arm, record.fallback) == (
@@ -301,11 +422,12 @@ def test_facts_are_what_plain_counting_finds(kept: Database, events: list[Event]
 def test_the_order_of_answers_and_labels_does_not_matter(
     kept: Database, events: list[Event], numbers: random.Random
 ) -> None:
-    """Each comes once; only of requests of one key, and of labels of one moment, it matters which was first."""
+    """Each comes once, and each picture is another one of another key; else it matters whose label was first."""
     unique: dict[Any, Event] = {}
     for event in events:
         match event:
             case pb.PredictionRecord():
+                event.key_hash, event.image_digest = event.prediction_id.rjust(16).encode(), b""
                 unique.setdefault(event.prediction_id, event)
             case pb.ShadowRecord():
                 unique.setdefault((event.prediction_id, event.experiment), event)

@@ -21,10 +21,12 @@ from prometheus_client import REGISTRY
 from sqlalchemy import Engine, event
 
 from services.experiments import history, records
+from services.experiments.apply import apply
 from services.experiments.database import Database
 from services.experiments.decisions import Action, Kind
 from services.experiments.judging import Judging
 from services.experiments.registry import Registry
+from services.experiments.rows import to_rows
 from services.experiments.tables import APPLIED, EXPOSURE, VERDICT
 from triptych.experiments.v1 import evidence_service_pb2 as evidence_pb
 from triptych.experiments.v1 import experiment_pb2
@@ -201,7 +203,7 @@ def _seen(count: int, *, failed: int = 0, differ: int = 0) -> Iterable[Any]:
         yield happened.shadowed(f"p{number}", first, 0, experiment="gaze", epoch=1)
 
 
-LAX = experiment_pb2.Rules(accuracy_margin=0.05, failed_margin=0.05, promote_no_worse=True, auto_promote=True)
+LAX = experiment_pb2.Rules(accuracy_margin=0.05, promote_no_worse=True, auto_promote=True)
 
 
 async def test_a_good_shadow_is_promoted(stubs: Stubs) -> None:
@@ -460,6 +462,54 @@ def test_a_verdict_is_kept_when_it_says_more(database: Database) -> None:
         kept.append(len(judging.history("speed", None)))
 
     assert [1, 2, 2, 3, 3, 4, 4] == kept
+
+
+@pytest.mark.parametrize("end", ["stop", "promote"])
+def test_who_ends_an_experiment_leaves_its_last_verdict(database: Database, end: str) -> None:
+    """As fresh as the end, and in the log; and it stays when the facts are deleted, also for who promotes later."""
+    clock = _Clock()
+    registry = Registry(database, clock)
+    judging = Judging(database, registry, clock)
+    registry.create(two_arms(shadows=shadowed().shadows), "anna", start=True)
+    _write(database, 10)
+    judging.look()
+    _write(database, 20)
+    if end == "stop":
+        registry.stop("speed", "anna", "no time")
+    else:
+        registry.promote("speed", "fast", "anna", "no time")
+    _write(database, 0)
+    verdicts = judging.verdicts("speed")
+    facts = json.loads(registry.decisions(1, None, "speed")[0].facts_json)
+
+    assert [("fast", 10), ("int8", 0)] == [(each.candidate, each.candidate_keys) for each in verdicts]
+    assert verdicts[0] == judging.history("speed", None)[-2]
+    assert [10, 10] == facts["verdicts"]["fast"]["counts"]["assigned"]
+    assert ("go on", verdicts[0].sentence) == tuple(facts["verdicts"]["fast"][name] for name in ("advice", "sentence"))
+    assert {"live": 1, "fast": 1} == facts["weights"]
+    if end == "stop":
+        registry.promote("speed", "int8", "anna", "")
+        later = json.loads(registry.decisions(1, None, "speed")[0].facts_json)
+        assert verdicts[0].sentence == later["verdicts"]["fast"]["sentence"]
+        assert verdicts == judging.verdicts("speed")
+
+
+def test_a_rule_that_ends_an_experiment_leaves_its_last_verdict(database: Database) -> None:
+    """Of everybody, also of those whose words are the same as before."""
+    registry = Registry(database)
+    judging = Judging(database, registry)
+    registry.create(two_arms(arms=ARMS[:2], shadows=shadowed().shadows), "anna", start=True)
+    judging.look()
+    with database.begin() as connection:
+        exposures = [*_dealt("a", 200), *_dealt("b", 200, failed=60)]
+        apply(connection, to_rows(happened.entries([happened.evidence(*exposures)]), "j", 1))
+        connection.execute(APPLIED.insert().values(journal="j", position=1))
+    judging.look()
+
+    assert STOPPED == registry.get("speed").state
+    assert [("b", 200, "roll back"), ("int8", 200, "go on")] == [
+        (each.candidate, each.control_keys, each.advice) for each in judging.verdicts("speed")
+    ]
 
 
 def _write(database: Database, keys: int) -> None:

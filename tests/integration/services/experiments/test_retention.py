@@ -11,19 +11,21 @@ from services.experiments import retention
 from services.experiments.apply import apply
 from services.experiments.database import Database
 from services.experiments.retention import Limits, sweep
-from services.experiments.rows import to_rows
+from services.experiments.rows import HOUR_US, to_rows
 from services.experiments.tables import (
     DECISION,
     EXPERIMENT,
     EXPOSURE,
     FEEDBACK,
     IMAGE,
+    OUTCOME,
     PREDICTION,
     SHADOW_PREDICTION,
     TRUTH,
 )
 
-DAY_S = 86_400
+HOUR_S = 3600
+DAY_S = 24 * HOUR_S
 DAY_US = DAY_S * 1_000_000
 LIMITS = Limits(prediction_ttl_us=30 * DAY_US, image_ttl_us=7 * DAY_US)
 
@@ -99,6 +101,18 @@ def test_what_a_running_experiment_is_judged_by_stays(database: Database) -> Non
     assert [kept, kept, kept, ["late", *kept]] == _ids(database, *columns, EXPOSURE.c.experiment)
     _sweep(database, 36)
     assert [kept, kept, []] == _ids(database, PREDICTION.c.prediction_id, EXPOSURE.c.experiment, IMAGE.c.prediction_id)
+
+
+def test_outcomes_stay_while_their_hour_is_looked_at(database: Database) -> None:
+    """Also of an experiment that runs: the current hour, and the one before."""
+    _experiment(database, "runs", "running", 0)
+    for hour in range(4):
+        with database.begin() as connection:
+            apply(connection, to_rows(entries([evidence(exposure(1, experiment="runs"))], hour), "journal", 1))
+    first, last = at(0).ToMicroseconds() // HOUR_US, at(3 * HOUR_S).ToMicroseconds()
+    with database.begin() as connection:
+        assert not sweep(connection, LIMITS, last)
+        assert [first + 2, first + 3] == sorted(connection.execute(select(OUTCOME.c.hour)).scalars())
 
 
 def test_a_sweep_has_a_bound(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

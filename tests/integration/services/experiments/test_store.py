@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -249,7 +250,7 @@ async def test_what_the_database_refuses_is_kept_aside(tmp_path: Path, database_
     async with _opened(tmp_path, database_url) as store:
         good, no_text = feedback(said("p", 1)), feedback(said("\0", 1))
         for payload in (good.SerializeToString(), b"\xff no message", no_text.SerializeToString()):
-            await store.journal.append(Kind.FEEDBACK, payload, 1)
+            await store.journal.append(Kind.FEEDBACK, payload, time.time_ns() // 1000)  # old labels are deleted
         await store.intake.submit(feedback(said("q", 2)))
         await _applied(store)
 
