@@ -6,7 +6,7 @@ The experiments service does not know the models; gateways do.
 from collections.abc import Iterator
 
 from gateway.models import ModelDirectory
-from servicekit.errors import InvalidArgument, Reason, TriptychError, Unavailable
+from servicekit.errors import FailedPrecondition, InvalidArgument, Reason, TriptychError, Unavailable
 from triptych.classification.v1 import model_pb2
 from triptych.experiments.v1 import experiment_pb2 as pb
 
@@ -60,6 +60,33 @@ def require_start(directory: ModelDirectory, experiment: pb.Experiment) -> None:
     for _, name, version in _versions(experiment):
         what = f"The arm or shadow {name!r}"
         require_requests(directory, experiment.model, version, what=what, paths=("name", "name"))
+
+
+def require_way_back(experiment: pb.Experiment, live: str, *, at: str) -> None:
+    """Refuses to start an experiment of which a candidate is what answers everybody without it.
+
+    Whoever is rolled back leaves its requests to the version that answers outside of experiments: a candidate would
+    leave them to itself, and get all the others besides. Shadows answer nobody, so it does not matter what they are.
+
+    Args:
+        experiment: to be started.
+        live: the version that answers requests which name none and take part in nothing; empty: none does.
+        at: field of the request at fault; `{place}` in it stands for the arm's, such as `arms[1].version`.
+
+    Raises:
+        FailedPrecondition: one of the arms but the control is of that version, and the control is not.
+    """
+    control, *candidates = experiment.arms or [pb.Arm()]
+    index = next((number for number, arm in enumerate(candidates, 1) if live and arm.version == live), None)
+    if index is None or control.version == live:
+        return
+    place = f"arms[{index}].version"
+    message = (
+        f"{place} is {live}, which answers everybody outside of experiments: to roll it back would give it all "
+        f"requests. Make version {live} the control, or pin the control's first: version {control.version} of "
+        f"the model {experiment.model!r}."
+    )
+    raise FailedPrecondition(message, field=at.format(place=place))
 
 
 def require_promotion(directory: ModelDirectory, experiment: pb.Experiment, arm: str) -> None:

@@ -8,7 +8,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 
-from gateway.effect import require_draft, require_promotion, require_requests, require_start
+from gateway.effect import require_draft, require_promotion, require_requests, require_start, require_way_back
 from gateway.forwarding import EXPERIMENTS, FEEDBACK, Forwarder, full_name, methods
 from gateway.models import ModelDirectory
 from gateway.requests import refuse_unknown_fields
@@ -102,13 +102,20 @@ class ExperimentsApi:
         match request:
             case pb.CreateExperimentRequest(start=True):
                 require_draft(self._directory, request.experiment)
+                await self._check_way_back(forwarder, request.experiment, "experiment.{place}")
             case pb.StartExperimentRequest():
-                require_start(self._directory, await _stored(forwarder, request.name))
+                draft = await _stored(forwarder, request.name)
+                require_start(self._directory, draft)
+                await self._check_way_back(forwarder, draft, "name")
             case pb.PromoteArmRequest():
                 require_promotion(self._directory, await _stored(forwarder, request.name), request.arm)
             case pb.PinVersionRequest():
                 model, version = request.model, request.version
                 require_requests(self._directory, model, version, what="The pin", paths=("model", "version"))
+
+    async def _check_way_back(self, forwarder: Forwarder, experiment: experiment_pb2.Experiment, at: str) -> None:
+        pinned = (await forwarder.pins()).get(experiment.model, "")
+        require_way_back(experiment, pinned or self._directory.default_version(experiment.model), at=at)
 
 
 async def _stored(forwarder: Forwarder, name: str) -> experiment_pb2.Experiment:

@@ -257,6 +257,27 @@ async def test_what_would_have_no_effect_is_refused(
     assert method not in {each.method for each in service.asked}
 
 
+@pytest.mark.parametrize(
+    ("method", "field"), [("CreateExperiment", "experiment.arms[1].version"), ("StartExperiment", "name")]
+)
+async def test_a_roll_back_must_not_lead_to_the_candidate(
+    gateway: Gateway, service: FakeExperiments, method: str, field: str
+) -> None:
+    """The version that answers everybody, by its pin or as the default, can only be the control."""
+    backwards, forwards = experiment("2", "1"), experiment("1", "2")
+    service.scripts["GetExperiment"] = pb.GetExperimentResponse(experiment=backwards)
+    by_default = await _failure(getattr(_experiments(gateway), method)(_asking(method, backwards)))
+    service.routing.pins["other"] = "2"
+    await getattr(_experiments(gateway), method)(_asking(method, backwards))
+    service.scripts["GetExperiment"] = pb.GetExperimentResponse(experiment=forwards)
+    by_pin = await _failure(getattr(_experiments(gateway), method)(_asking(method, forwards)))
+
+    for got in (by_default, by_pin):
+        assert ("EXPERIMENT_STATE", field) == (reason_of(got), field_of(got))
+        assert "arms[1].version is" in (got.details() or "")
+    assert 1 == [each.method for each in service.asked].count(method)
+
+
 async def test_the_sentence_says_why(gateway: Gateway) -> None:
     """It names the arm, the version, and what the model servers say."""
     request = pb.CreateExperimentRequest(experiment=experiment("1", "3"), start=True)

@@ -125,6 +125,18 @@ async def test_an_experiment_is_told_whole(gateway: Gateway, service: FakeExperi
     assert ["name", "model", "description", "arms", "shadows", "layer"] == list(answer)[:6]
 
 
+async def test_a_roll_back_must_not_lead_to_the_candidate(gateway: Gateway, service: FakeExperiments) -> None:
+    """The pinned version can only be the control; the field says which arm it is."""
+    service.routing.pins["other"] = "2"
+    response = await gateway.client.post(f"{V1}/experiments", json={"experiment": BODY, "start": True})
+
+    assert (400, "EXPERIMENT_STATE", "experiment.arms[1].version") == (
+        response.status_code,
+        error_of(response)["reason"],
+        field_of(response),
+    )
+
+
 async def test_lists_have_a_next_page(gateway: Gateway, service: FakeExperiments) -> None:
     """The token is there even when it is empty."""
     service.scripts["ListDecisions"] = pb.ListDecisionsResponse(

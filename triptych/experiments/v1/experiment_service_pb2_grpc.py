@@ -130,7 +130,8 @@ class ExperimentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def StartExperiment(self, request, context):
-        """Lets requests take part. FAILED_PRECONDITION unless it is a draft, or where its slot is taken.
+        """Lets requests take part. FAILED_PRECONDITION unless it is a draft, where its slot is taken, or where an arm but the control is
+        the version that answers everybody already: to roll it back would give it all requests.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
