@@ -126,7 +126,11 @@ class PromoteBody(ActBody):
 class WeightsBody(ActBody):
     """Gives the arms other weights."""
 
-    weights: dict[str, float] = Field(description="Weight of every arm, by name; to name a rolled back one revives it.")
+    weights: dict[str, float] = Field(
+        default={},
+        description="Weight of every arm, by name; to name a rolled back one revives it. Required but `anew`.",
+    )
+    anew: bool = Field(default=False, description="Evidence begins anew, also with the same weights.")
 
 
 class PinBody(ActBody):

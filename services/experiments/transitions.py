@@ -78,10 +78,16 @@ def started(draft: pb.Experiment, running: Iterable[pb.Experiment], deed: Deed) 
     return changed
 
 
-def reweighted(experiment: pb.Experiment, weights: Mapping[str, float], deed: Deed) -> pb.Experiment:
+def reweighted(
+    experiment: pb.Experiment, weights: Mapping[str, float], deed: Deed, *, anew: bool = False
+) -> pb.Experiment:
     """Returns an experiment with other weights and without a ramp; itself where that changes nothing.
 
-    An arm that was rolled back is left out, or comes back.
+    Args:
+        experiment: that runs.
+        weights: by arm. One that was rolled back is left out, or comes back.
+        deed: who wants it.
+        anew: whether evidence begins anew also where the weights are the same.
 
     Raises:
         FailedPrecondition: it does not run.
@@ -91,13 +97,26 @@ def reweighted(experiment: pb.Experiment, weights: Mapping[str, float], deed: De
         raise wrong_state(experiment, "only weights of one that runs can be changed")
     _check_weights(experiment, weights)
     same = all(weights.get(arm.name, 0.0) == arm.weight for arm in experiment.arms)
-    if same and experiment.state == pb.EXPERIMENT_STATE_RUNNING:
+    if same and experiment.state == pb.EXPERIMENT_STATE_RUNNING and not anew:
         return experiment
-    changed = _copy(experiment) if same else _new_epoch(experiment, deed)
+    changed = _new_epoch(experiment, deed) if anew or not same else _copy(experiment)
     for arm in changed.arms:
         arm.weight = weights.get(arm.name, 0.0)
     changed.state = pb.EXPERIMENT_STATE_RUNNING
     changed.detail = deed.told("changed the weights")
+    return changed
+
+
+def renewed(experiment: pb.Experiment, deed: Deed) -> pb.Experiment:
+    """Returns an experiment whose evidence begins anew, and which is else as it was: a step of its ramp, too.
+
+    Raises:
+        FailedPrecondition: it does not run.
+    """
+    if not runs(experiment):
+        raise wrong_state(experiment, "only evidence of one that runs can begin anew")
+    changed = _new_epoch(experiment, deed)
+    changed.detail = deed.told("began its evidence anew")
     return changed
 
 

@@ -135,7 +135,7 @@ class FakeExperiments(ExperimentServiceServicer, FeedbackServiceServicer):
         self._note(request, context)
         experiment = self._of(request.name, context)
         for arm in experiment.arms:
-            arm.weight = request.weights[arm.name]
+            arm.weight = request.weights.get(arm.name, arm.weight)
         experiment.epoch += 1
         self.decide(request.name, "weights", request.actor, request.reason)
         return pb.SetWeightsResponse(experiment=experiment)

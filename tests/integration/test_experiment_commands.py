@@ -185,6 +185,17 @@ def test_the_life_of_an_experiment(gateway: FakeExperiments) -> None:
     assert "concluded" in done("experiment", "show", "rate")
 
 
+def test_evidence_begins_anew(gateway: FakeExperiments) -> None:
+    """Without weights the experiment stays as it is; with some, the others keep theirs."""
+    done("experiment", "create", "rate", *ARMS, "--start")
+    assert "evidence begins anew" in done("experiment", "weights", "rate", "--anew")
+    assert (True, {}) == (gateway.requests[-1].anew, dict(gateway.requests[-1].weights))
+    done("experiment", "weights", "rate", "b=5", "--anew")
+    assert (True, {"control": 95.0, "b": 5.0}) == (gateway.requests[-1].anew, dict(gateway.requests[-1].weights))
+    nothing = run("experiment", "weights", "rate")
+    assert (2, True) == (nothing.exit_code, "--anew" in nothing.stderr)
+
+
 def test_a_draft_is_deleted_and_another_stopped(gateway: FakeExperiments) -> None:
     """Two ways to end one."""
     done("experiment", "create", "a", *ARMS)

@@ -59,6 +59,7 @@ ROUTES: list[tuple[str, str, dict[str, Any], str, Any]] = [
         "SetWeights",
         pb.SetWeightsRequest(name="trial", weights={"a": 1, "b": 2.5}),
     ),
+    ("POST", f"{TRIAL}/weights", {"json": {"anew": True}}, "SetWeights", pb.SetWeightsRequest(name="trial", anew=True)),
     (
         "POST",
         f"{TRIAL}/promote",

@@ -78,6 +78,23 @@ def test_the_same_weights_change_nothing() -> None:
     assert (pb.EXPERIMENT_STATE_RUNNING, 1) == (ended.state, ended.epoch)
 
 
+def test_evidence_begins_anew_where_that_is_wanted() -> None:
+    """With the same weights, too; with none, a step of the ramp is gone through again."""
+    experiment, ramping = running(two_arms()), running(two_arms(ramp=pb.Ramp(steps=[0.5])))
+    again = transitions.reweighted(experiment, {"live": 1, "fast": 1}, DEED, anew=True)
+    renewed = transitions.renewed(ramping, DEED)
+
+    assert (2, [1, 1], DEED.time_us) == (again.epoch, [a.weight for a in again.arms], again.epoch_time.ToMicroseconds())
+    assert (pb.EXPERIMENT_STATE_RAMPING, 2, [0.5, 0.5]) == (
+        renewed.state,
+        renewed.epoch,
+        [a.weight for a in renewed.arms],
+    )
+    assert "anna began its evidence anew: enough" == renewed.detail
+    with pytest.raises(FailedPrecondition, match="only evidence of one that runs"):
+        transitions.renewed(_draft(two_arms()), DEED)
+
+
 @pytest.mark.parametrize(
     ("weights", "says"),
     [

@@ -138,8 +138,8 @@ class ExperimentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetWeights(self, request, context):
-        """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing.
-        FAILED_PRECONDITION unless it runs.
+        """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing, unless evidence
+        shall begin anew. FAILED_PRECONDITION unless it runs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,8 +46,8 @@ class ExperimentServiceStub:
     the version that answers everybody already: to roll it back would give it all requests.
     """
     SetWeights: _grpc.UnaryUnaryMultiCallable[_experiment_service_pb2.SetWeightsRequest, _experiment_service_pb2.SetWeightsResponse]
-    """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing.
-    FAILED_PRECONDITION unless it runs.
+    """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing, unless evidence
+    shall begin anew. FAILED_PRECONDITION unless it runs.
     """
     StopExperiment: _grpc.UnaryUnaryMultiCallable[_experiment_service_pb2.StopExperimentRequest, _experiment_service_pb2.StopExperimentResponse]
     """Ends an experiment; the model's default version answers everybody. FAILED_PRECONDITION unless it runs."""
@@ -86,8 +86,8 @@ class ExperimentServiceAsyncStub(ExperimentServiceStub):
     the version that answers everybody already: to roll it back would give it all requests.
     """
     SetWeights: _aio.UnaryUnaryMultiCallable[_experiment_service_pb2.SetWeightsRequest, _experiment_service_pb2.SetWeightsResponse]  # type: ignore[assignment]
-    """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing.
-    FAILED_PRECONDITION unless it runs.
+    """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing, unless evidence
+    shall begin anew. FAILED_PRECONDITION unless it runs.
     """
     StopExperiment: _aio.UnaryUnaryMultiCallable[_experiment_service_pb2.StopExperimentRequest, _experiment_service_pb2.StopExperimentResponse]  # type: ignore[assignment]
     """Ends an experiment; the model's default version answers everybody. FAILED_PRECONDITION unless it runs."""
@@ -153,8 +153,8 @@ class ExperimentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _experiment_service_pb2.SetWeightsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_experiment_service_pb2.SetWeightsResponse, _abc.Awaitable[_experiment_service_pb2.SetWeightsResponse]]:
-        """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing.
-        FAILED_PRECONDITION unless it runs.
+        """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing, unless evidence
+        shall begin anew. FAILED_PRECONDITION unless it runs.
         """
 
     @_abc_1.abstractmethod

@@ -135,6 +135,18 @@ async def test_weights_are_changed(stubs: Stubs) -> None:
     assert {"weights": {"live": 3, "fast": 1}} == json.loads((await _log(stubs))[0].facts_json)
 
 
+@pytest.mark.parametrize("made", [two_arms("trial"), shadowed("trial")], ids=["arms", "shadow"])
+async def test_evidence_begins_anew(stubs: Stubs, made: experiment_pb2.Experiment) -> None:
+    """As it is, without a word of weights: gateways hear of the new epoch."""
+    await _create(stubs, made, start=True)
+    request = pb.SetWeightsRequest(name="trial", anew=True, actor="anna", reason="mended")
+    changed = (await stubs.experiments.SetWeights(request, timeout=TIMEOUT_S)).experiment
+
+    assert (2, [1] * len(made.arms)) == (changed.epoch, [arm.weight for arm in changed.arms])
+    assert [2] == [each.epoch for each in (await _routing(stubs)).experiments]
+    assert ("weights", "anna", "mended") == ((log := (await _log(stubs))[0]).action, log.actor, log.reason)
+
+
 async def test_a_promotion_pins_the_version(stubs: Stubs) -> None:
     """Of a shadow, too."""
     await _create(stubs, shadowed(), start=True)
