@@ -17,6 +17,7 @@ from servicekit.parcel import method_codecs
 from servicekit.settings import variable
 from triptych.experiments.v1 import experiment_pb2
 from triptych.experiments.v1 import experiment_service_pb2 as pb
+from triptych.experiments.v1 import feedback_service_pb2 as feedback_pb
 
 SERVICES = (EXPERIMENTS, FEEDBACK)
 
@@ -32,10 +33,11 @@ class ExperimentsApi:
         Args:
             directory: the models.
             forwarder: leads to the experiments service; None: there is none.
-            admin: whether callers may change experiments and delete predictions.
+            admin: whether callers may change experiments, export feedback, delete predictions and be annotators.
         """
         self._directory = directory
         self._forwarder = forwarder
+        self._admin = admin
         self._refused = frozenset() if admin else frozenset(filter(None, map(_administers, methods())))
 
     async def answer(self, request: Message) -> Any:
@@ -49,6 +51,8 @@ class ExperimentsApi:
         """
         forwarder = self._permitted(request)
         refuse_unknown_fields(request, "")
+        if isinstance(request, feedback_pb.SubmitFeedbackRequest) and not self._admin:
+            _refuse_annotators(request)
         await self._check_effect(forwarder, request)
         return await forwarder.call(request)
 
@@ -94,7 +98,7 @@ class ExperimentsApi:
             setting = variable("experiments_target")
             raise Unimplemented(f"There are no experiments here, and nobody takes feedback: {setting} is not set.")
         if request.DESCRIPTOR.full_name in self._refused:
-            what = "change experiments, pins or the holdout, nor delete predictions"
+            what = "change experiments, pins or the holdout, export feedback, or delete predictions"
             raise PermissionDenied(f"This gateway lets nobody {what}: {variable('experiments_admin')} is off.")
         return self._forwarder
 
@@ -124,6 +128,18 @@ async def _stored(forwarder: Forwarder, name: str) -> experiment_pb2.Experiment:
 
 
 def _administers(method: MethodDescriptor) -> str | None:
-    """Returns the type of a method's request if it changes more than feedback adds."""
+    """Returns the type of a method's request if it changes more than feedback adds, or tells others' pictures."""
     reads = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
-    return None if reads or method.name == "SubmitFeedback" else method.input_type.full_name
+    anybody = method.name == "SubmitFeedback" or (reads and method.name != "ExportFeedback")
+    return None if anybody else method.input_type.full_name
+
+
+def _refuse_annotators(request: feedback_pb.SubmitFeedbackRequest) -> None:
+    for index, feedback in enumerate(request.feedback):
+        if feedback.source == feedback_pb.FEEDBACK_SOURCE_ANNOTATOR:
+            path = f"feedback[{index}].source"
+            message = (
+                f"{path} must not be annotator here, whose word goes above all others: "
+                f"{variable('experiments_admin')} of this gateway is off."
+            )
+            raise PermissionDenied(message, field=path)

@@ -26,8 +26,16 @@ OFF: tuple[str, TriptychError] = (
 DENIED: tuple[str, TriptychError] = (
     "This gateway lets nobody change experiments or delete predictions.",
     PermissionDenied(
-        "This gateway lets nobody change experiments, pins or the holdout, nor delete predictions: "
+        "This gateway lets nobody change experiments, pins or the holdout, export feedback, or delete predictions: "
         "TRIPTYCH_EXPERIMENTS_ADMIN is off."
+    ),
+)
+_ANNOTATOR: tuple[str, TriptychError] = (
+    "This gateway lets nobody be an annotator.",
+    PermissionDenied(
+        "source must not be annotator here, whose word goes above all others: "
+        "TRIPTYCH_EXPERIMENTS_ADMIN of this gateway is off.",
+        field="source",
     ),
 )
 _DESCRIPTION = """\
@@ -55,6 +63,7 @@ SUBMIT: dict[str, Any] = {
                 "The request is wrong; `error.reason` and the field violation say how.",
                 InvalidArgument("Give label_index or label, not both.", field="label"),
             ),
+            _ANNOTATOR,
             (
                 "The body is too large.",
                 InvalidArgument(

@@ -191,7 +191,7 @@ async def test_without_the_service_all_is_refused(behind: Neighbours) -> None:
 
 
 async def test_nobody_may_change_what_the_operator_keeps(behind: Neighbours, service: FakeExperiments) -> None:
-    """Without `experiments_admin` changes are PERMISSION_DENIED; reading and feedback go on."""
+    """Without `experiments_admin` changes are PERMISSION_DENIED, and so is an export; reading and feedback go on."""
     target = service.target
     service.scripts["GetExperiment"] = pb.GetExperimentResponse(experiment=TRIAL)
     reads = {"GetExperiment", "ListExperiments", "GetVerdicts", "ListVerdicts", "ListDecisions"}
@@ -205,14 +205,32 @@ async def test_nobody_may_change_what_the_operator_keeps(behind: Neighbours, ser
                 refused[method] = await _failure(getattr(_experiments(gateway), method)(request))
         refused["DeletePredictions"] = await _failure(_feedback(gateway).DeletePredictions(forget))
         await _feedback(gateway).SubmitFeedback(feedback_pb.SubmitFeedbackRequest())
-        await _feedback(gateway).ExportFeedback(feedback_pb.ExportFeedbackRequest()).read()
+        export = _feedback(gateway).ExportFeedback(feedback_pb.ExportFeedbackRequest())
+        refused["ExportFeedback"] = await _failure(export.read())
 
     assert {(grpc.StatusCode.PERMISSION_DENIED, "EXPERIMENTS_OFF")} == {
         (got.code(), reason_of(got)) for got in refused.values()
     }
-    assert 9 == len(refused)
+    assert 10 == len(refused)
     assert "TRIPTYCH_EXPERIMENTS_ADMIN is off" in (refused["PinVersion"].details() or "")
-    assert {*reads, "SubmitFeedback", "ExportFeedback"} == {each.method for each in service.asked}
+    assert {*reads, "SubmitFeedback"} == {each.method for each in service.asked}
+
+
+async def test_nobody_is_an_annotator_who_is_no_administrator(behind: Neighbours, service: FakeExperiments) -> None:
+    """An annotator's word goes above all others, so anybody's will not do; nothing is taken."""
+    sources = (
+        feedback_pb.FEEDBACK_SOURCE_USER,
+        feedback_pb.FEEDBACK_SOURCE_SYSTEM,
+        feedback_pb.FEEDBACK_SOURCE_ANNOTATOR,
+    )
+    said = [feedback_pb.Feedback(prediction_id="p", label="cat", source=each) for each in sources]
+    request = feedback_pb.SubmitFeedbackRequest(feedback=said)
+    target = service.target
+    async with running_gateway(behind, serve_http=False, experiments_target=target, experiments_admin=False) as gateway:
+        got = await _failure(_feedback(gateway).SubmitFeedback(request))
+
+    assert (grpc.StatusCode.PERMISSION_DENIED, "feedback[2].source") == (got.code(), field_of(got))
+    assert [] == service.asked
 
 
 WITHOUT_EFFECT: list[tuple[str, str, str, Any]] = [

@@ -260,11 +260,13 @@ async def test_what_the_operator_keeps_is_403(behind: Neighbours, service: FakeE
     """Without `experiments_admin` nothing is changed; reading and feedback go on."""
     async with running_gateway(behind, experiments_target=service.target, experiments_admin=False) as gateway:
         answers = {(verb, path): await gateway.client.request(verb, path, **sent) for verb, path, sent, _, _ in ROUTES}
+        annotator = await gateway.client.post(FEEDBACK, json={**ONE, "source": "annotator"})
     refused = {where for where, answer in answers.items() if answer.status_code == 403}
 
     assert {where for where in answers if where[0] != "GET"} - {("POST", FEEDBACK)} == refused
     assert {200, 403} == {answer.status_code for answer in answers.values()}
     assert {"EXPERIMENTS_OFF"} == {error_of(answers[where])["reason"] for where in refused}
+    assert (403, "source") == (annotator.status_code, field_of(annotator))
 
 
 def _counted(route: str) -> float:

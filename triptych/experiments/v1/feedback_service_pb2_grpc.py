@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class FeedbackServiceStub(object):
-    """Takes feedback and gives it back as data to learn from. Gateways serve it too.
+    """Takes feedback and gives it back as data to learn from. Gateways serve it too: those that let nobody change experiments take
+    labels of users and systems, and refuse all else.
     """
 
     def __init__(self, channel):
@@ -53,7 +54,8 @@ class FeedbackServiceStub(object):
 
 
 class FeedbackServiceServicer(object):
-    """Takes feedback and gives it back as data to learn from. Gateways serve it too.
+    """Takes feedback and gives it back as data to learn from. Gateways serve it too: those that let nobody change experiments take
+    labels of users and systems, and refuse all else.
     """
 
     def SubmitFeedback(self, request, context):
@@ -106,7 +108,8 @@ def add_FeedbackServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class FeedbackService(object):
-    """Takes feedback and gives it back as data to learn from. Gateways serve it too.
+    """Takes feedback and gives it back as data to learn from. Gateways serve it too: those that let nobody change experiments take
+    labels of users and systems, and refuse all else.
     """
 
     @staticmethod

@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class FeedbackServiceStub:
-    """Takes feedback and gives it back as data to learn from. Gateways serve it too."""
+    """Takes feedback and gives it back as data to learn from. Gateways serve it too: those that let nobody change experiments take
+    labels of users and systems, and refuse all else.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -45,7 +47,9 @@ class FeedbackServiceStub:
 
 @_typing.type_check_only
 class FeedbackServiceAsyncStub(FeedbackServiceStub):
-    """Takes feedback and gives it back as data to learn from. Gateways serve it too."""
+    """Takes feedback and gives it back as data to learn from. Gateways serve it too: those that let nobody change experiments take
+    labels of users and systems, and refuse all else.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SubmitFeedback: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitFeedbackRequest, _feedback_service_pb2.SubmitFeedbackResponse]  # type: ignore[assignment]
@@ -59,7 +63,9 @@ class FeedbackServiceAsyncStub(FeedbackServiceStub):
     """Forgets predictions for good: what was logged of them, their images, their shadows and their labels, also those to come."""
 
 class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Takes feedback and gives it back as data to learn from. Gateways serve it too."""
+    """Takes feedback and gives it back as data to learn from. Gateways serve it too: those that let nobody change experiments take
+    labels of users and systems, and refuse all else.
+    """
 
     @_abc_1.abstractmethod
     def SubmitFeedback(
