@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Column, Connection, delete, func, select
+from sqlalchemy import Column, Connection, delete, func, select, tuple_
 
 from services.experiments.feedback import History, Statement
 from services.experiments.rows import Row, Rows
@@ -19,8 +19,9 @@ from services.experiments.tables import (
     TRUTH,
 )
 
+T = TypeVar("T")
 CHUNK = 5000
-"""Values in one query: SQLite takes 32,766."""
+"""Values, or pairs of them, in one query: SQLite takes 32,766."""
 OF_A_PREDICTION = (PREDICTION, IMAGE, SHADOW_PREDICTION, FEEDBACK, TRUTH)
 """Tables that hold something about a prediction, and lose it when it is forgotten."""
 
@@ -65,8 +66,10 @@ def _forgotten(connection: Connection, rows: Rows) -> set[str]:
 def _add_labels(connection: Connection, labels: Sequence[tuple[Statement, bool]]) -> Labels:
     if not labels:
         return Labels(0, 0, 0)
-    ids = _found(connection, FEEDBACK.c.feedback_id, {statement.feedback_id for statement, _ in labels})
-    history = History(ids, _latest(connection, {statement.prediction_id for statement, _ in labels}))
+    history = History(
+        _known(connection, {statement.key for statement, _ in labels}),
+        _latest(connection, {statement.prediction_id for statement, _ in labels}),
+    )
     for statement, named in labels:
         history.take(statement, named=named)
     write(connection, FEEDBACK, [asdict(each) for each in history.taken])
@@ -78,6 +81,13 @@ def _add_labels(connection: Connection, labels: Sequence[tuple[Statement, bool]]
 
 def _truth(statement: Statement) -> Row:
     return {column.name: getattr(statement, column.name) for column in TRUTH.columns}
+
+
+def _known(connection: Connection, keys: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Returns which of these keys of statements there are already."""
+    columns = FEEDBACK.c.prediction_id, FEEDBACK.c.feedback_id
+    for chunk in _chunks(list(keys)):
+        yield from ((row[0], row[1]) for row in connection.execute(select(*columns).where(tuple_(*columns).in_(chunk))))
 
 
 def _latest(connection: Connection, predictions: Iterable[str]) -> Iterator[Statement]:
@@ -99,5 +109,5 @@ def _found(connection: Connection, column: Column[Any], values: Iterable[str]) -
         yield from connection.execute(select(column).where(column.in_(chunk))).scalars()
 
 
-def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+def _chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
     return (values[begin : begin + CHUNK] for begin in range(0, len(values), CHUNK))

@@ -101,10 +101,11 @@ async def test_repeats_count_once(tmp_path: Path, database_url: str) -> None:
             await store.intake.submit(feedback(said("p", 1), said("p", 1), said("q", 2, feedback_id="mine")))
             await store.intake.record(evidence(exposure(1), dealt("p", 1, image=b"jpeg"), shadowed("p", 1, 0)))
             await _applied(store)
-        await store.intake.submit(feedback(said("r", 3, feedback_id="mine")))
-        await _applied(store)
+        for _ in range(2):
+            await store.intake.submit(feedback(said("r", 3, feedback_id="mine")))  # another caller's name, too
+            await _applied(store)
 
-        assert [("p", 1), ("q", 2)] == _rows(store, *LABELS)
+        assert [("p", 1), ("q", 2), ("r", 3)] == _rows(store, *LABELS)
         assert [1, 1, 1, 1] == _count(store, EXPOSURE, PREDICTION, SHADOW_PREDICTION, IMAGE)
 
 
