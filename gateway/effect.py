@@ -3,10 +3,11 @@
 The experiments service does not know the models; gateways do.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from gateway.models import ModelDirectory
 from servicekit.errors import FailedPrecondition, InvalidArgument, Reason, TriptychError, Unavailable
+from servicekit.settings import variable
 from triptych.classification.v1 import model_pb2
 from triptych.experiments.v1 import experiment_pb2 as pb
 
@@ -87,6 +88,39 @@ def require_way_back(experiment: pb.Experiment, live: str, *, at: str) -> None:
         f"the model {experiment.model!r}."
     )
     raise FailedPrecondition(message, field=at.format(place=place))
+
+
+def require_shadows(experiment: pb.Experiment, *, at: str, shown: bool) -> None:
+    """Refuses to start an experiment with shadows that would see nothing.
+
+    Args:
+        experiment: to be started.
+        at: field of the request at fault.
+        shown: whether this gateway shows requests to shadows.
+
+    Raises:
+        InvalidArgument: it has shadows, and they would not.
+    """
+    if experiment.shadows and not shown:
+        name = experiment.shadows[0].name[:64]
+        message = f"The shadow {name!r} would see nothing: {variable('max_shadows')} of this gateway is 0."
+        raise InvalidArgument(message, reason=Reason.EXPERIMENT_WITHOUT_EFFECT, field=at)
+
+
+def require_model(directory: ModelDirectory, model: str, pins: Container[str]) -> None:
+    """Refuses to take back the pin of a model that there is not; that of one that is gone can be taken back.
+
+    Args:
+        directory: the models.
+        model: its name. Empty: it is missing, which the experiments service tells.
+        pins: models of which a version is pinned.
+
+    Raises:
+        NotFound: there is no such model, and no pin of it.
+        Unavailable: the models are not known.
+    """
+    if model and model not in pins:
+        directory.find(model)
 
 
 def require_promotion(directory: ModelDirectory, experiment: pb.Experiment, arm: str) -> None:

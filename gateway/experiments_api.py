@@ -8,7 +8,15 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 
-from gateway.effect import require_draft, require_promotion, require_requests, require_start, require_way_back
+from gateway.effect import (
+    require_draft,
+    require_model,
+    require_promotion,
+    require_requests,
+    require_shadows,
+    require_start,
+    require_way_back,
+)
 from gateway.forwarding import EXPERIMENTS, FEEDBACK, Forwarder, full_name, methods
 from gateway.models import ModelDirectory
 from gateway.requests import refuse_unknown_fields
@@ -27,17 +35,18 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class ExperimentsApi:
     """Answers every method of both services, for callers of either transport."""
 
-    def __init__(self, directory: ModelDirectory, forwarder: Forwarder | None, *, admin: bool) -> None:
+    def __init__(self, directory: ModelDirectory, forwarder: Forwarder | None, *, admin: bool, shadows: bool) -> None:
         """Wires the API.
 
         Args:
             directory: the models.
             forwarder: leads to the experiments service; None: there is none.
             admin: whether callers may change experiments, export feedback, delete predictions and be annotators.
+            shadows: whether this gateway shows any request to shadows.
         """
         self._directory = directory
         self._forwarder = forwarder
-        self._admin = admin
+        self._admin, self._shadows = admin, shadows
         self._refused = frozenset() if admin else frozenset(filter(None, map(_administers, methods())))
 
     async def answer(self, request: Message) -> Any:
@@ -106,13 +115,17 @@ class ExperimentsApi:
         match request:
             case pb.CreateExperimentRequest(start=True):
                 require_draft(self._directory, request.experiment)
+                require_shadows(request.experiment, at="experiment.shadows", shown=self._shadows)
                 await self._check_way_back(forwarder, request.experiment, "experiment.{place}")
             case pb.StartExperimentRequest():
                 draft = await _stored(forwarder, request.name)
                 require_start(self._directory, draft)
+                require_shadows(draft, at="name", shown=self._shadows)
                 await self._check_way_back(forwarder, draft, "name")
             case pb.PromoteArmRequest():
                 require_promotion(self._directory, await _stored(forwarder, request.name), request.arm)
+            case pb.PinVersionRequest(version=""):
+                require_model(self._directory, request.model, await forwarder.pins())
             case pb.PinVersionRequest():
                 model, version = request.model, request.version
                 require_requests(self._directory, model, version, what="The pin", paths=("model", "version"))

@@ -20,9 +20,11 @@ class Arm(_Request):
     name: str = Field(description=NAME)
     version: str = Field(description="Version of the model, a decimal number.")
     weight: float = Field(
+        default=0,
         ge=0,
         le=1e6,
-        description="Above 0; the arm's part is its weight among the weights of all arms. In an answer 0: rolled back.",
+        description="Above 0; the arm's part is its weight among the weights of all arms. Absent beside a ramp. In an "
+        "answer 0: rolled back.",
     )
 
 
@@ -50,9 +52,9 @@ class Rules(_Request):
 
     alpha: float = Field(default=0.05, gt=0, le=0.5, description="Largest probability that any verdict is ever wrong.")
     accuracy_margin: float = Field(default=0.01, ge=0, le=1, description="Loss of accuracy that is allowed.")
-    slow_margin: float = Field(default=0.02, ge=0, le=1, description="By how much more of the answers may be late.")
+    slow_margin: float = Field(default=0.02, ge=0, le=1, description="By how much more may be late; of arms only.")
     failed_margin: float = Field(default=0.002, ge=0, le=1, description="By how much more of the requests may fail.")
-    slow_ms: float = Field(default=100, gt=0, description="An answer that takes longer is late.")
+    slow_ms: float = Field(default=100, gt=0, description="An answer that takes longer is late; of arms only.")
     promote_no_worse: bool = Field(default=False, description="Promote also what is surely no worse.")
     auto_promote: bool = Field(default=False, description="Promote without asking anybody, once the verdict says so.")
     no_rollback: bool = Field(default=False, description="Leave a candidate that is surely bad in place.")

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable
+from typing import Literal
 
 from servicekit.errors import InvalidArgument, Reason
 from triptych.experiments.v1 import experiment_pb2 as pb
@@ -109,7 +110,8 @@ def _check_arms(given: pb.Experiment) -> None:
         field = f"{_ROOT}.arms[{number}]"
         check_name(arm.name, f"{field}.name")
         check_version(arm.version, f"{field}.version")
-        check_weight(arm.weight, f"{field}.weight")
+        if not given.HasField("ramp"):
+            check_weight(arm.weight, f"{field}.weight")
 
 
 def _check_shadows(given: pb.Experiment) -> None:
@@ -178,8 +180,30 @@ def _check_effect(given: pb.Experiment) -> None:
     if given.HasField("ramp") and len(candidates) != 1:
         message = f"A ramp lets the part of the only candidate grow: it needs 2 arms; there are {len(given.arms)}."
         raise _without_effect(message, f"{_ROOT}.ramp")
+    if given.HasField("ramp"):
+        _check_unweighted(given.arms)
+    if not candidates:
+        _check_nobody_waits(given.rules)
     if given.rules.auto_promote:
         _check_promotion(control, candidates, given.shadows)
+
+
+def _check_unweighted(arms: Iterable[pb.Arm]) -> None:
+    """Refuses weights beside a ramp, which would be overwritten by its first step."""
+    for number, arm in enumerate(arms):
+        if arm.weight != 0:
+            field = f"{_ROOT}.arms[{number}].weight"
+            message = f"{field} must be left out beside a ramp, whose steps split the keys; it is {arm.weight:g}."
+            raise _without_effect(message, field)
+
+
+def _check_nobody_waits(rules: pb.Rules) -> None:
+    """Refuses what is asked of the time of answers that nobody waits for."""
+    for name in SLOW:
+        if rules.HasField(name):
+            field = f"{_ROOT}.rules.{name}"
+            message = f"{field} is about arms that answer beside the control: nobody waits for a shadow; leave it out."
+            raise _without_effect(message, field)
 
 
 def _check_promotion(control: pb.Arm, candidates: list[pb.Arm], shadows: Iterable[pb.Shadow]) -> None:
@@ -198,6 +222,9 @@ def _filled(given: pb.Experiment) -> pb.Experiment:
     filled.CopyFrom(given)
     filled.rules.CopyFrom(RULES)
     filled.rules.MergeFrom(given.rules)
+    if len(given.arms) == 1:
+        for name in SLOW:
+            filled.rules.ClearField(name)
     filled.slot_end = given.slot_end or 1.0
     if filled.HasField("ramp"):
         filled.ramp.hold_s = given.ramp.hold_s or HOLD_S

@@ -70,7 +70,7 @@ class Registry:
         Raises:
             InvalidArgument: the definition breaks a limit, or would have no effect.
             AlreadyExists: there is one of that name.
-            FailedPrecondition: it is to be started, and another one has keys of its slot.
+            FailedPrecondition: it is to be started, and others have keys of its slot, or all keys.
         """
         definition = complete(definition)
         deed = self._deed("create", actor, definition.description)
@@ -85,7 +85,7 @@ class Registry:
 
         Raises:
             NotFound: there is no experiment of that name.
-            FailedPrecondition: it is no draft, or another one has keys of its slot.
+            FailedPrecondition: it is no draft, or others have keys of its slot, or all keys.
         """
         return self._change(name, self._deed("start", actor, reason), _started)
 

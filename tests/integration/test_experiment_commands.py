@@ -65,7 +65,8 @@ def judged(word: str = "open", advice: str = "go on", epoch: int = 1, seconds: f
 def test_create_says_everything(gateway: FakeExperiments) -> None:
     """Every option has its place in the request."""
     done(
-        *("experiment", "create", "rate", *ARMS, "--shadow", "c=3:20%", "--ramp", "0.01,5%", "--hold", "10m"),
+        *("experiment", "create", "rate", "--model", "lite", "--arm", "control=1", "--arm", "b=2"),
+        *("--shadow", "c=3:20%", "--ramp", "0.01,5%", "--hold", "10m"),
         *("--min-keys", "200", "--tenant", "acme", "--header", "X-App=beta", "--slot", "0:0.5", "--layer", "ui"),
         *("--accuracy-margin", "2", "--slow-margin", "3", "--failed-margin", "0.1", "--slow-ms", "80"),
         *("--alpha", "0.01", "--auto-promote", "--promote-no-worse", "--no-rollback", "--description", "New rate."),
@@ -76,7 +77,7 @@ def test_create_says_everything(gateway: FakeExperiments) -> None:
         name="rate",
         model="lite",
         description="New rate.",
-        arms=[types.Arm(name="control", version="1", weight=95), types.Arm(name="b", version="2", weight=5)],
+        arms=[types.Arm(name="control", version="1"), types.Arm(name="b", version="2")],
         shadows=[types.Shadow(name="c", version="3", share=0.2)],
         audience=types.Audience(tenants=["acme"], headers={"x-app": "beta"}),
         layer="ui",
@@ -150,6 +151,19 @@ def test_an_experiment_is_made_from_another(gateway: FakeExperiments, tmp_path: 
     made = gateway.experiments["second"]
     assert (80, 0.03, "lite", 2) == (made.rules.slow_ms, made.rules.accuracy_margin, made.model, len(made.arms))
     assert types.EXPERIMENT_STATE_DRAFT == made.state
+
+
+def test_a_ramp_is_made_from_another_whatever_its_step(gateway: FakeExperiments, tmp_path: Path) -> None:
+    """The weights that are shown are those of a step; in a file of somebody's own they are the service's to refuse."""
+    done("experiment", "create", "first", "--model", "lite", "--arm", "a=1", "--arm", "b=2", "--ramp", "0.1", "--start")
+    gateway.experiments["first"].arms[1].weight = 0.1
+    (tmp_path / "first.json").write_text(shown := done("experiment", "show", "first", "--json"))
+    own = {name: value for name, value in json.loads(shown)["experiment"].items() if name != "state"}
+    (tmp_path / "own.json").write_text(json.dumps(own))
+    for name in ("first", "own"):
+        done("experiment", "create", f"of-{name}", "--file", str(tmp_path / f"{name}.json"))
+    made = [gateway.experiments[name] for name in ("of-first", "of-own")]
+    assert [(0, [0.1]), (0.1, [0.1])] == [(each.arms[1].weight, list(each.ramp.steps)) for each in made]
 
 
 def test_a_file_that_is_no_experiment_is_told(gateway: FakeExperiments, tmp_path: Path) -> None:

@@ -25,7 +25,9 @@ Model = Annotated[str, _option(_SPLIT, "NAME", "The model whose versions are com
 Arms = Annotated[
     list[str] | None,
     _option(
-        _SPLIT, "NAME=VERSION:WEIGHT", "A version that answers a part of the requests; the first one is the control."
+        _SPLIT,
+        "NAME=VERSION:WEIGHT",
+        "A version that answers a part of the requests; the first one is the control. Beside a ramp: NAME=VERSION.",
     ),
 ]
 Shadows = Annotated[
@@ -37,7 +39,7 @@ Ramp = Annotated[
 ]
 Hold = Annotated[str, _option(_SPLIT, "TIME", "Least time of a step, such as 10m.", show_default="10m")]
 MinKeys = Annotated[
-    int, _option(_SPLIT, "N", "Least keys that the candidate answers in a step.", min=0, show_default="100")
+    int | None, _option(_SPLIT, "N", "Least keys that the candidate answers in a step.", min=1, show_default="100")
 ]
 Tenants = Annotated[
     list[str] | None, _option(_AUDIENCE, "TENANT", "Only requests of this tenant; several may be named.")

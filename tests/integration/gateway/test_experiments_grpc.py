@@ -78,7 +78,7 @@ CALLS: list[tuple[str, Any]] = [
     ("ListVerdicts", pb.ListVerdictsRequest(name="trial")),
     ("ListDecisions", pb.ListDecisionsRequest(page_size=3)),
     ("PinVersion", pb.PinVersionRequest(model="other", version="2")),
-    ("PinVersion", pb.PinVersionRequest(model="gone")),  # no version: to take a pin back is right in any case
+    ("PinVersion", pb.PinVersionRequest(model="asleep")),  # no version: to take a pin back is right in any case
     ("SetHoldout", pb.SetHoldoutRequest(share=0.1)),
 ]
 
@@ -249,6 +249,7 @@ WITHOUT_EFFECT: list[tuple[str, str, str, Any]] = [
     ("EXPERIMENT_WITHOUT_EFFECT", "version", "PinVersion", ("other", "3")),
     ("MODEL_VERSION_NOT_FOUND", "version", "PinVersion", ("other", "9")),
     ("MODEL_NOT_FOUND", "model", "PinVersion", ("huge", "1")),
+    ("MODEL_NOT_FOUND", "model", "PinVersion", ("huge", "")),
 ]
 
 
@@ -294,6 +295,29 @@ async def test_a_roll_back_must_not_lead_to_the_candidate(
         assert ("EXPERIMENT_STATE", field) == (reason_of(got), field_of(got))
         assert "arms[1].version is" in (got.details() or "")
     assert 1 == [each.method for each in service.asked].count(method)
+
+
+async def test_the_pin_of_a_model_that_is_gone_can_be_taken_back(gateway: Gateway, service: FakeExperiments) -> None:
+    """Else it would be there for ever."""
+    service.routing.pins["huge"] = "2"
+    await _experiments(gateway).PinVersion(pb.PinVersionRequest(model="huge"))
+
+    assert "PinVersion" == service.last.method
+
+
+@pytest.mark.parametrize(("method", "field"), [("CreateExperiment", "experiment.shadows"), ("StartExperiment", "name")])
+async def test_shadows_that_would_see_nothing_are_refused(
+    behind: Neighbours, service: FakeExperiments, method: str, field: str
+) -> None:
+    """Where the gateway shows no request to any."""
+    made = experiment("1", shadow="2")
+    service.scripts["GetExperiment"] = pb.GetExperimentResponse(experiment=made)
+    target = service.target
+    async with running_gateway(behind, serve_http=False, experiments_target=target, max_shadows=0) as gateway:
+        got = await _failure(getattr(_experiments(gateway), method)(_asking(method, made)))
+
+    assert ("EXPERIMENT_WITHOUT_EFFECT", field) == (reason_of(got), field_of(got))
+    assert "TRIPTYCH_MAX_SHADOWS of this gateway is 0" in (got.details() or "")
 
 
 async def test_the_sentence_says_why(gateway: Gateway) -> None:

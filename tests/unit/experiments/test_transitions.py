@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from fakes.experiments import NOW_US, running, shadowed, two_arms
@@ -58,6 +59,41 @@ def test_slots_of_one_layer_and_model_share_no_key(other: dict[str, object], fre
     else:
         with pytest.raises(FailedPrecondition, match=r"'first' has the keys from 0 to 0\.5 of the layer ''"):
             transitions.started(second, [first], DEED)
+
+
+ACME, BETA = pb.Audience(tenants=["acme"]), pb.Audience(tenants=["acme", "zoo"], headers={"x-app": "beta"})
+
+
+@pytest.mark.parametrize(
+    ("earlier", "audience", "left"),
+    [
+        ([{}], None, False),
+        ([{"layer": "ui"}], None, True),  # the same layer: slots say who has which keys
+        ([{"model": "dogs"}], None, True),
+        ([{"slot_end": 0.5}], None, True),
+        ([{"slot_end": 0.5}, {"slot_begin": 0.4}], ACME, False),
+        ([{"slot_end": 0.5}, {"slot_begin": 0.5, "layer": "b"}], None, True),  # layers deal independently
+        ([{"audience": ACME}], None, True),
+        ([{"audience": ACME}], ACME, False),
+        ([{"audience": ACME}], BETA, True),
+        ([{"audience": BETA}], ACME, True),
+        ([{"audience": pb.Audience(headers={"x-app": "beta"})}], BETA, False),
+    ],
+)
+def test_no_experiment_starts_that_no_request_would_reach(
+    earlier: list[dict[str, Any]], audience: pb.Audience | None, *, left: bool
+) -> None:
+    """A request takes part in the experiment that was started first."""
+    others = [running(two_arms(f"e{number}", **values)) for number, values in enumerate(earlier)]
+    draft = _draft(two_arms("late", layer="ui", audience=audience, slot_begin=0.5))
+    if others[0].layer == "ui":
+        others[0].slot_end = 0.5
+    if left:
+        assert pb.EXPERIMENT_STATE_RUNNING == transitions.started(draft, others, DEED).state
+    else:
+        with pytest.raises(FailedPrecondition, match="No request would reach 'late': 'e0'") as caught:
+            transitions.started(draft, others, DEED)
+        assert ("EXPERIMENT_WITHOUT_EFFECT", "name") == (caught.value.reason, caught.value.field)
 
 
 def test_weights_begin_an_epoch_and_end_a_ramp() -> None:

@@ -113,7 +113,7 @@ async def test_gateways_that_know_are_told_nothing(stubs: Stubs) -> None:
 async def test_those_that_run_are_told_as_they_were_started(stubs: Stubs) -> None:
     """Not as they were made."""
     for name in ("one", "two"):
-        await _create(stubs, two_arms(name, layer=name))
+        await _create(stubs, two_arms(name, model=name))
     for name in ("two", "one"):
         await stubs.experiments.StartExperiment(pb.StartExperimentRequest(name=name), timeout=TIMEOUT_S)
 

@@ -333,9 +333,9 @@ async def test_replicas_do_each_thing_once(tmp_path: Path, postgres: Postgres) -
             for number in range(3)
         ]
         for name in names:
-            await _start(replicas[0], two_arms(name, layer=name))
-        await _start(replicas[0], two_arms("slow", layer="slow", ramp=ramp))
-        await _start(replicas[0], shadowed(rules=LAX, layer="gaze"))
+            await _start(replicas[0], two_arms(name, model=name))
+        await _start(replicas[0], two_arms("slow", model="slow", ramp=ramp))
+        await _start(replicas[0], shadowed(rules=LAX))
         for name in names:
             await _record(replicas[1], *_dealt("live", 200, name=name), *_dealt("fast", 200, failed=90, name=name))
         await _record(replicas[2], *_dealt("live", 75, name="slow"), *_dealt("fast", 25, name="slow"))
