@@ -58,6 +58,7 @@ class Rules(_Request):
     promote_no_worse: bool = Field(default=False, description="Promote also what is surely no worse.")
     auto_promote: bool = Field(default=False, description="Promote without asking anybody, once the verdict says so.")
     no_rollback: bool = Field(default=False, description="Leave a candidate that is surely bad in place.")
+    stop_after_s: float = Field(default=0, le=31_622_400, description="Stop it so long after its start. 0: never.")
 
 
 class Ramp(_Request):

@@ -10,8 +10,11 @@ from triptych.experiments.v1 import experiment_pb2 as pb
 
 RULES = pb.Rules(alpha=0.05, accuracy_margin=0.01, slow_margin=0.02, failed_margin=0.002, slow_ms=100.0)
 """Hold where an experiment's own say nothing."""
+SLOW: tuple[Literal["slow_margin", "slow_ms"], ...] = ("slow_margin", "slow_ms")
+"""Those of them that are about arms only."""
 HOLD_S, MIN_KEYS = 600.0, 100
 """The same of a ramp."""
+YEAR_S = 366 * 24 * 60 * 60
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _VERSION = re.compile(r"[1-9][0-9]{0,18}")
 _HEADER = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
@@ -154,6 +157,8 @@ def _check_rules(rules: pb.Rules) -> None:
         _must(0 <= getattr(rules, name) <= 1, f"{_ROOT}.rules.{name}", "0 to 1", getattr(rules, name))
     if rules.HasField("slow_ms"):
         _must(0 < rules.slow_ms < math.inf, f"{_ROOT}.rules.slow_ms", "above 0", rules.slow_ms)
+    over = rules.stop_after_s == 0 or 1 <= rules.stop_after_s <= YEAR_S
+    _must(over, f"{_ROOT}.rules.stop_after_s", f"1 to {YEAR_S}, or 0 for never", rules.stop_after_s)
 
 
 def _check_ramp(ramp: pb.Ramp, *, asked: bool) -> None:

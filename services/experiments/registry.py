@@ -266,5 +266,7 @@ def _acted(action: Action) -> Change:
                 return _promoted(action.names[0])(connection, experiment, deed)
             case Kind.RAMP:
                 return transitions.ramped(experiment, deed)
+            case Kind.STOP:
+                return transitions.stopped(experiment, deed)
 
     return acted

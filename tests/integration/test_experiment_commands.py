@@ -70,6 +70,7 @@ def test_create_says_everything(gateway: FakeExperiments) -> None:
         *("--min-keys", "200", "--tenant", "acme", "--header", "X-App=beta", "--slot", "0:0.5", "--layer", "ui"),
         *("--accuracy-margin", "2", "--slow-margin", "3", "--failed-margin", "0.1", "--slow-ms", "80"),
         *("--alpha", "0.01", "--auto-promote", "--promote-no-worse", "--no-rollback", "--description", "New rate."),
+        *("--stop-after", "14d"),
         *("--actor", "ann"),
     )
     (request,) = gateway.requests
@@ -91,6 +92,7 @@ def test_create_says_everything(gateway: FakeExperiments) -> None:
             auto_promote=True,
             promote_no_worse=True,
             no_rollback=True,
+            stop_after_s=14 * 86400,
         ),
         ramp=types.Ramp(steps=[0.01, 0.05], hold_s=600, min_keys=200),
     )
@@ -128,6 +130,10 @@ def test_a_start_that_fails_leaves_a_draft(gateway: FakeExperiments) -> None:
         (("--arm", "control=1"), "--model NAME"),
         ((*ARMS, "--arm", "c"), "is not like control=1:95"),
         ((*ARMS, "--hold", "10m"), "--ramp"),
+        ((*ARMS, "--ramp", "0.1", "--hold", "0"), "--hold is at least 1s"),
+        ((*ARMS, "--ramp", "0.1", "--min-keys", "0"), "--min-keys"),
+        ((*ARMS, "--slot", "0:0"), "no key would take part"),
+        ((*ARMS, "--stop-after", "0"), "--stop-after is at least 1s"),
         ((*ARMS, "--reason", "so"), "--start"),
         ((*ARMS, "--header", "beta"), "x-app=beta"),
         (("--file", "none.json"), "none.json cannot be read: No such file"),

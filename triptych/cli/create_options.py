@@ -66,6 +66,10 @@ PromoteNoWorse = Annotated[
     bool, _flag("--promote-no-worse", "Promote also what is surely no worse, not only what is better.")
 ]
 NoRollback = Annotated[bool, _flag("--no-rollback", "Leave a candidate in place that is surely bad.")]
+StopAfter = Annotated[
+    str,
+    _option(_RULES, "TIME", "Stop it so long after its start, such as 14d, whatever is known.", show_default="never"),
+]
 Description = Annotated[str, typer.Option(metavar="TEXT", help="What it is about, for people.")]
 File = Annotated[
     Path | None,

@@ -44,6 +44,7 @@ def create(  # noqa: PLR0917 (Typer's options)
     auto_promote: options.AutoPromote = False,
     promote_no_worse: options.PromoteNoWorse = False,
     no_rollback: options.NoRollback = False,
+    stop_after: options.StopAfter = "",
     description: options.Description = "",
     file: options.File = None,
     start: options.StartAtOnce = False,
@@ -71,9 +72,11 @@ def create(  # noqa: PLR0917 (Typer's options)
         experiment = read_experiment(file) if file else _empty()
         experiment.name = name
         fill(experiment, model=model, description=description, layer=layer)
+        fill_ramp(experiment, ramp, hold, min_keys)
         fill_arms(experiment, arm or (), shadow or ())
         fill_audience(experiment, tenant or (), header or ())
-        fill_ramp(experiment, ramp, hold, min_keys)
+        if stop_after:
+            rules["stop_after_s"] = words.lasting_s(stop_after, "--stop-after")
         fill(experiment.rules, **rules)
         if slot:
             experiment.slot_begin, experiment.slot_end = words.slot(slot)

@@ -152,6 +152,8 @@ def _rules(rules: "Rules") -> Iterator[str]:
     yield "- What is surely bad is left in place." if rules.no_rollback else "- What is surely bad is rolled back."
     enough = "better or no worse" if rules.promote_no_worse else "better"
     yield f"- What is surely {enough} is promoted{'.' if rules.auto_promote else ' when somebody says so.'}"
+    if rules.stop_after_s:
+        yield f"- It is stopped {duration(rules.stop_after_s)} after its start, whatever is known."
 
 
 def _points(margin: float) -> str:
