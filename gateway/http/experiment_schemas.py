@@ -195,7 +195,7 @@ class Decision(BaseModel):
     """Is one entry of the log of decisions."""
 
     id: str = Field(description=INT64)
-    experiment: str = Field(description="Its name. Empty: it was about all of them.")
+    experiment: str = Field(description="Its name. Empty: it was about no single one.")
     action: str
     actor: str = Field(description="Who, or `rule`.")
     reason: str

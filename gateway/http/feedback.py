@@ -8,9 +8,8 @@ from fastapi.responses import JSONResponse
 
 from gateway.experiments_api import ExperimentsApi
 from gateway.http import feedback_docs
-from gateway.http.message_json import fill
-from gateway.http.methods import refuse_options
-from gateway.http.options import refuse_unknown
+from gateway.http.message_json import fill, from_texts
+from gateway.http.options import refuse_unknown, unique
 from gateway.http.patience import patience
 from gateway.http.small_json import read_object
 from servicekit.errors import TriptychError
@@ -53,9 +52,10 @@ def add_feedback_routes(app: FastAPI, api: ExperimentsApi, settings: ProcessSett
     @app.delete("/api/v1/predictions/{prediction_id}", **feedback_docs.DELETE)
     async def delete_prediction(prediction_id: str, request: Request) -> Response:
         async with patience(request, settings):
-            refuse_options(request)
+            asked = pb.DeletePredictionsRequest(prediction_ids=[prediction_id])
+            from_texts(asked, unique(request.query_params.multi_items()), ("actor", "reason"))
             try:
-                await api.answer(pb.DeletePredictionsRequest(prediction_ids=[prediction_id]))
+                await api.answer(asked)
             except TriptychError as error:
                 raise _renamed(error, _PREDICTION) from None
         return JSONResponse({})

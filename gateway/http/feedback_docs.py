@@ -107,7 +107,8 @@ SUBMIT: dict[str, Any] = {
 DELETE: dict[str, Any] = {
     "summary": "Forget a prediction",
     "operation_id": "delete_prediction",
-    "description": "Forgets what was logged of it, its image, its shadows and its labels, also those to come.",
+    "description": "Forgets what was logged of it, its image, its shadows and its labels, also those to come. The log "
+    "of decisions tells who wanted it, and why; not which one.",
     "tags": ["feedback"],
     "responses": {
         200: {
@@ -120,6 +121,8 @@ DELETE: dict[str, Any] = {
     "openapi_extra": {
         "parameters": [
             parameter("prediction_id", "path", "That of the answer.", {"type": "string", "maxLength": 64}),
+            parameter("actor", "query", schemas.ACTOR, {"type": "string", "maxLength": 100}),
+            parameter("reason", "query", "Why, for the log of decisions.", {"type": "string", "maxLength": 500}),
             *HEADERS,
         ]
     },

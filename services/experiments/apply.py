@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Column, Connection, delete, func, select, tuple_
 
+from services.experiments import records
 from services.experiments.feedback import History, Statement
 from services.experiments.rows import Row, Rows
 from services.experiments.statements import write
@@ -18,6 +19,7 @@ from services.experiments.tables import (
     SHADOW_PREDICTION,
     TRUTH,
 )
+from services.experiments.transitions import Deed
 
 T = TypeVar("T")
 CHUNK = 5000
@@ -38,6 +40,7 @@ class Labels(NamedTuple):
 
 def apply(connection: Connection, rows: Rows) -> Labels:
     """Writes rows: first what is forgotten, so that nothing of it comes back with the others. Returns what was said."""
+    _log(connection, rows.deletions)
     write(connection, FORGOTTEN, rows.forgotten)
     delete_predictions(connection, [row["prediction_id"] for row in rows.forgotten])
     write(connection, EXPOSURE, list(rows.exposures.values()))
@@ -45,6 +48,15 @@ def apply(connection: Connection, rows: Rows) -> Labels:
     for table, added in ((PREDICTION, rows.predictions), (SHADOW_PREDICTION, rows.shadows), (IMAGE, rows.images)):
         write(connection, table, [row for row in added if row["prediction_id"] not in gone] if gone else added)
     return _add_labels(connection, [each for each in rows.labels if each[0].prediction_id not in gone])
+
+
+def _log(connection: Connection, deletions: Sequence[Deed]) -> None:
+    """Adds to the log of decisions who wanted predictions forgotten, unless it tells already."""
+    if deletions:
+        records.lock(connection)
+    for deed in deletions:
+        if not records.is_logged(connection, deed):
+            records.log(connection, deed)
 
 
 def delete_predictions(connection: Connection, ids: Sequence[str]) -> None:

@@ -424,9 +424,13 @@ def test_an_export_that_breaks_leaves_no_folder(gateway: FakeExperiments, tmp_pa
 
 
 def test_predictions_are_forgotten(gateway: FakeExperiments) -> None:
-    """All that are named."""
-    assert "2 forgotten." in done("feedback", "delete", "p1", "p2")
-    assert ["p1", "p2"] == gateway.forgotten
+    """All that are named; with who wants it, and why."""
+    assert "2 forgotten." in done("feedback", "delete", "p1", "p2", "--reason", "asked for", "--actor", "ann")
+    assert (["p1", "p2"], "ann", "asked for") == (
+        gateway.forgotten,
+        gateway.requests[-1].actor,
+        gateway.requests[-1].reason,
+    )
 
 
 @pytest.mark.parametrize("kind", ["sync", "aio"])

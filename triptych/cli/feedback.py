@@ -10,6 +10,7 @@ import typer
 
 from triptych.cli import words
 from triptych.cli.connection import Connection, connected
+from triptych.cli.experiment_options import Actor, Reason, actor_name
 from triptych.cli.output import err, fail, out
 
 if TYPE_CHECKING:
@@ -149,8 +150,13 @@ def delete(
     prediction_ids: Annotated[
         list[str], typer.Argument(metavar="PREDICTION_ID...", help="The answers to forget.", show_default=False)
     ],
+    reason: Reason = "",
+    actor: Actor = None,
 ) -> None:
-    """Forgets answers for good: what was logged of them, their images and their labels, also those to come."""
+    """Forgets answers for good: what was logged of them, their images and their labels, also those to come.
+
+    The decision log tells who wanted it, why, and how many they were.
+    """
     from triptych.experiments.v1.feedback_service_pb2 import DeletePredictionsRequest
     from triptych.experiments.v1.feedback_service_pb2_grpc import FeedbackServiceStub
 
@@ -158,7 +164,8 @@ def delete(
         method = FeedbackServiceStub(line.channel).DeletePredictions
         for begin in range(0, len(prediction_ids), DELETED_PER_CALL):
             page = prediction_ids[begin : begin + DELETED_PER_CALL]
-            line.call(method, DeletePredictionsRequest(prediction_ids=page), connection.timeout_s)
+            asked = DeletePredictionsRequest(prediction_ids=page, actor=actor_name(actor), reason=reason)
+            line.call(method, asked, connection.timeout_s)
     out().print(f"{len(prediction_ids):,} forgotten." if len(prediction_ids) > 1 else "Forgotten.")
 
 

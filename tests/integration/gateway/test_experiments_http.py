@@ -88,10 +88,10 @@ ROUTES: list[tuple[str, str, dict[str, Any], str, Any]] = [
     ),
     (
         "DELETE",
-        f"{V1}/predictions/p%20q",
+        f"{V1}/predictions/p%20q?actor=ann",
         {},
         "DeletePredictions",
-        feedback_pb.DeletePredictionsRequest(prediction_ids=["p q"]),
+        feedback_pb.DeletePredictionsRequest(prediction_ids=["p q"], actor="ann"),
     ),
 ]
 

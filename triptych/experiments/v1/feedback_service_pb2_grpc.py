@@ -75,7 +75,8 @@ class FeedbackServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeletePredictions(self, request, context):
-        """Forgets predictions for good: what was logged of them, their images, their shadows and their labels, also those to come.
+        """Forgets predictions for good: what was logged of them, their images, their shadows and their labels, also those to come. The
+        log of decisions tells who wanted it, why, and how many they were; not which.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

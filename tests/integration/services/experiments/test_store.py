@@ -34,6 +34,7 @@ from services.experiments.settings import ExperimentsSettings
 from services.experiments.store import Store, open_store
 from services.experiments.tables import (
     APPLIED,
+    DECISION,
     EXPOSURE,
     FEEDBACK,
     FORGOTTEN,
@@ -155,6 +156,7 @@ async def test_what_is_forgotten_stays_forgotten(tmp_path: Path, database_url: s
         assert [1, 1, 1, 1, 1] == _count(store, *tables)
         assert [("kept",)] == _rows(store, PREDICTION.c.prediction_id)
         assert [("gone",), ("unheard of",)] == _rows(store, FORGOTTEN.c.prediction_id)
+        assert [2] == _count(store, DECISION)
 
 
 @contextmanager
@@ -266,6 +268,7 @@ async def test_a_journal_that_is_older_than_the_database_is_applied_again(tmp_pa
     """Else what is taken next would pass for what the database has already."""
     async with _opened(tmp_path, database_url) as store:
         await store.intake.submit(feedback(said("p", 1)))
+        await store.intake.forget(deletion("gone"))
         await _applied(store)
         with store.database.begin() as connection:
             connection.execute(APPLIED.update().values(position=10**6))
@@ -273,6 +276,7 @@ async def test_a_journal_that_is_older_than_the_database_is_applied_again(tmp_pa
         await store.intake.submit(feedback(said("q", 2)))
         await _applied(store)
         assert [("p", 1), ("q", 2)] == _rows(store, *LABELS)
+        assert [1] == _count(store, DECISION)
 
 
 async def test_two_stores_share_a_database(tmp_path: Path, database_url: str) -> None:
