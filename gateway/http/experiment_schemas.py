@@ -97,7 +97,7 @@ class Experiment(ExperimentBody):
     ]
     detail: str = Field(description="Why it stands there, in a sentence.")
     epoch: int = Field(description="Times that weights were changed; evidence begins anew with each.")
-    salt: str = Field(description="Deals the keys.")
+    salt: str = Field(description="Deals the keys. Empty where nobody may change experiments.")
     step: int = Field(description="Step of the ramp that holds, from 0.")
     create_time: str | None = Field(default=None, description=TIME)
     start_time: str | None = Field(default=None, description="Absent: it was never started.")

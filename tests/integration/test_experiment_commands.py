@@ -415,6 +415,15 @@ def test_feedback_is_exported(gateway: FakeExperiments, tmp_path: Path) -> None:
     assert "p1" == json.loads(line)["prediction_id"]
 
 
+def test_an_export_without_any_image_says_what_to_set(gateway: FakeExperiments, tmp_path: Path) -> None:
+    """As installed, no image is kept."""
+    gateway.rows = [ExportFeedbackResponse(prediction_id="p1", label="cat")] * 2
+    result = run("feedback", "export", "--out", str(tmp_path / "out"))
+    assert "Nothing was written: of 2 answers no image was kept" in result.stderr
+    assert "TRIPTYCH_RETAIN_IMAGES=all" in result.stderr
+    assert "Next:" not in result.stderr
+
+
 def test_an_export_that_breaks_leaves_no_folder(gateway: FakeExperiments, tmp_path: Path) -> None:
     """Nothing there can be taken for an export."""
     gateway.rows = [ExportFeedbackResponse(prediction_id="p", image=b"x")] * 3

@@ -47,7 +47,9 @@ Tenants = Annotated[
 Headers = Annotated[
     list[str] | None, _option(_AUDIENCE, "NAME=VALUE", "Only requests with this header; all that are named.")
 ]
-Layer = Annotated[str, _option(_AUDIENCE, "NAME", "Experiments of one layer share no keys; layers deal independently.")]
+Layer = Annotated[
+    str, _option(_AUDIENCE, "NAME", "Experiments of one model and layer share no keys; layers deal independently.")
+]
 Slot = Annotated[
     str, _option(_AUDIENCE, "BEGIN:END", "The part of the layer's keys that takes part.", show_default="0:1")
 ]

@@ -133,15 +133,23 @@ def _tell(folder: Path, outcome: Any) -> None:
     counts = f"{outcome.written:,} answers, {outcome.labelled:,} of them labelled"
     out().print(f"{folder}: {counts}, {len(outcome.images):,} images.", markup=False, soft_wrap=True)
     if outcome.without_image:
-        told = (
-            f"{outcome.without_image:,} more have no image any more, or never had (TRIPTYCH_RETAIN_IMAGES): left out."
-        )
-        err().print(told, markup=False, soft_wrap=True)
+        err().print(_without_image(outcome), markup=False, soft_wrap=True)
     if outcome.unnamed:
         told = f"{outcome.unnamed:,} have a label by index only; --labels names the file with the model's labels."
         err().print(told, markup=False, soft_wrap=True)
     if outcome.written:
         err().print(f"Next: triptych model data import {folder} --name NAME", style="dim", markup=False, soft_wrap=True)
+
+
+def _without_image(outcome: Any) -> str:
+    count = outcome.without_image
+    if outcome.written:
+        return f"{count:,} more have no image any more, or never had (TRIPTYCH_RETAIN_IMAGES): left out."
+    return (
+        f"Nothing was written: of {count:,} answers no image was kept, and there is nothing to learn from without. "
+        f"Start the gateway with TRIPTYCH_RETAIN_IMAGES=all (or uncertain), and later answers have theirs, for "
+        f"TRIPTYCH_IMAGE_TTL_S."
+    )
 
 
 @connected

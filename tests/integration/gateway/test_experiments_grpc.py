@@ -216,6 +216,23 @@ async def test_nobody_may_change_what_the_operator_keeps(behind: Neighbours, ser
     assert {*reads, "SubmitFeedback"} == {each.method for each in service.asked}
 
 
+@pytest.mark.parametrize(("admin", "told"), [(True, "s"), (False, "")])
+async def test_salts_are_told_to_administrators(
+    behind: Neighbours, service: FakeExperiments, *, admin: bool, told: str
+) -> None:
+    """Who knows a salt can choose the arm that answers."""
+    salted = experiment("1", "2")
+    salted.salt = "s"
+    service.scripts["GetExperiment"] = pb.GetExperimentResponse(experiment=salted)
+    service.scripts["ListExperiments"] = pb.ListExperimentsResponse(experiments=[salted])
+    target = service.target
+    async with running_gateway(behind, serve_http=False, experiments_target=target, experiments_admin=admin) as gateway:
+        one = await _experiments(gateway).GetExperiment(pb.GetExperimentRequest(name="trial"))
+        several = await _experiments(gateway).ListExperiments(pb.ListExperimentsRequest())
+
+    assert {(told, "trial")} == {(each.salt, each.name) for each in (one.experiment, *several.experiments)}
+
+
 async def test_nobody_is_an_annotator_who_is_no_administrator(behind: Neighbours, service: FakeExperiments) -> None:
     """An annotator's word goes above all others, so anybody's will not do; nothing is taken."""
     sources = (

@@ -84,7 +84,7 @@ def test_answers_without_an_image_are_counted(tmp_path: Path) -> None:
 
 
 def test_nobody_knows_how_likely_an_answer_was_kept_where_others_were_not(tmp_path: Path) -> None:
-    """Images of uncertain answers only, say, weigh nothing that could be made up for; else the log's own sample does."""
+    """Images of uncertain answers only, say, are no sample whose weights are known; else the log's are."""
     sampled = answer(1, inclusion_probability=0.25)
     expected = ([answer(2)], 0.25), ([answer(2, image=b"")], None)
     for others, known in expected:
