@@ -18,6 +18,7 @@ from gateway.effect import (
     require_way_back,
 )
 from gateway.forwarding import EXPERIMENTS, FEEDBACK, Forwarder, full_name, methods
+from gateway.labels import add_unknown
 from gateway.models import ModelDirectory
 from gateway.requests import refuse_unknown_fields
 from servicekit.errors import PermissionDenied, Unimplemented
@@ -64,6 +65,8 @@ class ExperimentsApi:
             _refuse_annotators(request)
         await self._check_effect(forwarder, request)
         answer = await forwarder.call(request)
+        if isinstance(request, feedback_pb.SubmitFeedbackRequest):
+            await add_unknown(self._directory, request.feedback, answer)
         if not self._admin:
             _keep_salts(answer)
         return answer

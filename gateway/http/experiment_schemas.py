@@ -235,3 +235,5 @@ class Accepted(BaseModel):
     """Says that all of it is safe."""
 
     accepted: int = Field(description="How many were taken, repeats included.")
+    unknown_label_count: int = Field(default=0, description="Those with a label of no model here. Absent: none.")
+    unknown_labels: list[str] = Field(default=[], description="A sentence on each of the first 3. Absent: none.")

@@ -369,6 +369,14 @@ def test_a_file_is_sent_in_pages(gateway: FakeExperiments, tmp_path: Path) -> No
     assert [1000, 1000, 500] == [len(request.feedback) for request in gateway.requests]
 
 
+def test_labels_that_no_model_has_are_told(gateway: FakeExperiments) -> None:
+    """What is unknown goes to the person, and the count to the script."""
+    gateway.unknown_labels = ["feedback[0].label is 'tabbby'"]
+    result = run("feedback", "send", "p", "--label", "tabbby")
+    assert (0, "Taken. 1 of them name a label of no model there.\n") == (result.exit_code, result.stdout)
+    assert "Taken all the same: feedback[0].label is 'tabbby'" in result.stderr
+
+
 def test_a_file_that_breaks_off_says_how_far_it_came(gateway: FakeExperiments, tmp_path: Path) -> None:
     """What is kept counts once, so the whole file can be sent again."""
     (tmp_path / "labels.csv").write_text("prediction_id,label\n" + "p,tabby\n" * 1500)

@@ -71,18 +71,22 @@ def _send(connection: Connection, given: "Sequence[Feedback]") -> None:
     from triptych.client.feedback import feedback_requests
     from triptych.experiments.v1.feedback_service_pb2_grpc import FeedbackServiceStub
 
-    sent = 0
+    sent = unknown = 0
     with connection.line() as line, _progress(len(given)) as advance:
         method = FeedbackServiceStub(line.channel).SubmitFeedback
         try:
             for request in feedback_requests(given):
-                sent += line.call(method, request, connection.timeout_s).accepted_count
+                answer = line.call(method, request, connection.timeout_s)
+                for told in answer.unknown_labels:
+                    err().print(f"Taken all the same: {told}", markup=False, soft_wrap=True)
+                sent, unknown = sent + answer.accepted_count, unknown + answer.unknown_label_count
                 advance(sent)
         finally:
             if 0 < sent < len(given):
                 told = f"{sent:,} of {len(given):,} are kept; send the file again: what is kept counts once."
                 err().print(told, markup=False, soft_wrap=True)
-    out().print(f"{sent:,} taken." if sent != 1 else "Taken.")
+    told = f" {unknown:,} of them name a label of no model there." if unknown else ""
+    out().print((f"{sent:,} taken." if sent != 1 else "Taken.") + told, soft_wrap=True)
 
 
 @connected

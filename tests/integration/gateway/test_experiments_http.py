@@ -164,11 +164,21 @@ async def test_a_long_history_is_told(gateway: Gateway, service: FakeExperiments
 async def test_accepted_feedback_is_counted(gateway: Gateway, service: FakeExperiments) -> None:
     """The answer says how many were taken."""
     service.scripts["SubmitFeedback"] = feedback_pb.SubmitFeedbackResponse(accepted_count=2)
-    items = [{"prediction_id": "p", "label": "tabby", "source": "annotator"}, ONE]
+    items = [{"prediction_id": "p", "label": "tabby", "source": "annotator"}, {**ONE, "label_index": 28}]
     response = await gateway.client.post(FEEDBACK, json={"feedback": items})
 
     assert (200, {"accepted": 2}) == (response.status_code, response.json())
     assert [feedback_pb.FEEDBACK_SOURCE_ANNOTATOR, 0] == [each.source for each in service.last.request.feedback]
+
+
+async def test_labels_that_no_model_has_are_told(gateway: Gateway, service: FakeExperiments) -> None:
+    """They are taken; who sends one alone has no list in it."""
+    answers = [(await gateway.client.post(FEEDBACK, json=each)).json() for each in (ONE, {"feedback": [ONE]})]
+    told = "label_index is 281, and no model here has more than 256 classes."
+
+    assert [1, 1] == [each["unknown_label_count"] for each in answers]
+    assert [[told], [f"feedback[0].{told}"]] == [each["unknown_labels"] for each in answers]
+    assert ["SubmitFeedback"] * 2 == [each.method for each in service.asked]
 
 
 async def test_large_feedback_is_read(gateway: Gateway, service: FakeExperiments) -> None:

@@ -44,10 +44,14 @@ class SubmitFeedbackRequest(_message.Message):
     def __init__(self, feedback: _Optional[_Iterable[_Union[Feedback, _Mapping]]] = ...) -> None: ...
 
 class SubmitFeedbackResponse(_message.Message):
-    __slots__ = ("accepted_count",)
+    __slots__ = ("accepted_count", "unknown_label_count", "unknown_labels")
     ACCEPTED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_LABEL_COUNT_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_LABELS_FIELD_NUMBER: _ClassVar[int]
     accepted_count: int
-    def __init__(self, accepted_count: _Optional[int] = ...) -> None: ...
+    unknown_label_count: int
+    unknown_labels: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, accepted_count: _Optional[int] = ..., unknown_label_count: _Optional[int] = ..., unknown_labels: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ExportFeedbackRequest(_message.Message):
     __slots__ = ("model", "since", "unlabelled", "images")
