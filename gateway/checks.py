@@ -39,7 +39,8 @@ def models_check(directory: ModelDirectory, readiness: Readiness, tier: Tier) ->
     ready, any_replica = (inference_grpc.InferenceServiceStub(each) for each in (tier.channel, tier.probe_channel))
 
     async def learn(stub: "inference_grpc.InferenceServiceAsyncStub") -> None:
-        response = await stub.ListModels(inference_pb.ListModelsRequest(), timeout=TIMEOUT_S)
+        request = inference_pb.ListModelsRequest(labels=directory.lacks_labels)
+        response = await stub.ListModels(request, timeout=TIMEOUT_S)
         directory.update(response.models)
         show_models(directory.describe())
         await readiness.set(TRITON, directory.problem())

@@ -3,10 +3,11 @@
 The experiments service does not know the models; gateways do.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from gateway.models import ModelDirectory
-from servicekit.errors import InvalidArgument, Reason, TriptychError, Unavailable
+from servicekit.errors import FailedPrecondition, InvalidArgument, Reason, TriptychError, Unavailable
+from servicekit.settings import variable
 from triptych.classification.v1 import model_pb2
 from triptych.experiments.v1 import experiment_pb2 as pb
 
@@ -72,6 +73,66 @@ def require_weights(directory: ModelDirectory, experiment: pb.Experiment, weight
         if weights.get(arm.name, 0) > 0:
             paths = "name", f"weights[{arm.name}]"
             require_requests(directory, experiment.model, arm.version, what=f"The arm {arm.name!r}", paths=paths)
+
+
+def require_way_back(experiment: pb.Experiment, live: str, *, at: str) -> None:
+    """Refuses to start an experiment of which a candidate is what answers everybody without it.
+
+    Whoever is rolled back leaves its requests to the version that answers outside of experiments: a candidate would
+    leave them to itself, and get all the others besides. Shadows answer nobody, so it does not matter what they are.
+
+    Args:
+        experiment: to be started.
+        live: the version that answers requests which name none and take part in nothing; empty: none does.
+        at: field of the request at fault; `{place}` in it stands for the arm's, such as `arms[1].version`.
+
+    Raises:
+        FailedPrecondition: one of the arms but the control is of that version, and the control is not.
+    """
+    control, *candidates = experiment.arms or [pb.Arm()]
+    index = next((number for number, arm in enumerate(candidates, 1) if live and arm.version == live), None)
+    if index is None or control.version == live:
+        return
+    place = f"arms[{index}].version"
+    message = (
+        f"{place} is {live}, which answers everybody outside of experiments: to roll it back would give it all "
+        f"requests. Make version {live} the control, or pin the control's first: version {control.version} of "
+        f"the model {experiment.model!r}."
+    )
+    raise FailedPrecondition(message, field=at.format(place=place))
+
+
+def require_shadows(experiment: pb.Experiment, *, at: str, shown: bool) -> None:
+    """Refuses to start an experiment with shadows that would see nothing.
+
+    Args:
+        experiment: to be started.
+        at: field of the request at fault.
+        shown: whether this gateway shows requests to shadows.
+
+    Raises:
+        InvalidArgument: it has shadows, and they would not.
+    """
+    if experiment.shadows and not shown:
+        name = experiment.shadows[0].name[:64]
+        message = f"The shadow {name!r} would see nothing: {variable('max_shadows')} of this gateway is 0."
+        raise InvalidArgument(message, reason=Reason.EXPERIMENT_WITHOUT_EFFECT, field=at)
+
+
+def require_model(directory: ModelDirectory, model: str, pins: Container[str]) -> None:
+    """Refuses to take back the pin of a model that there is not; that of one that is gone can be taken back.
+
+    Args:
+        directory: the models.
+        model: its name. Empty: it is missing, which the experiments service tells.
+        pins: models of which a version is pinned.
+
+    Raises:
+        NotFound: there is no such model, and no pin of it.
+        Unavailable: the models are not known.
+    """
+    if model and model not in pins:
+        directory.find(model)
 
 
 def require_promotion(directory: ModelDirectory, experiment: pb.Experiment, arm: str) -> None:

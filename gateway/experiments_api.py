@@ -8,8 +8,18 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 
-from gateway.effect import require_draft, require_promotion, require_requests, require_start, require_weights
+from gateway.effect import (
+    require_draft,
+    require_model,
+    require_promotion,
+    require_requests,
+    require_shadows,
+    require_start,
+    require_way_back,
+    require_weights,
+)
 from gateway.forwarding import EXPERIMENTS, FEEDBACK, Forwarder, full_name, methods
+from gateway.labels import add_unknown
 from gateway.models import ModelDirectory
 from gateway.requests import refuse_unknown_fields
 from servicekit.errors import PermissionDenied, Unimplemented
@@ -17,6 +27,7 @@ from servicekit.parcel import method_codecs
 from servicekit.settings import variable
 from triptych.experiments.v1 import experiment_pb2
 from triptych.experiments.v1 import experiment_service_pb2 as pb
+from triptych.experiments.v1 import feedback_service_pb2 as feedback_pb
 
 SERVICES = (EXPERIMENTS, FEEDBACK)
 
@@ -26,16 +37,18 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class ExperimentsApi:
     """Answers every method of both services, for callers of either transport."""
 
-    def __init__(self, directory: ModelDirectory, forwarder: Forwarder | None, *, admin: bool) -> None:
+    def __init__(self, directory: ModelDirectory, forwarder: Forwarder | None, *, admin: bool, shadows: bool) -> None:
         """Wires the API.
 
         Args:
             directory: the models.
             forwarder: leads to the experiments service; None: there is none.
-            admin: whether callers may change experiments and delete predictions.
+            admin: whether callers may change experiments, export feedback, delete predictions and be annotators.
+            shadows: whether this gateway shows any request to shadows.
         """
         self._directory = directory
         self._forwarder = forwarder
+        self._admin, self._shadows = admin, shadows
         self._refused = frozenset() if admin else frozenset(filter(None, map(_administers, methods())))
 
     async def answer(self, request: Message) -> Any:
@@ -49,8 +62,15 @@ class ExperimentsApi:
         """
         forwarder = self._permitted(request)
         refuse_unknown_fields(request, "")
+        if isinstance(request, feedback_pb.SubmitFeedbackRequest) and not self._admin:
+            _refuse_annotators(request)
         await self._check_effect(forwarder, request)
-        return await forwarder.call(request)
+        answer = await forwarder.call(request)
+        if isinstance(request, feedback_pb.SubmitFeedbackRequest):
+            await add_unknown(self._directory, request.feedback, answer)
+        if not self._admin:
+            _keep_salts(answer)
+        return answer
 
     async def answers(self, request: Message, timeout_s: float | None) -> AsyncIterator[Any]:
         """Answers a request of the method whose answer is a stream.
@@ -94,7 +114,7 @@ class ExperimentsApi:
             setting = variable("experiments_target")
             raise Unimplemented(f"There are no experiments here, and nobody takes feedback: {setting} is not set.")
         if request.DESCRIPTOR.full_name in self._refused:
-            what = "change experiments, pins or the holdout, nor delete predictions"
+            what = "change experiments, pins or the holdout, export feedback, or delete predictions"
             raise PermissionDenied(f"This gateway lets nobody {what}: {variable('experiments_admin')} is off.")
         return self._forwarder
 
@@ -102,15 +122,26 @@ class ExperimentsApi:
         match request:
             case pb.CreateExperimentRequest(start=True):
                 require_draft(self._directory, request.experiment)
+                require_shadows(request.experiment, at="experiment.shadows", shown=self._shadows)
+                await self._check_way_back(forwarder, request.experiment, "experiment.{place}")
             case pb.StartExperimentRequest():
-                require_start(self._directory, await _stored(forwarder, request.name))
+                draft = await _stored(forwarder, request.name)
+                require_start(self._directory, draft)
+                require_shadows(draft, at="name", shown=self._shadows)
+                await self._check_way_back(forwarder, draft, "name")
             case pb.SetWeightsRequest():
                 require_weights(self._directory, await _stored(forwarder, request.name), request.weights)
             case pb.PromoteArmRequest():
                 require_promotion(self._directory, await _stored(forwarder, request.name), request.arm)
+            case pb.PinVersionRequest(version=""):
+                require_model(self._directory, request.model, await forwarder.pins())
             case pb.PinVersionRequest():
                 model, version = request.model, request.version
                 require_requests(self._directory, model, version, what="The pin", paths=("model", "version"))
+
+    async def _check_way_back(self, forwarder: Forwarder, experiment: experiment_pb2.Experiment, at: str) -> None:
+        pinned = (await forwarder.pins()).get(experiment.model, "")
+        require_way_back(experiment, pinned or self._directory.default_version(experiment.model), at=at)
 
 
 async def _stored(forwarder: Forwarder, name: str) -> experiment_pb2.Experiment:
@@ -119,6 +150,27 @@ async def _stored(forwarder: Forwarder, name: str) -> experiment_pb2.Experiment:
 
 
 def _administers(method: MethodDescriptor) -> str | None:
-    """Returns the type of a method's request if it changes more than feedback adds."""
+    """Returns the type of a method's request if it changes more than feedback adds, or tells others' pictures."""
     reads = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
-    return None if reads or method.name == "SubmitFeedback" else method.input_type.full_name
+    anybody = method.name == "SubmitFeedback" or (reads and method.name != "ExportFeedback")
+    return None if anybody else method.input_type.full_name
+
+
+def _keep_salts(answer: Message) -> None:
+    """Takes the salts out of an answer: whoever knows one can choose a key that is dealt the arm of their liking."""
+    if isinstance(answer, pb.GetExperimentResponse):
+        answer.experiment.ClearField("salt")
+    if isinstance(answer, pb.ListExperimentsResponse):
+        for experiment in answer.experiments:
+            experiment.ClearField("salt")
+
+
+def _refuse_annotators(request: feedback_pb.SubmitFeedbackRequest) -> None:
+    for index, feedback in enumerate(request.feedback):
+        if feedback.source == feedback_pb.FEEDBACK_SOURCE_ANNOTATOR:
+            path = f"feedback[{index}].source"
+            message = (
+                f"{path} must not be annotator here, whose word goes above all others: "
+                f"{variable('experiments_admin')} of this gateway is off."
+            )
+            raise PermissionDenied(message, field=path)

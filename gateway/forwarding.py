@@ -1,6 +1,6 @@
 """The experiments service as the gateway calls it on behalf of callers: any method, found by its request."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import grpc
@@ -10,10 +10,11 @@ from google.protobuf.message import Message
 from servicekit import context
 from servicekit.metrics import RpcMetrics
 from servicekit.remote import RemoteMethod, RemoteStream
-from triptych.experiments.v1 import experiment_service_pb2, feedback_service_pb2
+from triptych.experiments.v1 import evidence_service_pb2, experiment_service_pb2, feedback_service_pb2
 
 EXPERIMENTS = "triptych.experiments.v1.ExperimentService"
 FEEDBACK = "triptych.experiments.v1.FeedbackService"
+ROUTING = "/triptych.experiments.v1.EvidenceService/GetRouting"
 NEIGHBOUR = "experiments"
 """What errors call the service."""
 
@@ -43,6 +44,8 @@ class Forwarder:
                 self._streams[asked] = RemoteStream(NEIGHBOUR, full_name(method), channel, metrics)
             else:
                 self._unary[asked] = RemoteMethod(NEIGHBOUR, full_name(method), channel, metrics)
+        self._routing: RemoteMethod[evidence_service_pb2.GetRoutingRequest, evidence_service_pb2.GetRoutingResponse]
+        self._routing = RemoteMethod(NEIGHBOUR, ROUTING, channel, metrics)
 
     async def call(self, request: Message) -> Any:
         """Returns the answer.
@@ -51,6 +54,14 @@ class Forwarder:
             TriptychError: whatever the service answered, as it is; Unavailable when it cannot be reached.
         """
         return await self._unary[request.DESCRIPTOR.full_name](request, context.time_left_s())
+
+    async def pins(self) -> Mapping[str, str]:
+        """Returns the version that answers requests which name none, of each model of which one is pinned: as of now.
+
+        Raises:
+            TriptychError: as `call`.
+        """
+        return (await self._routing(evidence_service_pb2.GetRoutingRequest(), context.time_left_s())).pins
 
     def stream(self, request: Message, timeout_s: float | None) -> AsyncIterator[Any]:
         """Returns the answers, as they come.

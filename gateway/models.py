@@ -26,10 +26,31 @@ class ModelDirectory:
     def __init__(self, default: str) -> None:
         self.default = default
         self._models: dict[str, inference_model_pb2.Model] = {}
+        self._labels: dict[tuple[str, str], frozenset[str]] = {}
+        """By name and fingerprint; empty where they are not known."""
 
     def update(self, models: Sequence[inference_model_pb2.Model]) -> None:
-        """Takes over what the inference service says."""
+        """Takes over what the inference service says; labels that it told before need not be told again."""
         self._models = {model.name: model for model in models}
+        known = self._labels
+        self._labels = {
+            key: frozenset(model.labels) or known.get(key, frozenset())
+            for model in models
+            for key in [(model.name, model.fingerprint)]
+        }
+
+    @property
+    def lacks_labels(self) -> bool:
+        """Says whether the labels of a model are not known."""
+        return not self._labels or not all(self._labels.values())
+
+    def labels(self) -> frozenset[str]:
+        """Returns the labels of all models; none unless those of all are known."""
+        return frozenset() if self.lacks_labels else frozenset().union(*self._labels.values())
+
+    def most_classes(self) -> int:
+        """Returns how many classes the model with the most has; 0 while no model is known."""
+        return max((model.class_count for model in self._models.values()), default=0)
 
     def lose(self, detail: str) -> None:
         """Says of every version that it takes no requests, and why, when nobody knows better any more."""

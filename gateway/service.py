@@ -49,7 +49,7 @@ async def serve_gateway(settings: GatewaySettings, tracer: Tracer | None, connec
         classifier = Classifier(answering, settings.limits, settings.max_in_flight)
         draining = asyncio.Event()
         forwarder = Forwarder(experiments, client_metrics()) if experiments is not None else None
-        api = ExperimentsApi(directory, forwarder, admin=settings.experiments_admin)
+        api = ExperimentsApi(directory, forwarder, admin=settings.experiments_admin, shadows=settings.max_shadows > 0)
         servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining, tracer)
 
         def register(server: Any) -> None:

@@ -68,7 +68,8 @@ class GatewaySettings(ProcessSettings):
     """Where the experiments service is, a gRPC name; by default there are no experiments, and nothing is kept of
     requests. Requests are answered also while it is away."""
     experiments_admin: bool = True
-    """Whether callers of this gateway may change experiments, pins and the holdout, and delete predictions."""
+    """Whether callers of this gateway may change experiments, pins and the holdout, export feedback, give it as an
+    annotator, and delete predictions."""
     prediction_log_share: float = Field(default=1, ge=0, le=1)
     """Part of the answers that are logged, at random. Those of requests that take part in an experiment always are."""
     prediction_log_margin: float = Field(default=0.1, ge=0, le=1)

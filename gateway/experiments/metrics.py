@@ -11,6 +11,7 @@ REQUESTS = Counter(
     "by another one as a `fallback`, `failed`, or `void` through the caller's own doing.",
     ("experiment", "arm", "outcome"),
 )
+UNKNOWN_LABELS = Counter("triptych_feedback_unknown_labels", "Labels that were taken though no model here has them.")
 FALLBACKS = Counter(
     "triptych_version_fallbacks",
     "Requests given to another version than an experiment or a pin had chosen, because that one was `not_ready`, had "

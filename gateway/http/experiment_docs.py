@@ -130,7 +130,7 @@ WEIGHTS = _asked(
         schemas.OneExperiment,
         [_STATE, DENIED, _UNKNOWN],
         [_NAME],
-        "Ends the ramp; evidence begins anew.",
+        "Ends the ramp; evidence begins anew. With `anew` alone weights and ramp stay as they are.",
     ),
     schemas.WeightsBody,
     {"weights": {"fp32": 50, "int8": 50}, **_WHO},

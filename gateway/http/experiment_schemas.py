@@ -20,10 +20,11 @@ class Arm(_Request):
     name: str = Field(description=NAME)
     version: str = Field(description="Version of the model, a decimal number.")
     weight: float = Field(
+        default=0,
         ge=0,
         le=1e6,
-        description="At least a thousandth of the sum of all weights, of which it is the part. In an answer 0: "
-        "rolled back.",
+        description="At least a thousandth of the sum of the weights of all arms, of which it is the part. Absent "
+        "beside a ramp. In an answer 0: rolled back.",
     )
 
 
@@ -51,12 +52,13 @@ class Rules(_Request):
 
     alpha: float = Field(default=0.05, gt=0, le=0.5, description="Largest probability that any verdict is ever wrong.")
     accuracy_margin: float = Field(default=0.01, ge=0, le=1, description="Loss of accuracy that is allowed.")
-    slow_margin: float = Field(default=0.02, ge=0, le=1, description="By how much more of the answers may be late.")
+    slow_margin: float = Field(default=0.02, ge=0, le=1, description="By how much more may be late; of arms only.")
     failed_margin: float = Field(default=0.002, ge=0, le=1, description="By how much more of the requests may fail.")
-    slow_ms: float = Field(default=100, gt=0, description="An answer that takes longer is late.")
+    slow_ms: float = Field(default=100, gt=0, description="An answer that takes longer is late; of arms only.")
     promote_no_worse: bool = Field(default=False, description="Promote also what is surely no worse.")
     auto_promote: bool = Field(default=False, description="Promote without asking anybody, once the verdict says so.")
     no_rollback: bool = Field(default=False, description="Leave a candidate that is surely bad in place.")
+    stop_after_s: float = Field(default=0, le=31_622_400, description="Stop it so long after its start. 0: never.")
 
 
 class Ramp(_Request):
@@ -95,7 +97,7 @@ class Experiment(ExperimentBody):
     ]
     detail: str = Field(description="Why it stands there, in a sentence.")
     epoch: int = Field(description="Times that weights were changed; evidence begins anew with each.")
-    salt: str = Field(description="Deals the keys.")
+    salt: str = Field(description="Deals the keys. Empty where nobody may change experiments.")
     step: int = Field(description="Step of the ramp that holds, from 0.")
     create_time: str | None = Field(default=None, description=TIME)
     start_time: str | None = Field(default=None, description="Absent: it was never started.")
@@ -127,7 +129,11 @@ class PromoteBody(ActBody):
 class WeightsBody(ActBody):
     """Gives the arms other weights."""
 
-    weights: dict[str, float] = Field(description="Weight of every arm, by name; to name a rolled back one revives it.")
+    weights: dict[str, float] = Field(
+        default={},
+        description="Weight of every arm, by name; to name a rolled back one revives it. Required but `anew`.",
+    )
+    anew: bool = Field(default=False, description="Evidence begins anew, also with the same weights.")
 
 
 class PinBody(ActBody):
@@ -189,7 +195,7 @@ class Decision(BaseModel):
     """Is one entry of the log of decisions."""
 
     id: str = Field(description=INT64)
-    experiment: str = Field(description="Its name. Empty: it was about all of them.")
+    experiment: str = Field(description="Its name. Empty: it was about no single one.")
     action: str
     actor: str = Field(description="Who, or `rule`.")
     reason: str
@@ -229,3 +235,5 @@ class Accepted(BaseModel):
     """Says that all of it is safe."""
 
     accepted: int = Field(description="How many were taken, repeats included.")
+    unknown_label_count: int = Field(default=0, description="Those with a label of no model here. Absent: none.")
+    unknown_labels: list[str] = Field(default=[], description="A sentence on each of the first 3. Absent: none.")

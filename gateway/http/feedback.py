@@ -8,9 +8,8 @@ from fastapi.responses import JSONResponse
 
 from gateway.experiments_api import ExperimentsApi
 from gateway.http import feedback_docs
-from gateway.http.message_json import fill
-from gateway.http.methods import refuse_options
-from gateway.http.options import refuse_unknown
+from gateway.http.message_json import fill, from_texts
+from gateway.http.options import refuse_unknown, unique
 from gateway.http.patience import patience
 from gateway.http.small_json import read_object
 from servicekit.errors import TriptychError
@@ -48,22 +47,29 @@ def add_feedback_routes(app: FastAPI, api: ExperimentsApi, settings: ProcessSett
                 answer: pb.SubmitFeedbackResponse = await api.answer(asked)
             except TriptychError as error:
                 raise _renamed(error, _ONE) if single else error from None
-        return JSONResponse({"accepted": answer.accepted_count})
+        told = [_in_words(each, _ONE if single else {}) for each in answer.unknown_labels]
+        unknown = {"unknown_label_count": answer.unknown_label_count, "unknown_labels": told} if told else {}
+        return JSONResponse({"accepted": answer.accepted_count, **unknown})
 
     @app.delete("/api/v1/predictions/{prediction_id}", **feedback_docs.DELETE)
     async def delete_prediction(prediction_id: str, request: Request) -> Response:
         async with patience(request, settings):
-            refuse_options(request)
+            asked = pb.DeletePredictionsRequest(prediction_ids=[prediction_id])
+            from_texts(asked, unique(request.query_params.multi_items()), ("actor", "reason"))
             try:
-                await api.answer(pb.DeletePredictionsRequest(prediction_ids=[prediction_id]))
+                await api.answer(asked)
             except TriptychError as error:
                 raise _renamed(error, _PREDICTION) from None
         return JSONResponse({})
 
 
+def _in_words(text: str, names: Mapping[str, str]) -> str:
+    for path, name in names.items():
+        text = text.replace(path, name)
+    return text
+
+
 def _renamed(error: TriptychError, names: Mapping[str, str]) -> TriptychError:
     """Returns an error in the words of a caller who knows some paths by other names."""
-    message, field = error.message, error.field
-    for path, name in names.items():
-        message, field = message.replace(path, name), field.replace(path, name)
+    message, field = _in_words(error.message, names), _in_words(error.field, names)
     return type(error)(message, reason=error.reason, field=field, retry_after_s=error.retry_after_s)

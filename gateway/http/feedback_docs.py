@@ -26,8 +26,16 @@ OFF: tuple[str, TriptychError] = (
 DENIED: tuple[str, TriptychError] = (
     "This gateway lets nobody change experiments or delete predictions.",
     PermissionDenied(
-        "This gateway lets nobody change experiments, pins or the holdout, nor delete predictions: "
+        "This gateway lets nobody change experiments, pins or the holdout, export feedback, or delete predictions: "
         "TRIPTYCH_EXPERIMENTS_ADMIN is off."
+    ),
+)
+_ANNOTATOR: tuple[str, TriptychError] = (
+    "This gateway lets nobody be an annotator.",
+    PermissionDenied(
+        "source must not be annotator here, whose word goes above all others: "
+        "TRIPTYCH_EXPERIMENTS_ADMIN of this gateway is off.",
+        field="source",
     ),
 )
 _DESCRIPTION = """\
@@ -55,6 +63,7 @@ SUBMIT: dict[str, Any] = {
                 "The request is wrong; `error.reason` and the field violation say how.",
                 InvalidArgument("Give label_index or label, not both.", field="label"),
             ),
+            _ANNOTATOR,
             (
                 "The body is too large.",
                 InvalidArgument(
@@ -98,7 +107,8 @@ SUBMIT: dict[str, Any] = {
 DELETE: dict[str, Any] = {
     "summary": "Forget a prediction",
     "operation_id": "delete_prediction",
-    "description": "Forgets what was logged of it, its image, its shadows and its labels, also those to come.",
+    "description": "Forgets what was logged of it, its image, its shadows and its labels, also those to come. The log "
+    "of decisions tells who wanted it, and why; not which one.",
     "tags": ["feedback"],
     "responses": {
         200: {
@@ -111,6 +121,8 @@ DELETE: dict[str, Any] = {
     "openapi_extra": {
         "parameters": [
             parameter("prediction_id", "path", "That of the answer.", {"type": "string", "maxLength": 64}),
+            parameter("actor", "query", schemas.ACTOR, {"type": "string", "maxLength": 100}),
+            parameter("reason", "query", "Why, for the log of decisions.", {"type": "string", "maxLength": 500}),
             *HEADERS,
         ]
     },

@@ -61,15 +61,6 @@ def add_experiment_routes(app: FastAPI, api: ExperimentsApi, settings: ProcessSe
         app.add_api_route(method.path, endpoint, methods=[method.verb], **method.about)
 
 
-def refuse_options(request: Request) -> None:
-    """Refuses a query where there are no options.
-
-    Raises:
-        InvalidArgument: there is one.
-    """
-    from_texts(pb.GetExperimentRequest(), dict(request.query_params), ())
-
-
 def _endpoint(method: Method, api: ExperimentsApi, settings: ProcessSettings) -> Callable[..., Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         async with patience(request, settings):

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Column, Connection, delete, func, select
+from sqlalchemy import Column, Connection, delete, func, select, tuple_
 
+from services.experiments import records
 from services.experiments.feedback import History, Statement
 from services.experiments.rows import Row, Rows
 from services.experiments.statements import write
@@ -19,9 +20,11 @@ from services.experiments.tables import (
     SHADOW_PREDICTION,
     TRUTH,
 )
+from services.experiments.transitions import Deed
 
+T = TypeVar("T")
 CHUNK = 5000
-"""Values in one query: SQLite takes 32,766."""
+"""Values, or pairs of them, in one query: SQLite takes 32,766."""
 OF_A_PREDICTION = (PREDICTION, IMAGE, SHADOW_PREDICTION, FEEDBACK, TRUTH)
 """Tables that hold something about a prediction, and lose it when it is forgotten."""
 
@@ -38,6 +41,7 @@ class Labels(NamedTuple):
 
 def apply(connection: Connection, rows: Rows) -> Labels:
     """Writes rows: first what is forgotten, so that nothing of it comes back with the others. Returns what was said."""
+    _log(connection, rows.deletions)
     write(connection, FORGOTTEN, rows.forgotten)
     delete_predictions(connection, [row["prediction_id"] for row in rows.forgotten])
     write(connection, EXPOSURE, list(rows.exposures.values()))
@@ -46,6 +50,15 @@ def apply(connection: Connection, rows: Rows) -> Labels:
     for table, added in ((PREDICTION, rows.predictions), (SHADOW_PREDICTION, rows.shadows), (IMAGE, rows.images)):
         write(connection, table, [row for row in added if row["prediction_id"] not in gone] if gone else added)
     return _add_labels(connection, [each for each in rows.labels if each[0].prediction_id not in gone])
+
+
+def _log(connection: Connection, deletions: Sequence[Deed]) -> None:
+    """Adds to the log of decisions who wanted predictions forgotten, unless it tells already."""
+    if deletions:
+        records.lock(connection)
+    for deed in deletions:
+        if not records.is_logged(connection, deed):
+            records.log(connection, deed)
 
 
 def delete_predictions(connection: Connection, ids: Sequence[str]) -> None:
@@ -67,8 +80,10 @@ def _forgotten(connection: Connection, rows: Rows) -> set[str]:
 def _add_labels(connection: Connection, labels: Sequence[tuple[Statement, bool]]) -> Labels:
     if not labels:
         return Labels(0, 0, 0)
-    ids = _found(connection, FEEDBACK.c.feedback_id, {statement.feedback_id for statement, _ in labels})
-    history = History(ids, _latest(connection, {statement.prediction_id for statement, _ in labels}))
+    history = History(
+        _known(connection, {statement.key for statement, _ in labels}),
+        _latest(connection, {statement.prediction_id for statement, _ in labels}),
+    )
     for statement, named in labels:
         history.take(statement, named=named)
     write(connection, FEEDBACK, [asdict(each) for each in history.taken])
@@ -96,6 +111,13 @@ def _truths(history: History) -> list[Row]:
     ]
 
 
+def _known(connection: Connection, keys: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Returns which of these keys of statements there are already."""
+    columns = FEEDBACK.c.prediction_id, FEEDBACK.c.feedback_id
+    for chunk in _chunks(list(keys)):
+        yield from ((row[0], row[1]) for row in connection.execute(select(*columns).where(tuple_(*columns).in_(chunk))))
+
+
 def _latest(connection: Connection, predictions: Iterable[str]) -> Iterator[Statement]:
     """Returns what each source said last about predictions; where two say it at the same time, both."""
     place = func.rank().over(
@@ -115,5 +137,5 @@ def _found(connection: Connection, column: Column[Any], values: Iterable[str]) -
         yield from connection.execute(select(column).where(column.in_(chunk))).scalars()
 
 
-def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+def _chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
     return (values[begin : begin + CHUNK] for begin in range(0, len(values), CHUNK))

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     REPAIR = "repair"
     PROMOTE = "promote"
     RAMP = "ramp"
+    STOP = "stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +55,16 @@ def decide(experiment: pb.Experiment, judged: Sequence[Judged], now_us: int, *, 
     if bad and not experiment.rules.no_rollback:
         return _action(Kind.ROLL_BACK, bad)
     broken = _advised(judged, Advice.REPAIR)
-    if broken and not repaired:
+    over = _is_over(experiment, now_us)
+    if broken and not repaired and not over:
         return _action(Kind.REPAIR, broken)
-    if experiment.state == pb.EXPERIMENT_STATE_RAMPING:
+    ramping = experiment.state == pb.EXPERIMENT_STATE_RAMPING
+    if ramping and not over:
         return _grow(experiment, judged, now_us)
     good = _advised(judged, Advice.PROMOTE, among=_promotable(experiment))
-    if good and experiment.rules.auto_promote:
+    if good and experiment.rules.auto_promote and not ramping:
         return _action(Kind.PROMOTE, [max(good, key=_gain)])
-    return None
+    return _end(experiment, judged) if over else None
 
 
 def _advised(judged: Iterable[Judged], advice: Advice, among: Collection[str] | None = None) -> list[Judged]:
@@ -70,6 +73,18 @@ def _advised(judged: Iterable[Judged], advice: Advice, among: Collection[str] | 
 
 def _action(kind: Kind, of: Sequence[Judged]) -> Action:
     return Action(kind, tuple(of), " ".join(each.verdict.sentence for each in of))
+
+
+def _is_over(experiment: pb.Experiment, now_us: int) -> bool:
+    """Says whether the experiment has had the time that its rules give it."""
+    after_s = experiment.rules.stop_after_s
+    return after_s > 0 and now_us - experiment.start_time.ToMicroseconds() >= after_s * 1e6
+
+
+def _end(experiment: pb.Experiment, judged: Sequence[Judged]) -> Action:
+    """Returns the end of an experiment that has had its time, with what is known of everybody by then."""
+    known = " ".join(each.verdict.sentence for each in judged)
+    return Action(Kind.STOP, tuple(judged), f"It has run for {experiment.rules.stop_after_s:,.0f} s, its time. {known}")
 
 
 def _promotable(experiment: pb.Experiment) -> list[str]:

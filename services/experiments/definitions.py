@@ -3,16 +3,20 @@
 import math
 import re
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from servicekit.errors import InvalidArgument, Reason
 from triptych.experiments.v1 import experiment_pb2 as pb
 
 RULES = pb.Rules(alpha=0.05, accuracy_margin=0.01, slow_margin=0.02, failed_margin=0.002, slow_ms=100.0)
 """Hold where an experiment's own say nothing."""
+SLOW: tuple[Literal["slow_margin", "slow_ms"], ...] = ("slow_margin", "slow_ms")
+"""Those of them that are about arms only."""
 HOLD_S, MIN_KEYS = 600.0, 100
 """The same of a ramp."""
 LEAST_PART = 1e-3
 """Of the keys, that an arm can get."""
+YEAR_S = 366 * 24 * 60 * 60
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _VERSION = re.compile(r"[1-9][0-9]{0,18}")
 _HEADER = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
@@ -122,8 +126,10 @@ def _check_arms(given: pb.Experiment) -> None:
         field = f"{_ROOT}.arms[{number}]"
         check_name(arm.name, f"{field}.name")
         check_version(arm.version, f"{field}.version")
-        check_weight(arm.weight, f"{field}.weight")
-    check_parts({f"{_ROOT}.arms[{number}].weight": arm.weight for number, arm in enumerate(given.arms)})
+        if not given.HasField("ramp"):
+            check_weight(arm.weight, f"{field}.weight")
+    if not given.HasField("ramp"):
+        check_parts({f"{_ROOT}.arms[{number}].weight": arm.weight for number, arm in enumerate(given.arms)})
 
 
 def _check_shadows(given: pb.Experiment) -> None:
@@ -166,6 +172,8 @@ def _check_rules(rules: pb.Rules) -> None:
         _must(0 <= getattr(rules, name) <= 1, f"{_ROOT}.rules.{name}", "0 to 1", getattr(rules, name))
     if rules.HasField("slow_ms"):
         _must(0 < rules.slow_ms < math.inf, f"{_ROOT}.rules.slow_ms", "above 0", rules.slow_ms)
+    over = rules.stop_after_s == 0 or 1 <= rules.stop_after_s <= YEAR_S
+    _must(over, f"{_ROOT}.rules.stop_after_s", f"1 to {YEAR_S}, or 0 for never", rules.stop_after_s)
 
 
 def _check_ramp(ramp: pb.Ramp, *, asked: bool) -> None:
@@ -192,8 +200,30 @@ def _check_effect(given: pb.Experiment) -> None:
     if given.HasField("ramp") and len(candidates) != 1:
         message = f"A ramp lets the part of the only candidate grow: it needs 2 arms; there are {len(given.arms)}."
         raise _without_effect(message, f"{_ROOT}.ramp")
+    if given.HasField("ramp"):
+        _check_unweighted(given.arms)
+    if not candidates:
+        _check_nobody_waits(given.rules)
     if given.rules.auto_promote:
         _check_promotion(control, candidates, given.shadows)
+
+
+def _check_unweighted(arms: Iterable[pb.Arm]) -> None:
+    """Refuses weights beside a ramp, which would be overwritten by its first step."""
+    for number, arm in enumerate(arms):
+        if arm.weight != 0:
+            field = f"{_ROOT}.arms[{number}].weight"
+            message = f"{field} must be left out beside a ramp, whose steps split the keys; it is {arm.weight:g}."
+            raise _without_effect(message, field)
+
+
+def _check_nobody_waits(rules: pb.Rules) -> None:
+    """Refuses what is asked of the time of answers that nobody waits for."""
+    for name in SLOW:
+        if rules.HasField(name):
+            field = f"{_ROOT}.rules.{name}"
+            message = f"{field} is about arms that answer beside the control: nobody waits for a shadow; leave it out."
+            raise _without_effect(message, field)
 
 
 def _check_promotion(control: pb.Arm, candidates: list[pb.Arm], shadows: Iterable[pb.Shadow]) -> None:
@@ -212,6 +242,9 @@ def _filled(given: pb.Experiment) -> pb.Experiment:
     filled.CopyFrom(given)
     filled.rules.CopyFrom(RULES)
     filled.rules.MergeFrom(given.rules)
+    if len(given.arms) == 1:
+        for name in SLOW:
+            filled.rules.ClearField(name)
     filled.slot_end = given.slot_end or 1.0
     if filled.HasField("ramp"):
         filled.ramp.hold_s = given.ramp.hold_s or HOLD_S

@@ -59,7 +59,8 @@ class ExperimentServicer(pb_grpc.ExperimentServiceServicer):
     async def SetWeights(self, request: pb.SetWeightsRequest, context: Context) -> pb.SetWeightsResponse:
         """Changes the weights."""
         name, actor, reason = read.deed_of(request)
-        changed = await self._run(self._registry.set_weights, name, dict(request.weights), actor, reason)
+        weights = dict(request.weights)
+        changed = await self._run(self._registry.set_weights, name, weights, actor, reason, anew=request.anew)
         return pb.SetWeightsResponse(experiment=changed)
 
     async def StopExperiment(self, request: pb.StopExperimentRequest, context: Context) -> pb.StopExperimentResponse:

@@ -28,6 +28,11 @@ class Statement:
     """When it came; no two of one journal have the same."""
 
     @property
+    def key(self) -> tuple[str, str]:
+        """Returns what no other statement has: callers may give the same id to feedback on another prediction."""
+        return self.prediction_id, self.feedback_id
+
+    @property
     def recency(self) -> tuple[int, int, str]:
         """Returns what grows from each statement of a source to its next one."""
         return self.time_us, self.received_us, self.feedback_id
@@ -40,14 +45,14 @@ class Statement:
 class History:
     """Knows what each source said last about some predictions, and grows."""
 
-    def __init__(self, ids: Iterable[str], latest: Iterable[Statement]) -> None:
+    def __init__(self, keys: Iterable[tuple[str, str]], latest: Iterable[Statement]) -> None:
         """Begins with what was taken before.
 
         Args:
-            ids: of feedback.
+            keys: of statements.
             latest: at least the last statement of each source.
         """
-        self._ids = set(ids)
+        self._keys = set(keys)
         self._latest: dict[str, dict[int, Statement]] = {}
         self.taken: list[Statement] = []
         """Those that said something new."""
@@ -61,12 +66,12 @@ class History:
             statement: the next one.
             named: whether its source gave it the id, so that the id alone says what a repeat is.
         """
-        if statement.feedback_id in self._ids:
+        if statement.key in self._keys:
             return
         last = self._latest.get(statement.prediction_id, {}).get(statement.source)
         if not named and last is not None and last.same_label(statement):
             return
-        self._ids.add(statement.feedback_id)
+        self._keys.add(statement.key)
         self.taken.append(statement)
         self._keep(statement)
 

@@ -11,6 +11,7 @@ from services.experiments.fields import (
     check_time,
     missing,
 )
+from services.experiments.requests import actor_of, reason_of
 from triptych.experiments.v1 import feedback_service_pb2 as pb
 
 MAX_ITEMS = 1000
@@ -38,6 +39,8 @@ def check_deletion(request: pb.DeletePredictionsRequest) -> None:
     _check_count(request.prediction_ids, "prediction_ids")
     for index, prediction_id in enumerate(request.prediction_ids):
         check_text(prediction_id, f"prediction_ids[{index}]", MAX_ID, required=True)
+    actor_of(request.actor)
+    reason_of(request.reason)
 
 
 def check_export(request: pb.ExportFeedbackRequest) -> None:

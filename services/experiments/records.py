@@ -137,6 +137,12 @@ def log(connection: Connection, deed: Deed, experiment: str = "") -> None:
     connection.execute(insert(DECISION).values(experiment=experiment, **row))
 
 
+def is_logged(connection: Connection, deed: Deed) -> bool:
+    """Says whether the log tells already what somebody did at that time."""
+    mine = and_(DECISION.c.time_us == deed.time_us, DECISION.c.action == deed.action, DECISION.c.actor == deed.actor)
+    return connection.execute(select(DECISION.c.id).where(mine).limit(1)).first() is not None
+
+
 def decisions(connection: Connection, count: int, before: int | None, name: str) -> list[pb.Decision]:
     """Returns entries of the log, the newest first.
 

@@ -70,7 +70,7 @@ class Registry:
         Raises:
             InvalidArgument: the definition breaks a limit, or would have no effect.
             AlreadyExists: there is one of that name.
-            FailedPrecondition: it is to be started, and another one has keys of its slot.
+            FailedPrecondition: it is to be started, and others have keys of its slot, or all keys.
         """
         definition = complete(definition)
         deed = self._deed("create", actor, definition.description)
@@ -85,19 +85,28 @@ class Registry:
 
         Raises:
             NotFound: there is no experiment of that name.
-            FailedPrecondition: it is no draft, or another one has keys of its slot.
+            FailedPrecondition: it is no draft, or others have keys of its slot, or all keys.
         """
         return self._change(name, self._deed("start", actor, reason), _started)
 
-    def set_weights(self, name: str, weights: Mapping[str, float], actor: str, reason: str) -> pb.Experiment:
+    def set_weights(
+        self, name: str, weights: Mapping[str, float], actor: str, reason: str, *, anew: bool = False
+    ) -> pb.Experiment:
         """Gives the arms other weights, and ends the ramp; the same weights again change nothing.
+
+        Args:
+            name: of the experiment.
+            weights: by arm; none, where evidence shall begin anew: they stay, and so does the ramp.
+            actor: who wants it.
+            reason: why.
+            anew: whether evidence begins anew in any case.
 
         Raises:
             NotFound: there is no experiment of that name.
             FailedPrecondition: it does not run.
             InvalidArgument: an arm is missing, unknown, or has no weight that an arm can have.
         """
-        return self._change(name, self._deed("weights", actor, reason), _reweighted(weights))
+        return self._change(name, self._deed("weights", actor, reason), _reweighted(weights, anew=anew))
 
     def stop(self, name: str, actor: str, reason: str) -> pb.Experiment:
         """Ends an experiment.
@@ -246,8 +255,10 @@ def _stopped(_: Connection, experiment: pb.Experiment, deed: Deed) -> pb.Experim
     return transitions.stopped(experiment, deed)
 
 
-def _reweighted(weights: Mapping[str, float]) -> Change:
-    return lambda _, experiment, deed: transitions.reweighted(experiment, weights, deed)
+def _reweighted(weights: Mapping[str, float], *, anew: bool) -> Change:
+    if anew and not weights:
+        return lambda _, experiment, deed: transitions.renewed(experiment, deed)
+    return lambda _, experiment, deed: transitions.reweighted(experiment, weights, deed, anew=anew)
 
 
 def _promoted(name: str) -> Change:
@@ -270,5 +281,7 @@ def _acted(action: Action) -> Change:
                 return _promoted(action.names[0])(connection, experiment, deed)
             case Kind.RAMP:
                 return transitions.ramped(experiment, deed)
+            case Kind.STOP:
+                return transitions.stopped(experiment, deed)
 
     return acted

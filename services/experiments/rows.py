@@ -8,6 +8,8 @@ from typing import Any
 from services.experiments.feedback import Statement
 from services.experiments.fields import microseconds
 from services.experiments.frames import Entry, Kind
+from services.experiments.requests import NOBODY
+from services.experiments.transitions import Deed
 from triptych.experiments.v1 import evidence_service_pb2, feedback_service_pb2
 
 Row = dict[str, Any]
@@ -30,6 +32,8 @@ class Rows:
     labels: list[tuple[Statement, bool]] = field(default_factory=list)
     """With whether its source gave it an id."""
     forgotten: list[Row] = field(default_factory=list)
+    deletions: list[Deed] = field(default_factory=list)
+    """Who wanted that, for the log of decisions."""
 
 
 def to_rows(entries: Iterable[Entry], journal: str, image_ttl_us: int) -> Rows:
@@ -53,7 +57,14 @@ def to_rows(entries: Iterable[Entry], journal: str, image_ttl_us: int) -> Rows:
                 rows.forgotten.extend(
                     {"prediction_id": each, "time_us": entry.time_us} for each in request.prediction_ids
                 )
+                rows.deletions.append(_deletion(request, entry.time_us))
     return rows
+
+
+def _deletion(request: feedback_service_pb2.DeletePredictionsRequest, time_us: int) -> Deed:
+    """Returns who forgot how many predictions: which ones is forgotten, too."""
+    facts = {"predictions": len(set(request.prediction_ids))}
+    return Deed(time_us, "forget", request.actor or NOBODY, request.reason, facts)
 
 
 def _add_evidence(rows: Rows, entry: Entry, image_ttl_us: int) -> None:

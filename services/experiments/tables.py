@@ -147,14 +147,13 @@ SHADOW_PREDICTION = Table(
 FEEDBACK = Table(
     "feedback",
     METADATA,
-    _name("feedback_id", key=True),
-    _name("prediction_id"),
+    _name("prediction_id", key=True),
+    _name("feedback_id", key=True),  # callers number theirs, so an id means nothing without its prediction
     Column("label_index", Integer, nullable=True),  # of this and `label` one is set
     Column("label", Text, nullable=True),
     Column("source", Integer, nullable=False),  # of FeedbackSource, never 0
     _time("time_us"),  # when it was said
     _time("received_us"),
-    Index(None, "prediction_id"),
     Index(None, "received_us"),
 )
 TRUTH = Table(  # the label that holds: follows from `feedback`, and changes with it

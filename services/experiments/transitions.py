@@ -60,17 +60,19 @@ def started(draft: pb.Experiment, running: Iterable[pb.Experiment], deed: Deed) 
         deed: who starts it.
 
     Raises:
-        FailedPrecondition: it is no draft, or another experiment has keys of its slot.
+        FailedPrecondition: it is no draft, another experiment has keys of its slot, or those of another layer take all.
     """
     if draft.state != pb.EXPERIMENT_STATE_DRAFT:
         raise wrong_state(draft, "only a draft can be started")
-    clash = next((other for other in running if _share_keys(draft, other)), None)
+    others = list(running)
+    clash = next((other for other in others if _share_keys(draft, other)), None)
     if clash is not None:
         raise FailedPrecondition(
             f"The experiment {clash.name!r} has the keys from {clash.slot_begin:g} to {clash.slot_end:g} of the layer "
             f"{clash.layer!r}; {draft.name!r} wants those from {draft.slot_begin:g} to {draft.slot_end:g}.",
             field="name",
         )
+    _check_keys_left(draft, others)
     changed = _new_epoch(draft, deed)
     changed.state = pb.EXPERIMENT_STATE_RAMPING if draft.HasField("ramp") else pb.EXPERIMENT_STATE_RUNNING
     changed.start_time.FromMicroseconds(deed.time_us)
@@ -78,10 +80,16 @@ def started(draft: pb.Experiment, running: Iterable[pb.Experiment], deed: Deed) 
     return changed
 
 
-def reweighted(experiment: pb.Experiment, weights: Mapping[str, float], deed: Deed) -> pb.Experiment:
+def reweighted(
+    experiment: pb.Experiment, weights: Mapping[str, float], deed: Deed, *, anew: bool = False
+) -> pb.Experiment:
     """Returns an experiment with other weights and without a ramp; itself where that changes nothing.
 
-    An arm that was rolled back is left out, or comes back.
+    Args:
+        experiment: that runs.
+        weights: by arm. One that was rolled back is left out, or comes back.
+        deed: who wants it.
+        anew: whether evidence begins anew also where the weights are the same.
 
     Raises:
         FailedPrecondition: it does not run.
@@ -91,13 +99,26 @@ def reweighted(experiment: pb.Experiment, weights: Mapping[str, float], deed: De
         raise wrong_state(experiment, "only weights of one that runs can be changed")
     _check_weights(experiment, weights)
     same = all(weights.get(arm.name, 0.0) == arm.weight for arm in experiment.arms)
-    if same and experiment.state == pb.EXPERIMENT_STATE_RUNNING:
+    if same and experiment.state == pb.EXPERIMENT_STATE_RUNNING and not anew:
         return experiment
-    changed = _copy(experiment) if same else _new_epoch(experiment, deed)
+    changed = _new_epoch(experiment, deed) if anew or not same else _copy(experiment)
     for arm in changed.arms:
         arm.weight = weights.get(arm.name, 0.0)
     changed.state = pb.EXPERIMENT_STATE_RUNNING
     changed.detail = deed.told("changed the weights")
+    return changed
+
+
+def renewed(experiment: pb.Experiment, deed: Deed) -> pb.Experiment:
+    """Returns an experiment whose evidence begins anew, and which is else as it was: a step of its ramp, too.
+
+    Raises:
+        FailedPrecondition: it does not run.
+    """
+    if not runs(experiment):
+        raise wrong_state(experiment, "only evidence of one that runs can begin anew")
+    changed = _new_epoch(experiment, deed)
+    changed.detail = deed.told("began its evidence anew")
     return changed
 
 
@@ -217,6 +238,40 @@ def _share_keys(one: pb.Experiment, other: pb.Experiment) -> bool:
     if (one.model, one.layer) != (other.model, other.layer):
         return False
     return one.slot_begin < other.slot_end and other.slot_begin < one.slot_end
+
+
+def _check_keys_left(draft: pb.Experiment, running: Iterable[pb.Experiment]) -> None:
+    """Refuses a draft whose every request would take part in experiments of another layer, started before it."""
+    slots: dict[str, list[pb.Experiment]] = {}
+    for other in running:
+        if other.model == draft.model and other.layer != draft.layer and _takes_all_of(other.audience, draft.audience):
+            slots.setdefault(other.layer, []).append(other)
+    for layer, others in slots.items():
+        if _cover(others):
+            names = ", ".join(repr(other.name) for other in others)
+            raise FailedPrecondition(
+                f"No request would reach {draft.name!r}: {names} of the layer {layer!r} had them all first. Put them "
+                f"into one layer, and give each a slot of its own.",
+                reason=Reason.EXPERIMENT_WITHOUT_EFFECT,
+                field="name",
+            )
+
+
+def _takes_all_of(audience: pb.Audience, other: pb.Audience) -> bool:
+    """Says whether whoever belongs to the other audience belongs to this one."""
+    if audience.tenants and not (other.tenants and set(other.tenants) <= set(audience.tenants)):
+        return False
+    return audience.headers.items() <= other.headers.items()
+
+
+def _cover(experiments: Iterable[pb.Experiment]) -> bool:
+    """Says whether the slots of one layer leave no key."""
+    covered = 0.0
+    for each in sorted(experiments, key=lambda each: each.slot_begin):
+        if each.slot_begin > covered:
+            return False
+        covered = max(covered, each.slot_end)
+    return covered >= 1
 
 
 def _check_weights(experiment: pb.Experiment, weights: Mapping[str, float]) -> None:

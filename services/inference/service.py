@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 from servicekit.health import Readiness
+from servicekit.manifest import Manifest, ManifestError, read_labels
 from servicekit.repository import Models
 from servicekit.service import Service
 from servicekit.tls import INTERNAL, following
@@ -35,8 +37,17 @@ async def open_service(settings: InferenceSettings) -> AsyncIterator[Service]:
         connect = partial(Triton, max_message_bytes=settings.max_message_bytes, tls=tls)
         servers = TritonServers(settings.triton_targets, connect)
         pool = TritonPool(servers, models, readiness, settings.probe_interval_s)
-        servicer = InferenceServicer(models, pool, settings.max_batch, RowOutcomes(), models.refresh)
+        labels = partial(read_model_labels, settings.model_repository)
+        servicer = InferenceServicer(models, pool, settings.max_batch, RowOutcomes(), models.refresh, labels)
         register = partial(add_InferenceServiceServicer_to_server, servicer)
         async with models.running(), pool.running():
             with shown(pool, models):
                 yield Service(SERVICE, register, readiness, probes=(LIST_MODELS,))
+
+
+def read_model_labels(repository: Path, manifest: Manifest) -> tuple[str, ...]:
+    """Returns the labels of a model; none while they cannot be read, such as in the moment of a publication."""
+    try:
+        return read_labels(repository / manifest.name, manifest)
+    except (ManifestError, OSError):
+        return ()

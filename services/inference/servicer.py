@@ -1,7 +1,7 @@
 """gRPC adapter of the inference service."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import grpc
@@ -33,9 +33,20 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
         max_batch: int,
         outcomes: RowOutcomes,
         look_again: Callable[[], object] = lambda: None,
+        labels: Callable[[Manifest], Iterable[str]] = lambda _: (),
     ) -> None:
-        """Takes what it fronts; `look_again` has `manifests` say what is published at this very moment."""
+        """Takes what it fronts.
+
+        Args:
+            manifests: of the models.
+            pool: of Triton servers.
+            max_batch: most rows of a batch.
+            outcomes: counts how rows ended.
+            look_again: has `manifests` say what is published at this very moment.
+            labels: returns those of a model; none where they cannot be read.
+        """
         self._look_again = look_again
+        self._labels = labels
         self._manifests = manifests
         self._pool = pool
         self._max_batch = max_batch
@@ -68,9 +79,12 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
     ) -> pb.ListModelsResponse:
         """Answers with every model of the repository."""
         loaded = self._pool.loaded()
-        return pb.ListModelsResponse(
-            models=[self._model(manifest, loaded) for _, manifest in sorted(self._manifests.items())]
-        )
+        manifests = [manifest for _, manifest in sorted(self._manifests.items())]
+        models = [self._model(manifest, loaded) for manifest in manifests]
+        if request.labels:
+            for model, manifest in zip(models, manifests, strict=True):
+                model.labels.extend(self._labels(manifest))
+        return pb.ListModelsResponse(models=models)
 
     async def GetModel(
         self, request: pb.GetModelRequest, context: grpc.aio.ServicerContext[Any, Any]

@@ -153,7 +153,8 @@ def test_a_version_that_is_wrong_is_rolled_back_by_feedback(colours: Cluster) ->
     """Labels, by prediction id, are what tells it from the live one; a ramp begins with a small part of the keys."""
     with Load(colours, judging=True) as load:
         ramp = {"steps": [0.3, 0.6], "hold_s": 3600}
-        experiment = Experiment(colours, "wrong", model=MODEL, arms=_arms("3"), ramp=ramp)
+        arms = [{"name": arm["name"], "version": arm["version"]} for arm in _arms("3")]
+        experiment = Experiment(colours, "wrong", model=MODEL, arms=arms, ramp=ramp)
         until(experiment.ended, within_s=90)
     assert ([], {"1", "3"}) == (load.failed, load.versions)
     assert "roll back" == experiment.actions()[-1]

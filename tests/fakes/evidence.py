@@ -101,9 +101,9 @@ def feedback(*items: feedback_service_pb2.Feedback) -> feedback_service_pb2.Subm
     return feedback_service_pb2.SubmitFeedbackRequest(feedback=items)
 
 
-def deletion(*names: str) -> feedback_service_pb2.DeletePredictionsRequest:
+def deletion(*names: str, actor: str = "", reason: str = "") -> feedback_service_pb2.DeletePredictionsRequest:
     """Returns a request to forget predictions."""
-    return feedback_service_pb2.DeletePredictionsRequest(prediction_ids=names)
+    return feedback_service_pb2.DeletePredictionsRequest(prediction_ids=names, actor=actor, reason=reason)
 
 
 def evidence(*records: pb.Exposure | pb.PredictionRecord | pb.ShadowRecord) -> pb.RecordEvidenceRequest:

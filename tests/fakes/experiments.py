@@ -11,8 +11,9 @@ NOW_US = 1_800_000_000_000_000
 
 
 def two_arms(name: str = "speed", **values: Any) -> pb.Experiment:
-    """Returns a definition: `live`, version 1, against `fast`, version 2."""
-    arms = [pb.Arm(name="live", version="1", weight=1), pb.Arm(name="fast", version="2", weight=1)]
+    """Returns a definition: `live`, version 1, against `fast`, version 2; alike in weight where no ramp says it."""
+    weight = 0 if values.get("ramp") else 1
+    arms = [pb.Arm(name="live", version="1", weight=weight), pb.Arm(name="fast", version="2", weight=weight)]
     return pb.Experiment(**{"name": name, "model": "cats", "arms": arms, **values})
 
 

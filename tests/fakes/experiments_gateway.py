@@ -60,6 +60,8 @@ class FakeExperiments(ExperimentServiceServicer, FeedbackServiceServicer):
         self.breaks_after: int | None = None
         """Rows after which an export fails."""
         self.forgotten: list[str] = []
+        self.unknown_labels: list[str] = []
+        """What the answer to any feedback says of it."""
         self.script: list[status_pb2.Status | None] = []
         """How the next requests fail; None: they do not."""
         self.requests: list[Any] = []
@@ -135,7 +137,7 @@ class FakeExperiments(ExperimentServiceServicer, FeedbackServiceServicer):
         self._note(request, context)
         experiment = self._of(request.name, context)
         for arm in experiment.arms:
-            arm.weight = request.weights[arm.name]
+            arm.weight = request.weights.get(arm.name, arm.weight)
         experiment.epoch += 1
         self.decide(request.name, "weights", request.actor, request.reason)
         return pb.SetWeightsResponse(experiment=experiment)
@@ -205,7 +207,10 @@ class FakeExperiments(ExperimentServiceServicer, FeedbackServiceServicer):
     def SubmitFeedback(self, request: Any, context: Context) -> feedback_pb.SubmitFeedbackResponse:  # noqa: N802
         """Takes everything."""
         self._note(request, context)
-        return feedback_pb.SubmitFeedbackResponse(accepted_count=len(request.feedback))
+        count, told = len(self.unknown_labels), self.unknown_labels
+        return feedback_pb.SubmitFeedbackResponse(
+            accepted_count=len(request.feedback), unknown_label_count=count, unknown_labels=told
+        )
 
     def ExportFeedback(self, request: Any, context: Context) -> Iterator[feedback_pb.ExportFeedbackResponse]:  # noqa: N802
         """Returns the rows."""

@@ -105,7 +105,7 @@ async def running_gateway(
         classifier = Classifier(answering, settings.limits, settings.max_in_flight)
         servicer = ClassificationServicer(classifier, directory, settings.default_timeout_s, draining, tracer)
         forwarder = Forwarder(experiments, clients) if experiments is not None else None
-        api = ExperimentsApi(directory, forwarder, admin=settings.experiments_admin)
+        api = ExperimentsApi(directory, forwarder, admin=settings.experiments_admin, shadows=settings.max_shadows > 0)
 
         def register(target: Any) -> None:
             add_ClassificationServiceServicer_to_server(servicer, target)

@@ -38,13 +38,14 @@ class Asked:
 
 
 class FakeExperiments(Neighbour):
-    """Serves both public services, and says to gateways that nothing runs."""
+    """Serves both public services, and says to gateways that nothing runs, and what is pinned."""
 
     def __init__(self) -> None:
         super().__init__(EXPERIMENTS)
         self.asked: list[Asked] = []
         self.scripts: dict[str, Message | Exception | Script] = {}
         """By method: its answer, what it fails with, or what makes its answer."""
+        self.routing = evidence_service_pb2.GetRoutingResponse()
         self.exported: Sequence[feedback_service_pb2.ExportFeedbackResponse] = ()
         """Before `ExportFeedback` fails with its script, if it has one."""
 
@@ -73,7 +74,7 @@ class FakeExperiments(Neighbour):
 
         async def answer(request: Any, context: Context) -> Any:
             if method.containing_service.name == "EvidenceService":  # the gateway's own calls
-                return kinds[1]()
+                return self.routing if method.name == "GetRouting" else kinds[1]()
             return await self._answer(method.name, request, context) or kinds[1]()
 
         async def export(request: Any, context: Context) -> AsyncIterator[Any]:

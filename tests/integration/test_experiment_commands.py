@@ -65,10 +65,12 @@ def judged(word: str = "open", advice: str = "go on", epoch: int = 1, seconds: f
 def test_create_says_everything(gateway: FakeExperiments) -> None:
     """Every option has its place in the request."""
     done(
-        *("experiment", "create", "rate", *ARMS, "--shadow", "c=3:20%", "--ramp", "0.01,5%", "--hold", "10m"),
+        *("experiment", "create", "rate", "--model", "lite", "--arm", "control=1", "--arm", "b=2"),
+        *("--shadow", "c=3:20%", "--ramp", "0.01,5%", "--hold", "10m"),
         *("--min-keys", "200", "--tenant", "acme", "--header", "X-App=beta", "--slot", "0:0.5", "--layer", "ui"),
         *("--accuracy-margin", "2", "--slow-margin", "3", "--failed-margin", "0.1", "--slow-ms", "80"),
         *("--alpha", "0.01", "--auto-promote", "--promote-no-worse", "--no-rollback", "--description", "New rate."),
+        *("--stop-after", "14d"),
         *("--actor", "ann"),
     )
     (request,) = gateway.requests
@@ -76,7 +78,7 @@ def test_create_says_everything(gateway: FakeExperiments) -> None:
         name="rate",
         model="lite",
         description="New rate.",
-        arms=[types.Arm(name="control", version="1", weight=95), types.Arm(name="b", version="2", weight=5)],
+        arms=[types.Arm(name="control", version="1"), types.Arm(name="b", version="2")],
         shadows=[types.Shadow(name="c", version="3", share=0.2)],
         audience=types.Audience(tenants=["acme"], headers={"x-app": "beta"}),
         layer="ui",
@@ -90,6 +92,7 @@ def test_create_says_everything(gateway: FakeExperiments) -> None:
             auto_promote=True,
             promote_no_worse=True,
             no_rollback=True,
+            stop_after_s=14 * 86400,
         ),
         ramp=types.Ramp(steps=[0.01, 0.05], hold_s=600, min_keys=200),
     )
@@ -127,6 +130,10 @@ def test_a_start_that_fails_leaves_a_draft(gateway: FakeExperiments) -> None:
         (("--arm", "control=1"), "--model NAME"),
         ((*ARMS, "--arm", "c"), "is not like control=1:95"),
         ((*ARMS, "--hold", "10m"), "--ramp"),
+        ((*ARMS, "--ramp", "0.1", "--hold", "0"), "--hold is at least 1s"),
+        ((*ARMS, "--ramp", "0.1", "--min-keys", "0"), "--min-keys"),
+        ((*ARMS, "--slot", "0:0"), "no key would take part"),
+        ((*ARMS, "--stop-after", "0"), "--stop-after is at least 1s"),
         ((*ARMS, "--reason", "so"), "--start"),
         ((*ARMS, "--header", "beta"), "x-app=beta"),
         (("--file", "none.json"), "none.json cannot be read: No such file"),
@@ -150,6 +157,19 @@ def test_an_experiment_is_made_from_another(gateway: FakeExperiments, tmp_path: 
     made = gateway.experiments["second"]
     assert (80, 0.03, "lite", 2) == (made.rules.slow_ms, made.rules.accuracy_margin, made.model, len(made.arms))
     assert types.EXPERIMENT_STATE_DRAFT == made.state
+
+
+def test_a_ramp_is_made_from_another_whatever_its_step(gateway: FakeExperiments, tmp_path: Path) -> None:
+    """The weights that are shown are those of a step; in a file of somebody's own they are the service's to refuse."""
+    done("experiment", "create", "first", "--model", "lite", "--arm", "a=1", "--arm", "b=2", "--ramp", "0.1", "--start")
+    gateway.experiments["first"].arms[1].weight = 0.1
+    (tmp_path / "first.json").write_text(shown := done("experiment", "show", "first", "--json"))
+    own = {name: value for name, value in json.loads(shown)["experiment"].items() if name != "state"}
+    (tmp_path / "own.json").write_text(json.dumps(own))
+    for name in ("first", "own"):
+        done("experiment", "create", f"of-{name}", "--file", str(tmp_path / f"{name}.json"))
+    made = [gateway.experiments[name] for name in ("of-first", "of-own")]
+    assert [(0, [0.1]), (0.1, [0.1])] == [(each.arms[1].weight, list(each.ramp.steps)) for each in made]
 
 
 def test_a_file_that_is_no_experiment_is_told(gateway: FakeExperiments, tmp_path: Path) -> None:
@@ -183,6 +203,17 @@ def test_the_life_of_an_experiment(gateway: FakeExperiments) -> None:
     assert "version 2 of lite" in done("experiment", "promote", "rate", "b", "--reason", "three")
     assert ["one", "two", "three"] == [each.reason for each in gateway.decisions[1:]]
     assert "concluded" in done("experiment", "show", "rate")
+
+
+def test_evidence_begins_anew(gateway: FakeExperiments) -> None:
+    """Without weights the experiment stays as it is; with some, the others keep theirs."""
+    done("experiment", "create", "rate", *ARMS, "--start")
+    assert "evidence begins anew" in done("experiment", "weights", "rate", "--anew")
+    assert (True, {}) == (gateway.requests[-1].anew, dict(gateway.requests[-1].weights))
+    done("experiment", "weights", "rate", "b=5", "--anew")
+    assert (True, {"control": 95.0, "b": 5.0}) == (gateway.requests[-1].anew, dict(gateway.requests[-1].weights))
+    nothing = run("experiment", "weights", "rate")
+    assert (2, True) == (nothing.exit_code, "--anew" in nothing.stderr)
 
 
 def test_a_draft_is_deleted_and_another_stopped(gateway: FakeExperiments) -> None:
@@ -338,6 +369,14 @@ def test_a_file_is_sent_in_pages(gateway: FakeExperiments, tmp_path: Path) -> No
     assert [1000, 1000, 500] == [len(request.feedback) for request in gateway.requests]
 
 
+def test_labels_that_no_model_has_are_told(gateway: FakeExperiments) -> None:
+    """What is unknown goes to the person, and the count to the script."""
+    gateway.unknown_labels = ["feedback[0].label is 'tabbby'"]
+    result = run("feedback", "send", "p", "--label", "tabbby")
+    assert (0, "Taken. 1 of them name a label of no model there.\n") == (result.exit_code, result.stdout)
+    assert "Taken all the same: feedback[0].label is 'tabbby'" in result.stderr
+
+
 def test_a_file_that_breaks_off_says_how_far_it_came(gateway: FakeExperiments, tmp_path: Path) -> None:
     """What is kept counts once, so the whole file can be sent again."""
     (tmp_path / "labels.csv").write_text("prediction_id,label\n" + "p,tabby\n" * 1500)
@@ -384,6 +423,15 @@ def test_feedback_is_exported(gateway: FakeExperiments, tmp_path: Path) -> None:
     assert "p1" == json.loads(line)["prediction_id"]
 
 
+def test_an_export_without_any_image_says_what_to_set(gateway: FakeExperiments, tmp_path: Path) -> None:
+    """As installed, no image is kept."""
+    gateway.rows = [ExportFeedbackResponse(prediction_id="p1", label="cat")] * 2
+    result = run("feedback", "export", "--out", str(tmp_path / "out"))
+    assert "Nothing was written: of 2 answers no image was kept" in result.stderr
+    assert "TRIPTYCH_RETAIN_IMAGES=all" in result.stderr
+    assert "Next:" not in result.stderr
+
+
 def test_an_export_that_breaks_leaves_no_folder(gateway: FakeExperiments, tmp_path: Path) -> None:
     """Nothing there can be taken for an export."""
     gateway.rows = [ExportFeedbackResponse(prediction_id="p", image=b"x")] * 3
@@ -393,9 +441,13 @@ def test_an_export_that_breaks_leaves_no_folder(gateway: FakeExperiments, tmp_pa
 
 
 def test_predictions_are_forgotten(gateway: FakeExperiments) -> None:
-    """All that are named."""
-    assert "2 forgotten." in done("feedback", "delete", "p1", "p2")
-    assert ["p1", "p2"] == gateway.forgotten
+    """All that are named; with who wants it, and why."""
+    assert "2 forgotten." in done("feedback", "delete", "p1", "p2", "--reason", "asked for", "--actor", "ann")
+    assert (["p1", "p2"], "ann", "asked for") == (
+        gateway.forgotten,
+        gateway.requests[-1].actor,
+        gateway.requests[-1].reason,
+    )
 
 
 @pytest.mark.parametrize("kind", ["sync", "aio"])

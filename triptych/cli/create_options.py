@@ -25,7 +25,9 @@ Model = Annotated[str, _option(_SPLIT, "NAME", "The model whose versions are com
 Arms = Annotated[
     list[str] | None,
     _option(
-        _SPLIT, "NAME=VERSION:WEIGHT", "A version that answers a part of the requests; the first one is the control."
+        _SPLIT,
+        "NAME=VERSION:WEIGHT",
+        "A version that answers a part of the requests; the first one is the control. Beside a ramp: NAME=VERSION.",
     ),
 ]
 Shadows = Annotated[
@@ -37,7 +39,7 @@ Ramp = Annotated[
 ]
 Hold = Annotated[str, _option(_SPLIT, "TIME", "Least time of a step, such as 10m.", show_default="10m")]
 MinKeys = Annotated[
-    int, _option(_SPLIT, "N", "Least keys that the candidate answers in a step.", min=0, show_default="100")
+    int | None, _option(_SPLIT, "N", "Least keys that the candidate answers in a step.", min=1, show_default="100")
 ]
 Tenants = Annotated[
     list[str] | None, _option(_AUDIENCE, "TENANT", "Only requests of this tenant; several may be named.")
@@ -45,7 +47,9 @@ Tenants = Annotated[
 Headers = Annotated[
     list[str] | None, _option(_AUDIENCE, "NAME=VALUE", "Only requests with this header; all that are named.")
 ]
-Layer = Annotated[str, _option(_AUDIENCE, "NAME", "Experiments of one layer share no keys; layers deal independently.")]
+Layer = Annotated[
+    str, _option(_AUDIENCE, "NAME", "Experiments of one model and layer share no keys; layers deal independently.")
+]
 Slot = Annotated[
     str, _option(_AUDIENCE, "BEGIN:END", "The part of the layer's keys that takes part.", show_default="0:1")
 ]
@@ -64,6 +68,10 @@ PromoteNoWorse = Annotated[
     bool, _flag("--promote-no-worse", "Promote also what is surely no worse, not only what is better.")
 ]
 NoRollback = Annotated[bool, _flag("--no-rollback", "Leave a candidate in place that is surely bad.")]
+StopAfter = Annotated[
+    str,
+    _option(_RULES, "TIME", "Stop it so long after its start, such as 14d, whatever is known.", show_default="never"),
+]
 Description = Annotated[str, typer.Option(metavar="TEXT", help="What it is about, for people.")]
 File = Annotated[
     Path | None,

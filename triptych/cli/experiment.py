@@ -67,27 +67,37 @@ def weights(
     connection: Connection,
     name: Name,
     weights: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="ARM=WEIGHT...", help="Arms and their weights; the others keep theirs.", show_default=False
+            metavar="[ARM=WEIGHT...]", help="Arms and their weights; the others keep theirs.", show_default=False
         ),
-    ],
+    ] = None,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Begin evidence anew also with the same weights, once a fault is mended.")
+    ] = False,
     reason: Reason = "",
     actor: Actor = None,
 ) -> None:
-    """Changes how requests are split among the arms. Evidence begins anew, and a ramp ends."""
+    """Changes how requests are split among the arms. Evidence begins anew, and a ramp ends.
+
+    With --anew alone the split and the ramp stay as they are.
+    """
     from triptych.cli.experiment_calls import Experiments
     from triptych.cli.experiment_words import split_of
 
+    if not weights and not anew:
+        fail("Say which arm gets which weight, such as b=10; or --anew, to begin evidence anew as it is.", code=2)
     try:
-        given = dict(map(words.weight, weights))
+        given = dict(map(words.weight, weights or ()))
     except ValueError as error:
         fail(str(error), code=2)
     with connection.line() as line:
         experiments = Experiments(line, connection.timeout_s, actor_name(actor))
-        kept = {arm.name: arm.weight for arm in experiments.get(name).arms if arm.weight > 0}
-        changed = experiments.set_weights(name, kept | given, reason)
-    out().print(f"{name}: {split_of(changed)}.", markup=False)
+        if given:
+            given = {arm.name: arm.weight for arm in experiments.get(name).arms if arm.weight > 0} | given
+        changed = experiments.set_weights(name, given, reason, anew=anew)
+    told = ", evidence begins anew" if anew else ""
+    out().print(f"{name}: {split_of(changed)}{told}.", markup=False)
 
 
 @connected

@@ -36,9 +36,9 @@ class Experiments:
         request = pb.StartExperimentRequest(name=name, actor=self._actor, reason=reason)
         return self._change(self._stub.StartExperiment, request).experiment
 
-    def set_weights(self, name: str, weights: dict[str, float], reason: str) -> "Experiment":
-        """Changes the weights of arms."""
-        request = pb.SetWeightsRequest(name=name, weights=weights, actor=self._actor, reason=reason)
+    def set_weights(self, name: str, weights: dict[str, float], reason: str, *, anew: bool) -> "Experiment":
+        """Changes the weights of arms, or begins evidence anew with the same ones."""
+        request = pb.SetWeightsRequest(name=name, weights=weights, actor=self._actor, reason=reason, anew=anew)
         return self._change(self._stub.SetWeights, request).experiment
 
     def stop(self, name: str, reason: str) -> "Experiment":

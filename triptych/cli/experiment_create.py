@@ -31,7 +31,7 @@ def create(  # noqa: PLR0917 (Typer's options)
     shadow: options.Shadows = None,
     ramp: options.Ramp = "",
     hold: options.Hold = "",
-    min_keys: options.MinKeys = 0,
+    min_keys: options.MinKeys = None,
     tenant: options.Tenants = None,
     header: options.Headers = None,
     layer: options.Layer = "",
@@ -44,6 +44,7 @@ def create(  # noqa: PLR0917 (Typer's options)
     auto_promote: options.AutoPromote = False,
     promote_no_worse: options.PromoteNoWorse = False,
     no_rollback: options.NoRollback = False,
+    stop_after: options.StopAfter = "",
     description: options.Description = "",
     file: options.File = None,
     start: options.StartAtOnce = False,
@@ -71,9 +72,11 @@ def create(  # noqa: PLR0917 (Typer's options)
         experiment = read_experiment(file) if file else _empty()
         experiment.name = name
         fill(experiment, model=model, description=description, layer=layer)
+        fill_ramp(experiment, ramp, hold, min_keys)
         fill_arms(experiment, arm or (), shadow or ())
         fill_audience(experiment, tenant or (), header or ())
-        fill_ramp(experiment, ramp, hold, min_keys)
+        if stop_after:
+            rules["stop_after_s"] = words.lasting_s(stop_after, "--stop-after")
         fill(experiment.rules, **rules)
         if slot:
             experiment.slot_begin, experiment.slot_end = words.slot(slot)
@@ -145,11 +148,15 @@ def read_experiment(path: Path) -> "Experiment":
         raise ValueError(f"{path} holds no JSON object.")  # noqa: TRY004 (the file's fault, not a type of ours)
     data = data.get("experiment", data)  # as `show --json` prints it
     try:
-        return json_format.ParseDict(
+        read = json_format.ParseDict(
             {key: value for key, value in data.items() if key not in SET_BY_THE_SERVICE}, Experiment()
         )
     except json_format.ParseError as error:
         raise ValueError(f"{path} is no experiment: {error}.") from None
+    if "state" in data and read.HasField("ramp"):  # then the weights are those of a step
+        for arm in read.arms:
+            arm.ClearField("weight")
+    return read
 
 
 def fill(message: Any, **values: Any) -> None:
@@ -162,19 +169,23 @@ def fill(message: Any, **values: Any) -> None:
 def fill_arms(experiment: "Experiment", arms: Words, shadows: Words) -> None:
     """Sets the arms and shadows, each kind where there is any.
 
+    An arm's weight is 1 where none is given; beside a ramp, whose steps split the keys, there is none.
+
     Raises:
         ValueError: one of the words has another shape.
     """
-    _fill_list(experiment.arms, arms, words.arm, "weight")
-    _fill_list(experiment.shadows, shadows, words.shadow, "share")
+    _fill_list(experiment.arms, arms, words.arm, "weight", None if experiment.HasField("ramp") else 1.0)
+    _fill_list(experiment.shadows, shadows, words.shadow, "share", 1.0)
 
 
-def _fill_list(messages: Any, given: Any, read: Callable[[str], tuple[str, str, float]], part: str) -> None:
+def _fill_list(
+    messages: Any, given: Words, read: Callable[[str], tuple[str, str, float | None]], part: str, usual: float | None
+) -> None:
     if given:
         del messages[:]
     for word in given:
         name, version, value = read(word)
-        messages.add(name=name, version=version, **{part: value})
+        messages.add(name=name, version=version, **{part: usual if value is None else value})
 
 
 def fill_audience(experiment: "Experiment", tenants: "list[str] | tuple[()]", headers: "list[str] | tuple[()]") -> None:
@@ -190,18 +201,18 @@ def fill_audience(experiment: "Experiment", tenants: "list[str] | tuple[()]", he
         experiment.audience.headers[name.lower()] = value
 
 
-def fill_ramp(experiment: "Experiment", ramp: str, hold: str, min_keys: int) -> None:
+def fill_ramp(experiment: "Experiment", ramp: str, hold: str, min_keys: int | None) -> None:
     """Sets how the candidate's part grows, where that is said.
 
     Raises:
-        ValueError: one of the words has another shape, or there is a hold of no ramp.
+        ValueError: one of the words has another shape, or there is a hold of no ramp, or of no time.
     """
     if ramp:
         experiment.ramp.steps[:] = words.steps(ramp)
     if (hold or min_keys) and not experiment.ramp.steps:
         raise ValueError("--hold and --min-keys are of a ramp: say its steps with --ramp, such as 0.01,0.05,0.25.")
     if hold:
-        experiment.ramp.hold_s = words.duration_s(hold, "--hold")
+        experiment.ramp.hold_s = words.lasting_s(hold, "--hold")
     if min_keys:
         experiment.ramp.min_keys = min_keys
 

@@ -145,11 +145,15 @@ def _versions(found: Standing) -> Iterator[str]:
 def _rules(rules: "Rules") -> Iterator[str]:
     yield f"- Any wrong verdict has a probability of at most {percent(rules.alpha)}."
     yield f"- Accuracy may fall by {_points(rules.accuracy_margin)}."
-    yield f"- The part of answers that take longer than {rules.slow_ms:g} ms may rise by {_points(rules.slow_margin)}."
+    if rules.HasField("slow_ms"):  # else there are shadows only, for which nobody waits
+        slow = f"The part of answers that take longer than {rules.slow_ms:g} ms"
+        yield f"- {slow} may rise by {_points(rules.slow_margin)}."
     yield f"- The part of requests that fail may rise by {_points(rules.failed_margin)}."
     yield "- What is surely bad is left in place." if rules.no_rollback else "- What is surely bad is rolled back."
     enough = "better or no worse" if rules.promote_no_worse else "better"
     yield f"- What is surely {enough} is promoted{'.' if rules.auto_promote else ' when somebody says so.'}"
+    if rules.stop_after_s:
+        yield f"- It is stopped {duration(rules.stop_after_s)} after its start, whatever is known."
 
 
 def _points(margin: float) -> str:

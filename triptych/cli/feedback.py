@@ -10,6 +10,7 @@ import typer
 
 from triptych.cli import words
 from triptych.cli.connection import Connection, connected
+from triptych.cli.experiment_options import Actor, Reason, actor_name
 from triptych.cli.output import err, fail, out
 
 if TYPE_CHECKING:
@@ -70,18 +71,22 @@ def _send(connection: Connection, given: "Sequence[Feedback]") -> None:
     from triptych.client.feedback import feedback_requests
     from triptych.experiments.v1.feedback_service_pb2_grpc import FeedbackServiceStub
 
-    sent = 0
+    sent = unknown = 0
     with connection.line() as line, _progress(len(given)) as advance:
         method = FeedbackServiceStub(line.channel).SubmitFeedback
         try:
             for request in feedback_requests(given):
-                sent += line.call(method, request, connection.timeout_s).accepted_count
+                answer = line.call(method, request, connection.timeout_s)
+                for told in answer.unknown_labels:
+                    err().print(f"Taken all the same: {told}", markup=False, soft_wrap=True)
+                sent, unknown = sent + answer.accepted_count, unknown + answer.unknown_label_count
                 advance(sent)
         finally:
             if 0 < sent < len(given):
                 told = f"{sent:,} of {len(given):,} are kept; send the file again: what is kept counts once."
                 err().print(told, markup=False, soft_wrap=True)
-    out().print(f"{sent:,} taken." if sent != 1 else "Taken.")
+    told = f" {unknown:,} of them name a label of no model there." if unknown else ""
+    out().print((f"{sent:,} taken." if sent != 1 else "Taken.") + told, soft_wrap=True)
 
 
 @connected
@@ -132,15 +137,23 @@ def _tell(folder: Path, outcome: Any) -> None:
     counts = f"{outcome.written:,} answers, {outcome.labelled:,} of them labelled"
     out().print(f"{folder}: {counts}, {len(outcome.images):,} images.", markup=False, soft_wrap=True)
     if outcome.without_image:
-        told = (
-            f"{outcome.without_image:,} more have no image any more, or never had (TRIPTYCH_RETAIN_IMAGES): left out."
-        )
-        err().print(told, markup=False, soft_wrap=True)
+        err().print(_without_image(outcome), markup=False, soft_wrap=True)
     if outcome.unnamed:
         told = f"{outcome.unnamed:,} have a label by index only; --labels names the file with the model's labels."
         err().print(told, markup=False, soft_wrap=True)
     if outcome.written:
         err().print(f"Next: triptych model data import {folder} --name NAME", style="dim", markup=False, soft_wrap=True)
+
+
+def _without_image(outcome: Any) -> str:
+    count = outcome.without_image
+    if outcome.written:
+        return f"{count:,} more have no image any more, or never had (TRIPTYCH_RETAIN_IMAGES): left out."
+    return (
+        f"Nothing was written: of {count:,} answers no image was kept, and there is nothing to learn from without. "
+        f"Start the gateway with TRIPTYCH_RETAIN_IMAGES=all (or uncertain), and later answers have theirs, for "
+        f"TRIPTYCH_IMAGE_TTL_S."
+    )
 
 
 @connected
@@ -149,8 +162,13 @@ def delete(
     prediction_ids: Annotated[
         list[str], typer.Argument(metavar="PREDICTION_ID...", help="The answers to forget.", show_default=False)
     ],
+    reason: Reason = "",
+    actor: Actor = None,
 ) -> None:
-    """Forgets answers for good: what was logged of them, their images and their labels, also those to come."""
+    """Forgets answers for good: what was logged of them, their images and their labels, also those to come.
+
+    The decision log tells who wanted it, why, and how many they were.
+    """
     from triptych.experiments.v1.feedback_service_pb2 import DeletePredictionsRequest
     from triptych.experiments.v1.feedback_service_pb2_grpc import FeedbackServiceStub
 
@@ -158,7 +176,8 @@ def delete(
         method = FeedbackServiceStub(line.channel).DeletePredictions
         for begin in range(0, len(prediction_ids), DELETED_PER_CALL):
             page = prediction_ids[begin : begin + DELETED_PER_CALL]
-            line.call(method, DeletePredictionsRequest(prediction_ids=page), connection.timeout_s)
+            asked = DeletePredictionsRequest(prediction_ids=page, actor=actor_name(actor), reason=reason)
+            line.call(method, asked, connection.timeout_s)
     out().print(f"{len(prediction_ids):,} forgotten." if len(prediction_ids) > 1 else "Forgotten.")
 
 

@@ -142,6 +142,7 @@ def _line(answer: "ExportFeedbackResponse", digest: str) -> dict[str, Any]:
         "version": answer.version,
         "predicted_at": _iso(answer.time),
         "inclusion_probability": answer.inclusion_probability,
+        "logged_probability": answer.inclusion_probability,
     }
     if answer.HasField("label_time"):
         line["at"] = _iso(answer.label_time)
@@ -156,8 +157,14 @@ def _iso(time: Any) -> str:
 
 
 def _write_lines(path: Path, lines: Iterable[dict[str, Any]], outcome: Outcome) -> None:
+    """Writes the lines; where answers were left out, none says how likely it was to be there.
+
+    Which images are kept may depend on the answer, and no line tells how: of certain ones, say, there may be none.
+    """
     with path.open("w", encoding="utf-8") as stream:
         for line in lines:
+            if outcome.without_image:
+                line["inclusion_probability"] = None
             outcome.written += 1
             outcome.labelled += line["label"] is not None
             outcome.unnamed += line["label"] is None and line["label_index"] is not None

@@ -43,6 +43,18 @@ def duration_s(text: str, what: str) -> float:
     return float(found[1]) * UNITS_S[found[2] or "s"]
 
 
+def lasting_s(text: str, what: str) -> float:
+    """Reads a length of time as `duration_s` does, which is not next to nothing.
+
+    Raises:
+        ValueError: it is none, or less than a second.
+    """
+    seconds = duration_s(text, what)
+    if seconds < 1:
+        raise ValueError(f"{what} is at least 1s, not {text!r}.")
+    return seconds
+
+
 def pair(text: str, like: str, separator: str = "=") -> tuple[str, str]:
     """Reads `NAME=VALUE`.
 
@@ -55,14 +67,14 @@ def pair(text: str, like: str, separator: str = "=") -> tuple[str, str]:
     return name, value
 
 
-def arm(text: str) -> tuple[str, str, float]:
-    """Reads `control=1:95`: name, version and weight, which is 1 where none is given.
+def arm(text: str) -> tuple[str, str, float | None]:
+    """Reads `control=1:95`: name, version and weight, if one is given.
 
     Raises:
         ValueError: it has another shape.
     """
     name, version, weight = _versioned(text, "control=1:95, which is NAME=VERSION:WEIGHT")
-    return name, version, number(weight, f"The weight in {text!r}") if weight else 1.0
+    return name, version, number(weight, f"The weight in {text!r}") if weight else None
 
 
 def shadow(text: str) -> tuple[str, str, float]:
@@ -97,10 +109,13 @@ def slot(text: str) -> tuple[float, float]:
     """Reads `0:0.5`: where a part of a layer's keys begins and ends.
 
     Raises:
-        ValueError: it has another shape.
+        ValueError: it has another shape, or no key lies in it.
     """
-    begin, end = pair(text, "0:0.5, which is BEGIN:END", ":")
-    return share(begin, "The begin of --slot"), share(end, "The end of --slot")
+    words = pair(text, "0:0.5, which is BEGIN:END", ":")
+    begin, end = share(words[0], "The begin of --slot"), share(words[1], "The end of --slot")
+    if begin >= end:
+        raise ValueError(f"The end of --slot is above its begin, unlike {text!r}: no key would take part.")
+    return begin, end
 
 
 def steps(text: str) -> list[float]:

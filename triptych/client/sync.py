@@ -175,7 +175,7 @@ class Client:
             label: name of the right class; or
             label_index: its index in the model's labels.
             source: who says so.
-            feedback_id: names this feedback; the same id again is a repeat, whatever it says.
+            feedback_id: names this feedback; the same id again of this prediction is a repeat, whatever it says.
             time: when it was said, with a time zone; None means now.
             timeout_s: how long the call may take, a second attempt included.
 

@@ -78,7 +78,7 @@ CALLS: list[tuple[str, Any]] = [
     ("ListVerdicts", pb.ListVerdictsRequest(name="trial")),
     ("ListDecisions", pb.ListDecisionsRequest(page_size=3)),
     ("PinVersion", pb.PinVersionRequest(model="other", version="2")),
-    ("PinVersion", pb.PinVersionRequest(model="gone")),  # no version: to take a pin back is right in any case
+    ("PinVersion", pb.PinVersionRequest(model="asleep")),  # no version: to take a pin back is right in any case
     ("SetHoldout", pb.SetHoldoutRequest(share=0.1)),
 ]
 
@@ -191,7 +191,7 @@ async def test_without_the_service_all_is_refused(behind: Neighbours) -> None:
 
 
 async def test_nobody_may_change_what_the_operator_keeps(behind: Neighbours, service: FakeExperiments) -> None:
-    """Without `experiments_admin` changes are PERMISSION_DENIED; reading and feedback go on."""
+    """Without `experiments_admin` changes are PERMISSION_DENIED, and so is an export; reading and feedback go on."""
     target = service.target
     service.scripts["GetExperiment"] = pb.GetExperimentResponse(experiment=TRIAL)
     reads = {"GetExperiment", "ListExperiments", "GetVerdicts", "ListVerdicts", "ListDecisions"}
@@ -205,14 +205,49 @@ async def test_nobody_may_change_what_the_operator_keeps(behind: Neighbours, ser
                 refused[method] = await _failure(getattr(_experiments(gateway), method)(request))
         refused["DeletePredictions"] = await _failure(_feedback(gateway).DeletePredictions(forget))
         await _feedback(gateway).SubmitFeedback(feedback_pb.SubmitFeedbackRequest())
-        await _feedback(gateway).ExportFeedback(feedback_pb.ExportFeedbackRequest()).read()
+        export = _feedback(gateway).ExportFeedback(feedback_pb.ExportFeedbackRequest())
+        refused["ExportFeedback"] = await _failure(export.read())
 
     assert {(grpc.StatusCode.PERMISSION_DENIED, "EXPERIMENTS_OFF")} == {
         (got.code(), reason_of(got)) for got in refused.values()
     }
-    assert 9 == len(refused)
+    assert 10 == len(refused)
     assert "TRIPTYCH_EXPERIMENTS_ADMIN is off" in (refused["PinVersion"].details() or "")
-    assert {*reads, "SubmitFeedback", "ExportFeedback"} == {each.method for each in service.asked}
+    assert {*reads, "SubmitFeedback"} == {each.method for each in service.asked}
+
+
+@pytest.mark.parametrize(("admin", "told"), [(True, "s"), (False, "")])
+async def test_salts_are_told_to_administrators(
+    behind: Neighbours, service: FakeExperiments, *, admin: bool, told: str
+) -> None:
+    """Who knows a salt can choose the arm that answers."""
+    salted = experiment("1", "2")
+    salted.salt = "s"
+    service.scripts["GetExperiment"] = pb.GetExperimentResponse(experiment=salted)
+    service.scripts["ListExperiments"] = pb.ListExperimentsResponse(experiments=[salted])
+    target = service.target
+    async with running_gateway(behind, serve_http=False, experiments_target=target, experiments_admin=admin) as gateway:
+        one = await _experiments(gateway).GetExperiment(pb.GetExperimentRequest(name="trial"))
+        several = await _experiments(gateway).ListExperiments(pb.ListExperimentsRequest())
+
+    assert {(told, "trial")} == {(each.salt, each.name) for each in (one.experiment, *several.experiments)}
+
+
+async def test_nobody_is_an_annotator_who_is_no_administrator(behind: Neighbours, service: FakeExperiments) -> None:
+    """An annotator's word goes above all others, so anybody's will not do; nothing is taken."""
+    sources = (
+        feedback_pb.FEEDBACK_SOURCE_USER,
+        feedback_pb.FEEDBACK_SOURCE_SYSTEM,
+        feedback_pb.FEEDBACK_SOURCE_ANNOTATOR,
+    )
+    said = [feedback_pb.Feedback(prediction_id="p", label="cat", source=each) for each in sources]
+    request = feedback_pb.SubmitFeedbackRequest(feedback=said)
+    target = service.target
+    async with running_gateway(behind, serve_http=False, experiments_target=target, experiments_admin=False) as gateway:
+        got = await _failure(_feedback(gateway).SubmitFeedback(request))
+
+    assert (grpc.StatusCode.PERMISSION_DENIED, "feedback[2].source") == (got.code(), field_of(got))
+    assert [] == service.asked
 
 
 WITHOUT_EFFECT: list[tuple[str, str, str, Any]] = [
@@ -233,6 +268,7 @@ WITHOUT_EFFECT: list[tuple[str, str, str, Any]] = [
     ("EXPERIMENT_WITHOUT_EFFECT", "version", "PinVersion", ("other", "3")),
     ("MODEL_VERSION_NOT_FOUND", "version", "PinVersion", ("other", "9")),
     ("MODEL_NOT_FOUND", "model", "PinVersion", ("huge", "1")),
+    ("MODEL_NOT_FOUND", "model", "PinVersion", ("huge", "")),
 ]
 
 
@@ -259,6 +295,50 @@ async def test_what_would_have_no_effect_is_refused(
 
     assert (reason, field) == (reason_of(got), field_of(got))
     assert method not in {each.method for each in service.asked}
+
+
+@pytest.mark.parametrize(
+    ("method", "field"), [("CreateExperiment", "experiment.arms[1].version"), ("StartExperiment", "name")]
+)
+async def test_a_roll_back_must_not_lead_to_the_candidate(
+    gateway: Gateway, service: FakeExperiments, method: str, field: str
+) -> None:
+    """The version that answers everybody, by its pin or as the default, can only be the control."""
+    backwards, forwards = experiment("2", "1"), experiment("1", "2")
+    service.scripts["GetExperiment"] = pb.GetExperimentResponse(experiment=backwards)
+    by_default = await _failure(getattr(_experiments(gateway), method)(_asking(method, backwards)))
+    service.routing.pins["other"] = "2"
+    await getattr(_experiments(gateway), method)(_asking(method, backwards))
+    service.scripts["GetExperiment"] = pb.GetExperimentResponse(experiment=forwards)
+    by_pin = await _failure(getattr(_experiments(gateway), method)(_asking(method, forwards)))
+
+    for got in (by_default, by_pin):
+        assert ("EXPERIMENT_STATE", field) == (reason_of(got), field_of(got))
+        assert "arms[1].version is" in (got.details() or "")
+    assert 1 == [each.method for each in service.asked].count(method)
+
+
+async def test_the_pin_of_a_model_that_is_gone_can_be_taken_back(gateway: Gateway, service: FakeExperiments) -> None:
+    """Else it would be there for ever."""
+    service.routing.pins["huge"] = "2"
+    await _experiments(gateway).PinVersion(pb.PinVersionRequest(model="huge"))
+
+    assert "PinVersion" == service.last.method
+
+
+@pytest.mark.parametrize(("method", "field"), [("CreateExperiment", "experiment.shadows"), ("StartExperiment", "name")])
+async def test_shadows_that_would_see_nothing_are_refused(
+    behind: Neighbours, service: FakeExperiments, method: str, field: str
+) -> None:
+    """Where the gateway shows no request to any."""
+    made = experiment("1", shadow="2")
+    service.scripts["GetExperiment"] = pb.GetExperimentResponse(experiment=made)
+    target = service.target
+    async with running_gateway(behind, serve_http=False, experiments_target=target, max_shadows=0) as gateway:
+        got = await _failure(getattr(_experiments(gateway), method)(_asking(method, made)))
+
+    assert ("EXPERIMENT_WITHOUT_EFFECT", field) == (reason_of(got), field_of(got))
+    assert "TRIPTYCH_MAX_SHADOWS of this gateway is 0" in (got.details() or "")
 
 
 async def test_the_sentence_says_why(gateway: Gateway) -> None:

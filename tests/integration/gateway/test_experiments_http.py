@@ -59,6 +59,7 @@ ROUTES: list[tuple[str, str, dict[str, Any], str, Any]] = [
         "SetWeights",
         pb.SetWeightsRequest(name="trial", weights={"a": 1, "b": 2.5}),
     ),
+    ("POST", f"{TRIAL}/weights", {"json": {"anew": True}}, "SetWeights", pb.SetWeightsRequest(name="trial", anew=True)),
     (
         "POST",
         f"{TRIAL}/promote",
@@ -87,10 +88,10 @@ ROUTES: list[tuple[str, str, dict[str, Any], str, Any]] = [
     ),
     (
         "DELETE",
-        f"{V1}/predictions/p%20q",
+        f"{V1}/predictions/p%20q?actor=ann",
         {},
         "DeletePredictions",
-        feedback_pb.DeletePredictionsRequest(prediction_ids=["p q"]),
+        feedback_pb.DeletePredictionsRequest(prediction_ids=["p q"], actor="ann"),
     ),
 ]
 
@@ -125,6 +126,18 @@ async def test_an_experiment_is_told_whole(gateway: Gateway, service: FakeExperi
     assert ["name", "model", "description", "arms", "shadows", "layer"] == list(answer)[:6]
 
 
+async def test_a_roll_back_must_not_lead_to_the_candidate(gateway: Gateway, service: FakeExperiments) -> None:
+    """The pinned version can only be the control; the field says which arm it is."""
+    service.routing.pins["other"] = "2"
+    response = await gateway.client.post(f"{V1}/experiments", json={"experiment": BODY, "start": True})
+
+    assert (400, "EXPERIMENT_STATE", "experiment.arms[1].version") == (
+        response.status_code,
+        error_of(response)["reason"],
+        field_of(response),
+    )
+
+
 async def test_lists_have_a_next_page(gateway: Gateway, service: FakeExperiments) -> None:
     """The token is there even when it is empty."""
     service.scripts["ListDecisions"] = pb.ListDecisionsResponse(
@@ -151,11 +164,21 @@ async def test_a_long_history_is_told(gateway: Gateway, service: FakeExperiments
 async def test_accepted_feedback_is_counted(gateway: Gateway, service: FakeExperiments) -> None:
     """The answer says how many were taken."""
     service.scripts["SubmitFeedback"] = feedback_pb.SubmitFeedbackResponse(accepted_count=2)
-    items = [{"prediction_id": "p", "label": "tabby", "source": "annotator"}, ONE]
+    items = [{"prediction_id": "p", "label": "tabby", "source": "annotator"}, {**ONE, "label_index": 28}]
     response = await gateway.client.post(FEEDBACK, json={"feedback": items})
 
     assert (200, {"accepted": 2}) == (response.status_code, response.json())
     assert [feedback_pb.FEEDBACK_SOURCE_ANNOTATOR, 0] == [each.source for each in service.last.request.feedback]
+
+
+async def test_labels_that_no_model_has_are_told(gateway: Gateway, service: FakeExperiments) -> None:
+    """They are taken; who sends one alone has no list in it."""
+    answers = [(await gateway.client.post(FEEDBACK, json=each)).json() for each in (ONE, {"feedback": [ONE]})]
+    told = "label_index is 281, and no model here has more than 256 classes."
+
+    assert [1, 1] == [each["unknown_label_count"] for each in answers]
+    assert [[told], [f"feedback[0].{told}"]] == [each["unknown_labels"] for each in answers]
+    assert ["SubmitFeedback"] * 2 == [each.method for each in service.asked]
 
 
 async def test_large_feedback_is_read(gateway: Gateway, service: FakeExperiments) -> None:
@@ -247,11 +270,13 @@ async def test_what_the_operator_keeps_is_403(behind: Neighbours, service: FakeE
     """Without `experiments_admin` nothing is changed; reading and feedback go on."""
     async with running_gateway(behind, experiments_target=service.target, experiments_admin=False) as gateway:
         answers = {(verb, path): await gateway.client.request(verb, path, **sent) for verb, path, sent, _, _ in ROUTES}
+        annotator = await gateway.client.post(FEEDBACK, json={**ONE, "source": "annotator"})
     refused = {where for where, answer in answers.items() if answer.status_code == 403}
 
     assert {where for where in answers if where[0] != "GET"} - {("POST", FEEDBACK)} == refused
     assert {200, 403} == {answer.status_code for answer in answers.values()}
     assert {"EXPERIMENTS_OFF"} == {error_of(answers[where])["reason"] for where in refused}
+    assert (403, "source") == (annotator.status_code, field_of(annotator))
 
 
 def _counted(route: str) -> float:

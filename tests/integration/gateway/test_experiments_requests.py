@@ -88,7 +88,7 @@ BAD: list[tuple[int, str, str, str, str, dict[str, Any]]] = [
     (400, "FIELD_INVALID", "page_size", "GET", f"{V1}/experiments?page_size=x", {}),
     (400, "FIELD_INVALID", "after", "GET", f"{TRIAL}/verdicts/history?after=x", {}),
     (400, "FIELD_UNKNOWN", "name", "GET", f"{TRIAL}?name=other", {}),
-    (400, "FIELD_UNKNOWN", "reason", "DELETE", f"{V1}/predictions/p?reason=x", {}),
+    (400, "FIELD_UNKNOWN", "why", "DELETE", f"{V1}/predictions/p?why=x", {}),
     (
         404,
         "MODEL_VERSION_NOT_FOUND",

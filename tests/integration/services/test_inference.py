@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
-from fakes.repository import CLASSES, HEIGHT, ROW_BYTES, WIDTH, manifest
+from fakes.repository import CLASSES, HEIGHT, LABELS, ROW_BYTES, WIDTH, manifest, write_model
 from fakes.scripted import field_of, reason_of
 from fakes.servers import connected, eventually, running_server
 from fakes.tensors import decode, encode
@@ -37,11 +38,12 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from structlog.testing import capture_logs
 
 from servicekit.health import Readiness
-from servicekit.manifest import Manifest
+from servicekit.manifest import Manifest, read_repository
 from services.inference.failures import RowOutcomes
 from services.inference.metrics import PoolCollector
 from services.inference.pool import CONDITION, TritonPool
 from services.inference.servers import TritonServers
+from services.inference.service import read_model_labels
 from services.inference.servicer import InferenceServicer
 from services.inference.triton import LEFT_TO_END_S, Triton
 from triptych.inference.v1 import inference_service_pb2 as pb
@@ -88,7 +90,8 @@ async def _serving(*tritons: FakeTriton, interval_s: float = 0.05, ready: bool =
         readiness,
         interval_s,
     )
-    servicer = InferenceServicer(manifests, pool, max_batch=16, outcomes=RowOutcomes(registry))
+    outcomes = RowOutcomes(registry)
+    servicer = InferenceServicer(manifests, pool, max_batch=16, outcomes=outcomes, labels=lambda each: each.versions)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(pool.running())
         server = await stack.enter_async_context(
@@ -336,6 +339,24 @@ async def test_models_are_described(service: Service, triton: FakeTriton) -> Non
             version="2", state=model_pb2.MODEL_STATE_UNAVAILABLE, detail="No model server has loaded it."
         ),
     ] == list(model.versions)
+
+
+async def test_labels_are_told_to_who_asks_for_them(service: Service) -> None:
+    """They are many, and change seldom."""
+    stub = pb_grpc.InferenceServiceStub(service.channel)
+    (plain,) = (await stub.ListModels(pb.ListModelsRequest(), timeout=2)).models
+    (told,) = (await stub.ListModels(pb.ListModelsRequest(labels=True), timeout=2)).models
+
+    assert ([], list(TINY.versions)) == (list(plain.labels), list(told.labels))
+
+
+def test_labels_are_read_from_the_repository(tmp_path: Path) -> None:
+    """Of a model whose labels cannot be read there are none."""
+    folder = write_model(tmp_path, manifest("tiny"))
+    found = read_repository(tmp_path)["tiny"]
+    assert LABELS == read_model_labels(tmp_path, found)
+    (folder / "labels.txt").unlink()
+    assert () == read_model_labels(tmp_path, found)
 
 
 async def test_one_model_is_described(service: Service) -> None:

@@ -70,6 +70,7 @@ def test_a_line_tells_more_than_the_importer_wants(tmp_path: Path) -> None:
         "at": "2026-09-21T14:14:20+00:00",
         "source": "annotator",
         "inclusion_probability": 1.0,
+        "logged_probability": 1.0,
         "arm": "b",
     }
     assert expected == {name: line[name] for name in expected}
@@ -80,6 +81,16 @@ def test_answers_without_an_image_are_counted(tmp_path: Path) -> None:
     outcome = write_export(tmp_path / "out", [answer(1), answer(2, image=b"")])
     assert (1, 1) == (outcome.written, outcome.without_image)
     assert ["feedback:p1"] == [item.source for item in items(tmp_path / "out")]
+
+
+def test_nobody_knows_how_likely_an_answer_was_kept_where_others_were_not(tmp_path: Path) -> None:
+    """Images of uncertain answers only, say, are no sample whose weights are known; else the log's are."""
+    sampled = answer(1, inclusion_probability=0.25)
+    expected = ([answer(2)], 0.25), ([answer(2, image=b"")], None)
+    for others, known in expected:
+        write_export(tmp_path / "out", [sampled, *others])
+        line = json.loads((tmp_path / "out" / "feedback.jsonl").read_text().splitlines()[0])
+        assert (known, 0.25) == (line["inclusion_probability"], line["logged_probability"])
 
 
 def test_labels_by_index_get_their_name(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ def test_times_are_read(text: str, expected: float) -> None:
 
 
 def test_arms_and_shadows_are_read() -> None:
-    """An arm's weight is 1, and a shadow's share all, where none is given."""
-    assert [("control", "1", 95.0), ("b", "2", 1.0)] == [words.arm("control=1:95"), words.arm("b=2")]
+    """An arm has the weight that is given, and a shadow sees all where none is."""
+    assert [("control", "1", 95.0), ("b", "2", None)] == [words.arm("control=1:95"), words.arm("b=2")]
     assert [("c", "3", 0.2), ("c", "3", 1.0)] == [words.shadow("c=3:20%"), words.shadow("c=3")]
 
 
@@ -42,6 +42,8 @@ def test_other_words_are_read() -> None:
         (words.shadow, "c=2:1.5", "a share from 0 to 1"),
         (words.weight, "b", "is not like b=10"),
         (words.slot, "0.5", "is not like 0:0.5"),
+        (words.slot, "0:0", "no key would take part"),
+        (words.slot, "50%:0", "no key would take part"),
         (words.steps, "0.1,,0.2", "A step of --ramp is a number"),
         (lambda text: words.duration_s(text, "--hold"), "soon", "--hold is a time such as 90s"),
         (lambda text: words.share(text, "The holdout"), "-1%", "The holdout is a share from 0 to 1"),

@@ -52,6 +52,27 @@ def test_bad_before_good() -> None:
     assert (Kind.ROLL_BACK, "c") == _told(_decide(running(two_arms(arms=ARMS, rules=AUTO)), *judged))
 
 
+@pytest.mark.parametrize("ramp", [None, pb.Ramp(steps=[0.1], hold_s=1, min_keys=1)], ids=["plain", "ramping"])
+def test_an_experiment_ends_with_its_time(ramp: pb.Ramp | None) -> None:
+    """Not before, and neither by a roll-back nor by a promotion; what is known by then is told of everybody."""
+    experiment = running(two_arms(rules=pb.Rules(stop_after_s=60), ramp=ramp, shadows=shadowed().shadows))
+    judged = _judged("fast", Advice.PROMOTE), _judged("int8", Advice.REPAIR)
+    action = _decide(experiment, *judged, after_s=60)
+
+    assert Kind.STOP not in _told(_decide(experiment, *judged, after_s=59.9, repaired=True))
+    assert (Kind.STOP, "fast", "int8") == _told(action)
+    assert action is not None
+    assert "It has run for 60 s, its time. fast: promote. int8: repair." == action.reason
+
+
+def test_who_would_be_rolled_back_or_promoted_in_the_end_still_is() -> None:
+    """The end is no way out."""
+    experiment = running(two_arms(rules=pb.Rules(stop_after_s=60, auto_promote=True)))
+
+    assert (Kind.ROLL_BACK, "fast") == _told(_decide(experiment, _judged("fast", Advice.ROLL_BACK), after_s=99))
+    assert (Kind.PROMOTE, "fast") == _told(_decide(experiment, _judged("fast", Advice.PROMOTE), after_s=99))
+
+
 def test_who_must_not_be_rolled_back_stays() -> None:
     """Until somebody stops it; and gets no more keys."""
     rules, ramp = pb.Rules(no_rollback=True), pb.Ramp(steps=[0.1, 0.2], hold_s=1, min_keys=1)

@@ -52,11 +52,19 @@ def test_what_is_said_holds() -> None:
 
 
 def test_a_ramp_says_the_weights() -> None:
-    """The first step, whatever the arms' own ones are."""
+    """The first step does."""
     made = complete(two_arms(ramp=pb.Ramp(steps=[0.05, 0.5])))
 
     assert [0.95, 0.05] == [arm.weight for arm in made.arms]
     assert (600, 100) == (made.ramp.hold_s, made.ramp.min_keys)
+
+
+def test_of_a_shadow_nothing_is_asked_that_nobody_waits_for() -> None:
+    """What holds for it can be made an experiment of again."""
+    made = complete(shadowed())
+
+    assert pb.Rules(alpha=0.05, accuracy_margin=0.01, failed_margin=0.002) == made.rules
+    assert made.rules == complete(shadowed(rules=made.rules)).rules
 
 
 def test_empty_lists_mean_everybody() -> None:
@@ -133,6 +141,9 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("experiment.rules.failed_margin", {"rules": pb.Rules(failed_margin=NAN)}),
     ("experiment.rules.slow_ms", {"rules": pb.Rules(slow_ms=0)}),
     ("experiment.rules.slow_ms", {"rules": pb.Rules(slow_ms=float("inf"))}),
+    ("experiment.rules.stop_after_s", {"rules": pb.Rules(stop_after_s=0.5)}),
+    ("experiment.rules.stop_after_s", {"rules": pb.Rules(stop_after_s=31_622_401)}),
+    ("experiment.rules.stop_after_s", {"rules": pb.Rules(stop_after_s=NAN)}),
     ("experiment.ramp.steps", {"ramp": pb.Ramp()}),
     ("experiment.ramp.steps", {"ramp": pb.Ramp(steps=[i / 18 for i in range(1, 18)])}),
     ("experiment.ramp.steps[0]", {"ramp": pb.Ramp(steps=[0])}),
@@ -171,6 +182,9 @@ IDLE: list[tuple[str, pb.Experiment]] = [
     ("experiment.slot_end", two_arms(slot_begin=1)),
     ("experiment.ramp", two_arms(arms=_arms("1", "2", "3"), ramp=pb.Ramp(steps=[0.1]))),
     ("experiment.ramp", shadowed(ramp=pb.Ramp(steps=[0.1]))),
+    ("experiment.arms[0].weight", two_arms(arms=_arms("1", "2"), ramp=pb.Ramp(steps=[0.1]))),
+    ("experiment.rules.slow_ms", shadowed(rules=pb.Rules(slow_ms=50))),
+    ("experiment.rules.slow_margin", shadowed(rules=pb.Rules(slow_margin=0))),
     ("experiment.audience.tenants", two_arms(audience=pb.Audience(tenants=[""]))),
     ("experiment.rules.auto_promote", shadowed(shadows=_shadows("2", "3"), rules=pb.Rules(auto_promote=True))),
     ("experiment.rules.auto_promote", two_arms(arms=_arms("1", "1"), rules=pb.Rules(auto_promote=True))),

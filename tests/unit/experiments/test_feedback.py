@@ -1,5 +1,6 @@
 """Which label holds, and what is a repeat."""
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -67,9 +68,16 @@ def test_an_id_says_what_a_repeat_is() -> None:
     assert [("a", 1), ("b", 1)] == [(each.feedback_id, each.label_index) for each in history.taken]
 
 
+def test_an_id_is_of_its_prediction() -> None:
+    """Two callers may both call their first feedback 1."""
+    first, second = _said("1", 1), replace(_said("1", 2), prediction_id="q")
+    history = _history(first, second, first, second, named=True)
+    assert ([first, second], [1, 2]) == (history.taken, _holds(history))
+
+
 def test_what_was_taken_before_counts() -> None:
     """Ids and last statements come from the database."""
-    history = History(["a"], [_said("a", 1, ANNOTATOR, time=5)])
+    history = History([("p", "a")], [_said("a", 1, ANNOTATOR, time=5)])
     history.take(_said("a", 2, time=6), named=True)
     history.take(_said("b", 1, ANNOTATOR, time=6), named=False)
     assert ([], []) == (history.taken, history.holding())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from fakes.experiments import NOW_US, running, shadowed, two_arms
@@ -60,6 +61,41 @@ def test_slots_of_one_layer_and_model_share_no_key(other: dict[str, object], fre
             transitions.started(second, [first], DEED)
 
 
+ACME, BETA = pb.Audience(tenants=["acme"]), pb.Audience(tenants=["acme", "zoo"], headers={"x-app": "beta"})
+
+
+@pytest.mark.parametrize(
+    ("earlier", "audience", "left"),
+    [
+        ([{}], None, False),
+        ([{"layer": "ui"}], None, True),  # the same layer: slots say who has which keys
+        ([{"model": "dogs"}], None, True),
+        ([{"slot_end": 0.5}], None, True),
+        ([{"slot_end": 0.5}, {"slot_begin": 0.4}], ACME, False),
+        ([{"slot_end": 0.5}, {"slot_begin": 0.5, "layer": "b"}], None, True),  # layers deal independently
+        ([{"audience": ACME}], None, True),
+        ([{"audience": ACME}], ACME, False),
+        ([{"audience": ACME}], BETA, True),
+        ([{"audience": BETA}], ACME, True),
+        ([{"audience": pb.Audience(headers={"x-app": "beta"})}], BETA, False),
+    ],
+)
+def test_no_experiment_starts_that_no_request_would_reach(
+    earlier: list[dict[str, Any]], audience: pb.Audience | None, *, left: bool
+) -> None:
+    """A request takes part in the experiment that was started first."""
+    others = [running(two_arms(f"e{number}", **values)) for number, values in enumerate(earlier)]
+    draft = _draft(two_arms("late", layer="ui", audience=audience, slot_begin=0.5))
+    if others[0].layer == "ui":
+        others[0].slot_end = 0.5
+    if left:
+        assert pb.EXPERIMENT_STATE_RUNNING == transitions.started(draft, others, DEED).state
+    else:
+        with pytest.raises(FailedPrecondition, match="No request would reach 'late': 'e0'") as caught:
+            transitions.started(draft, others, DEED)
+        assert ("EXPERIMENT_WITHOUT_EFFECT", "name") == (caught.value.reason, caught.value.field)
+
+
 def test_weights_begin_an_epoch_and_end_a_ramp() -> None:
     """What was counted before is about other parts."""
     ramping = running(two_arms(ramp=pb.Ramp(steps=[0.1, 0.5])))
@@ -76,6 +112,23 @@ def test_the_same_weights_change_nothing() -> None:
 
     assert transitions.reweighted(experiment, {"live": 1, "fast": 1}, DEED) is experiment
     assert (pb.EXPERIMENT_STATE_RUNNING, 1) == (ended.state, ended.epoch)
+
+
+def test_evidence_begins_anew_where_that_is_wanted() -> None:
+    """With the same weights, too; with none, a step of the ramp is gone through again."""
+    experiment, ramping = running(two_arms()), running(two_arms(ramp=pb.Ramp(steps=[0.5])))
+    again = transitions.reweighted(experiment, {"live": 1, "fast": 1}, DEED, anew=True)
+    renewed = transitions.renewed(ramping, DEED)
+
+    assert (2, [1, 1], DEED.time_us) == (again.epoch, [a.weight for a in again.arms], again.epoch_time.ToMicroseconds())
+    assert (pb.EXPERIMENT_STATE_RAMPING, 2, [0.5, 0.5]) == (
+        renewed.state,
+        renewed.epoch,
+        [a.weight for a in renewed.arms],
+    )
+    assert "anna began its evidence anew: enough" == renewed.detail
+    with pytest.raises(FailedPrecondition, match="only evidence of one that runs"):
+        transitions.renewed(_draft(two_arms()), DEED)
 
 
 @pytest.mark.parametrize(

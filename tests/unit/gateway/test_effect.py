@@ -4,9 +4,16 @@ import pytest
 from fakes.neighbours import model
 from fakes.scripted_experiments import experiment
 
-from gateway.effect import require_draft, require_promotion, require_requests, require_start, require_weights
+from gateway.effect import (
+    require_draft,
+    require_promotion,
+    require_requests,
+    require_start,
+    require_way_back,
+    require_weights,
+)
 from gateway.models import ModelDirectory
-from servicekit.errors import Reason, TriptychError, Unavailable
+from servicekit.errors import FailedPrecondition, Reason, TriptychError, Unavailable
 from triptych.inference.v1 import model_pb2
 
 PATHS = ("model", "version")
@@ -87,3 +94,21 @@ def test_only_what_is_promoted_must_take_requests() -> None:
     require_promotion(_directory(), experiment("3", "1", model="m", shadow="9"), "b")
     with pytest.raises(TriptychError, match="no version '9'"):
         require_promotion(_directory(), experiment("3", "1", model="m", shadow="9"), "s")
+
+
+@pytest.mark.parametrize(
+    ("live", "versions"), [("1", "12"), ("1", "11"), ("3", "12"), ("", "12")], ids=["control", "A/A", "other", "none"]
+)
+def test_an_experiment_that_leads_back_may_start(live: str, versions: str) -> None:
+    """Whoever is rolled back leaves its requests to another version, or to the same one in the control's name."""
+    require_way_back(experiment(*versions, shadow=live), live, at="name")
+
+
+def test_a_candidate_that_answers_everybody_is_refused() -> None:
+    """The arm is named, and what to do instead."""
+    with pytest.raises(
+        FailedPrecondition, match=r"arms\[2\]\.version is 3, .* the control, or pin .*: version 1"
+    ) as caught:
+        require_way_back(experiment("1", "2", "3"), "3", at="experiment.{place}")
+
+    assert "experiment.arms[2].version" == caught.value.field

@@ -105,7 +105,7 @@ class Audience(_message.Message):
     def __init__(self, tenants: _Optional[_Iterable[str]] = ..., headers: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Rules(_message.Message):
-    __slots__ = ("alpha", "accuracy_margin", "slow_margin", "failed_margin", "slow_ms", "promote_no_worse", "auto_promote", "no_rollback")
+    __slots__ = ("alpha", "accuracy_margin", "slow_margin", "failed_margin", "slow_ms", "promote_no_worse", "auto_promote", "no_rollback", "stop_after_s")
     ALPHA_FIELD_NUMBER: _ClassVar[int]
     ACCURACY_MARGIN_FIELD_NUMBER: _ClassVar[int]
     SLOW_MARGIN_FIELD_NUMBER: _ClassVar[int]
@@ -114,6 +114,7 @@ class Rules(_message.Message):
     PROMOTE_NO_WORSE_FIELD_NUMBER: _ClassVar[int]
     AUTO_PROMOTE_FIELD_NUMBER: _ClassVar[int]
     NO_ROLLBACK_FIELD_NUMBER: _ClassVar[int]
+    STOP_AFTER_S_FIELD_NUMBER: _ClassVar[int]
     alpha: float
     accuracy_margin: float
     slow_margin: float
@@ -122,7 +123,8 @@ class Rules(_message.Message):
     promote_no_worse: bool
     auto_promote: bool
     no_rollback: bool
-    def __init__(self, alpha: _Optional[float] = ..., accuracy_margin: _Optional[float] = ..., slow_margin: _Optional[float] = ..., failed_margin: _Optional[float] = ..., slow_ms: _Optional[float] = ..., promote_no_worse: bool = ..., auto_promote: bool = ..., no_rollback: bool = ...) -> None: ...
+    stop_after_s: float
+    def __init__(self, alpha: _Optional[float] = ..., accuracy_margin: _Optional[float] = ..., slow_margin: _Optional[float] = ..., failed_margin: _Optional[float] = ..., slow_ms: _Optional[float] = ..., promote_no_worse: bool = ..., auto_promote: bool = ..., no_rollback: bool = ..., stop_after_s: _Optional[float] = ...) -> None: ...
 
 class Ramp(_message.Message):
     __slots__ = ("steps", "hold_s", "min_keys")

@@ -75,7 +75,7 @@ class StartExperimentResponse(_message.Message):
     def __init__(self, experiment: _Optional[_Union[_experiment_pb2.Experiment, _Mapping]] = ...) -> None: ...
 
 class SetWeightsRequest(_message.Message):
-    __slots__ = ("name", "weights", "actor", "reason")
+    __slots__ = ("name", "weights", "actor", "reason", "anew")
     class WeightsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -87,11 +87,13 @@ class SetWeightsRequest(_message.Message):
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    ANEW_FIELD_NUMBER: _ClassVar[int]
     name: str
     weights: _containers.ScalarMap[str, float]
     actor: str
     reason: str
-    def __init__(self, name: _Optional[str] = ..., weights: _Optional[_Mapping[str, float]] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    anew: bool
+    def __init__(self, name: _Optional[str] = ..., weights: _Optional[_Mapping[str, float]] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., anew: bool = ...) -> None: ...
 
 class SetWeightsResponse(_message.Message):
     __slots__ = ("experiment",)

@@ -130,15 +130,16 @@ class ExperimentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def StartExperiment(self, request, context):
-        """Lets requests take part. FAILED_PRECONDITION unless it is a draft, or where its slot is taken.
+        """Lets requests take part. FAILED_PRECONDITION unless it is a draft, where its slot is taken, or where an arm but the control is
+        the version that answers everybody already: to roll it back would give it all requests.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetWeights(self, request, context):
-        """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing.
-        FAILED_PRECONDITION unless it runs; arms that get a weight above 0 must take requests.
+        """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing, unless evidence
+        shall begin anew. FAILED_PRECONDITION unless it runs; arms that get a weight above 0 must take requests.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

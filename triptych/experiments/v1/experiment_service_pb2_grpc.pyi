@@ -42,10 +42,12 @@ class ExperimentServiceStub:
     ListExperiments: _grpc.UnaryUnaryMultiCallable[_experiment_service_pb2.ListExperimentsRequest, _experiment_service_pb2.ListExperimentsResponse]
     """Lists experiments, the newest first. Without side effects."""
     StartExperiment: _grpc.UnaryUnaryMultiCallable[_experiment_service_pb2.StartExperimentRequest, _experiment_service_pb2.StartExperimentResponse]
-    """Lets requests take part. FAILED_PRECONDITION unless it is a draft, or where its slot is taken."""
+    """Lets requests take part. FAILED_PRECONDITION unless it is a draft, where its slot is taken, or where an arm but the control is
+    the version that answers everybody already: to roll it back would give it all requests.
+    """
     SetWeights: _grpc.UnaryUnaryMultiCallable[_experiment_service_pb2.SetWeightsRequest, _experiment_service_pb2.SetWeightsResponse]
-    """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing.
-    FAILED_PRECONDITION unless it runs; arms that get a weight above 0 must take requests.
+    """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing, unless evidence
+    shall begin anew. FAILED_PRECONDITION unless it runs; arms that get a weight above 0 must take requests.
     """
     StopExperiment: _grpc.UnaryUnaryMultiCallable[_experiment_service_pb2.StopExperimentRequest, _experiment_service_pb2.StopExperimentResponse]
     """Ends an experiment; the model's default version answers everybody. FAILED_PRECONDITION unless it runs."""
@@ -80,10 +82,12 @@ class ExperimentServiceAsyncStub(ExperimentServiceStub):
     ListExperiments: _aio.UnaryUnaryMultiCallable[_experiment_service_pb2.ListExperimentsRequest, _experiment_service_pb2.ListExperimentsResponse]  # type: ignore[assignment]
     """Lists experiments, the newest first. Without side effects."""
     StartExperiment: _aio.UnaryUnaryMultiCallable[_experiment_service_pb2.StartExperimentRequest, _experiment_service_pb2.StartExperimentResponse]  # type: ignore[assignment]
-    """Lets requests take part. FAILED_PRECONDITION unless it is a draft, or where its slot is taken."""
+    """Lets requests take part. FAILED_PRECONDITION unless it is a draft, where its slot is taken, or where an arm but the control is
+    the version that answers everybody already: to roll it back would give it all requests.
+    """
     SetWeights: _aio.UnaryUnaryMultiCallable[_experiment_service_pb2.SetWeightsRequest, _experiment_service_pb2.SetWeightsResponse]  # type: ignore[assignment]
-    """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing.
-    FAILED_PRECONDITION unless it runs; arms that get a weight above 0 must take requests.
+    """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing, unless evidence
+    shall begin anew. FAILED_PRECONDITION unless it runs; arms that get a weight above 0 must take requests.
     """
     StopExperiment: _aio.UnaryUnaryMultiCallable[_experiment_service_pb2.StopExperimentRequest, _experiment_service_pb2.StopExperimentResponse]  # type: ignore[assignment]
     """Ends an experiment; the model's default version answers everybody. FAILED_PRECONDITION unless it runs."""
@@ -139,7 +143,9 @@ class ExperimentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _experiment_service_pb2.StartExperimentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_experiment_service_pb2.StartExperimentResponse, _abc.Awaitable[_experiment_service_pb2.StartExperimentResponse]]:
-        """Lets requests take part. FAILED_PRECONDITION unless it is a draft, or where its slot is taken."""
+        """Lets requests take part. FAILED_PRECONDITION unless it is a draft, where its slot is taken, or where an arm but the control is
+        the version that answers everybody already: to roll it back would give it all requests.
+        """
 
     @_abc_1.abstractmethod
     def SetWeights(
@@ -147,8 +153,8 @@ class ExperimentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _experiment_service_pb2.SetWeightsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_experiment_service_pb2.SetWeightsResponse, _abc.Awaitable[_experiment_service_pb2.SetWeightsResponse]]:
-        """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing.
-        FAILED_PRECONDITION unless it runs; arms that get a weight above 0 must take requests.
+        """Changes the weights of a running experiment's arms, and ends its ramp; the same weights again change nothing, unless evidence
+        shall begin anew. FAILED_PRECONDITION unless it runs; arms that get a weight above 0 must take requests.
         """
 
     @_abc_1.abstractmethod

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.triptych/experiments/v1/feedback_service.proto\x12\x17triptych.experiments.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\x01\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\x15\n\x0blabel_index\x18\x02 \x01(\x05H\x00\x12\x0f\n\x05label\x18\x03 \x01(\tH\x00\x12\x37\n\x06source\x18\x04 \x01(\x0e\x32\'.triptych.experiments.v1.FeedbackSource\x12\x13\n\x0b\x66\x65\x65\x64\x62\x61\x63k_id\x18\x05 \x01(\t\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05truth\"L\n\x15SubmitFeedbackRequest\x12\x33\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x01 \x03(\x0b\x32!.triptych.experiments.v1.Feedback\"0\n\x16SubmitFeedbackResponse\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x01 \x01(\x05\"u\n\x15\x45xportFeedbackRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12)\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nunlabelled\x18\x03 \x01(\x08\x12\x0e\n\x06images\x18\x04 \x01(\x08\"\xa5\x03\n\x16\x45xportFeedbackResponse\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x11\n\tpredicted\x18\x05 \x01(\t\x12\x17\n\x0fpredicted_index\x18\x06 \x01(\x05\x12\r\n\x05score\x18\x07 \x01(\x01\x12\r\n\x05label\x18\x08 \x01(\t\x12\x18\n\x0blabel_index\x18\t \x01(\x05H\x00\x88\x01\x01\x12\x37\n\x06source\x18\n \x01(\x0e\x32\'.triptych.experiments.v1.FeedbackSource\x12\x1d\n\x15inclusion_probability\x18\x0b \x01(\x01\x12\r\n\x05image\x18\x0c \x01(\x0c\x12\x12\n\nexperiment\x18\r \x01(\t\x12\x0b\n\x03\x61rm\x18\x0e \x01(\t\x12.\n\nlabel_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0e\n\x0c_label_index\"2\n\x18\x44\x65letePredictionsRequest\x12\x16\n\x0eprediction_ids\x18\x01 \x03(\t\"\x1b\n\x19\x44\x65letePredictionsResponse*\x86\x01\n\x0e\x46\x65\x65\x64\x62\x61\x63kSource\x12\x1f\n\x1b\x46\x45\x45\x44\x42\x41\x43K_SOURCE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46\x45\x45\x44\x42\x41\x43K_SOURCE_USER\x10\x01\x12\x1d\n\x19\x46\x45\x45\x44\x42\x41\x43K_SOURCE_ANNOTATOR\x10\x02\x12\x1a\n\x16\x46\x45\x45\x44\x42\x41\x43K_SOURCE_SYSTEM\x10\x03\x32\x84\x03\n\x0f\x46\x65\x65\x64\x62\x61\x63kService\x12v\n\x0eSubmitFeedback\x12..triptych.experiments.v1.SubmitFeedbackRequest\x1a/.triptych.experiments.v1.SubmitFeedbackResponse\"\x03\x90\x02\x02\x12x\n\x0e\x45xportFeedback\x12..triptych.experiments.v1.ExportFeedbackRequest\x1a/.triptych.experiments.v1.ExportFeedbackResponse\"\x03\x90\x02\x01\x30\x01\x12\x7f\n\x11\x44\x65letePredictions\x12\x31.triptych.experiments.v1.DeletePredictionsRequest\x1a\x32.triptych.experiments.v1.DeletePredictionsResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.triptych/experiments/v1/feedback_service.proto\x12\x17triptych.experiments.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\x01\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\x15\n\x0blabel_index\x18\x02 \x01(\x05H\x00\x12\x0f\n\x05label\x18\x03 \x01(\tH\x00\x12\x37\n\x06source\x18\x04 \x01(\x0e\x32\'.triptych.experiments.v1.FeedbackSource\x12\x13\n\x0b\x66\x65\x65\x64\x62\x61\x63k_id\x18\x05 \x01(\t\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05truth\"L\n\x15SubmitFeedbackRequest\x12\x33\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x01 \x03(\x0b\x32!.triptych.experiments.v1.Feedback\"e\n\x16SubmitFeedbackResponse\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x01 \x01(\x05\x12\x1b\n\x13unknown_label_count\x18\x02 \x01(\x05\x12\x16\n\x0eunknown_labels\x18\x03 \x03(\t\"u\n\x15\x45xportFeedbackRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12)\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nunlabelled\x18\x03 \x01(\x08\x12\x0e\n\x06images\x18\x04 \x01(\x08\"\xa5\x03\n\x16\x45xportFeedbackResponse\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x11\n\tpredicted\x18\x05 \x01(\t\x12\x17\n\x0fpredicted_index\x18\x06 \x01(\x05\x12\r\n\x05score\x18\x07 \x01(\x01\x12\r\n\x05label\x18\x08 \x01(\t\x12\x18\n\x0blabel_index\x18\t \x01(\x05H\x00\x88\x01\x01\x12\x37\n\x06source\x18\n \x01(\x0e\x32\'.triptych.experiments.v1.FeedbackSource\x12\x1d\n\x15inclusion_probability\x18\x0b \x01(\x01\x12\r\n\x05image\x18\x0c \x01(\x0c\x12\x12\n\nexperiment\x18\r \x01(\t\x12\x0b\n\x03\x61rm\x18\x0e \x01(\t\x12.\n\nlabel_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0e\n\x0c_label_index\"Q\n\x18\x44\x65letePredictionsRequest\x12\x16\n\x0eprediction_ids\x18\x01 \x03(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x1b\n\x19\x44\x65letePredictionsResponse*\x86\x01\n\x0e\x46\x65\x65\x64\x62\x61\x63kSource\x12\x1f\n\x1b\x46\x45\x45\x44\x42\x41\x43K_SOURCE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46\x45\x45\x44\x42\x41\x43K_SOURCE_USER\x10\x01\x12\x1d\n\x19\x46\x45\x45\x44\x42\x41\x43K_SOURCE_ANNOTATOR\x10\x02\x12\x1a\n\x16\x46\x45\x45\x44\x42\x41\x43K_SOURCE_SYSTEM\x10\x03\x32\x84\x03\n\x0f\x46\x65\x65\x64\x62\x61\x63kService\x12v\n\x0eSubmitFeedback\x12..triptych.experiments.v1.SubmitFeedbackRequest\x1a/.triptych.experiments.v1.SubmitFeedbackResponse\"\x03\x90\x02\x02\x12x\n\x0e\x45xportFeedback\x12..triptych.experiments.v1.ExportFeedbackRequest\x1a/.triptych.experiments.v1.ExportFeedbackResponse\"\x03\x90\x02\x01\x30\x01\x12\x7f\n\x11\x44\x65letePredictions\x12\x31.triptych.experiments.v1.DeletePredictionsRequest\x1a\x32.triptych.experiments.v1.DeletePredictionsResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,22 +38,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FEEDBACKSERVICE'].methods_by_name['ExportFeedback']._serialized_options = b'\220\002\001'
   _globals['_FEEDBACKSERVICE'].methods_by_name['DeletePredictions']._loaded_options = None
   _globals['_FEEDBACKSERVICE'].methods_by_name['DeletePredictions']._serialized_options = b'\220\002\002'
-  _globals['_FEEDBACKSOURCE']._serialized_start=1066
-  _globals['_FEEDBACKSOURCE']._serialized_end=1200
+  _globals['_FEEDBACKSOURCE']._serialized_start=1150
+  _globals['_FEEDBACKSOURCE']._serialized_end=1284
   _globals['_FEEDBACK']._serialized_start=109
   _globals['_FEEDBACK']._serialized_end=311
   _globals['_SUBMITFEEDBACKREQUEST']._serialized_start=313
   _globals['_SUBMITFEEDBACKREQUEST']._serialized_end=389
   _globals['_SUBMITFEEDBACKRESPONSE']._serialized_start=391
-  _globals['_SUBMITFEEDBACKRESPONSE']._serialized_end=439
-  _globals['_EXPORTFEEDBACKREQUEST']._serialized_start=441
-  _globals['_EXPORTFEEDBACKREQUEST']._serialized_end=558
-  _globals['_EXPORTFEEDBACKRESPONSE']._serialized_start=561
-  _globals['_EXPORTFEEDBACKRESPONSE']._serialized_end=982
-  _globals['_DELETEPREDICTIONSREQUEST']._serialized_start=984
-  _globals['_DELETEPREDICTIONSREQUEST']._serialized_end=1034
-  _globals['_DELETEPREDICTIONSRESPONSE']._serialized_start=1036
-  _globals['_DELETEPREDICTIONSRESPONSE']._serialized_end=1063
-  _globals['_FEEDBACKSERVICE']._serialized_start=1203
-  _globals['_FEEDBACKSERVICE']._serialized_end=1591
+  _globals['_SUBMITFEEDBACKRESPONSE']._serialized_end=492
+  _globals['_EXPORTFEEDBACKREQUEST']._serialized_start=494
+  _globals['_EXPORTFEEDBACKREQUEST']._serialized_end=611
+  _globals['_EXPORTFEEDBACKRESPONSE']._serialized_start=614
+  _globals['_EXPORTFEEDBACKRESPONSE']._serialized_end=1035
+  _globals['_DELETEPREDICTIONSREQUEST']._serialized_start=1037
+  _globals['_DELETEPREDICTIONSREQUEST']._serialized_end=1118
+  _globals['_DELETEPREDICTIONSRESPONSE']._serialized_start=1120
+  _globals['_DELETEPREDICTIONSRESPONSE']._serialized_end=1147
+  _globals['_FEEDBACKSERVICE']._serialized_start=1287
+  _globals['_FEEDBACKSERVICE']._serialized_end=1675
 # @@protoc_insertion_point(module_scope)

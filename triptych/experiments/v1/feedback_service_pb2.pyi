@@ -44,10 +44,14 @@ class SubmitFeedbackRequest(_message.Message):
     def __init__(self, feedback: _Optional[_Iterable[_Union[Feedback, _Mapping]]] = ...) -> None: ...
 
 class SubmitFeedbackResponse(_message.Message):
-    __slots__ = ("accepted_count",)
+    __slots__ = ("accepted_count", "unknown_label_count", "unknown_labels")
     ACCEPTED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_LABEL_COUNT_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_LABELS_FIELD_NUMBER: _ClassVar[int]
     accepted_count: int
-    def __init__(self, accepted_count: _Optional[int] = ...) -> None: ...
+    unknown_label_count: int
+    unknown_labels: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, accepted_count: _Optional[int] = ..., unknown_label_count: _Optional[int] = ..., unknown_labels: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ExportFeedbackRequest(_message.Message):
     __slots__ = ("model", "since", "unlabelled", "images")
@@ -96,10 +100,14 @@ class ExportFeedbackResponse(_message.Message):
     def __init__(self, prediction_id: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model: _Optional[str] = ..., version: _Optional[str] = ..., predicted: _Optional[str] = ..., predicted_index: _Optional[int] = ..., score: _Optional[float] = ..., label: _Optional[str] = ..., label_index: _Optional[int] = ..., source: _Optional[_Union[FeedbackSource, str]] = ..., inclusion_probability: _Optional[float] = ..., image: _Optional[bytes] = ..., experiment: _Optional[str] = ..., arm: _Optional[str] = ..., label_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class DeletePredictionsRequest(_message.Message):
-    __slots__ = ("prediction_ids",)
+    __slots__ = ("prediction_ids", "actor", "reason")
     PREDICTION_IDS_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     prediction_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, prediction_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    actor: str
+    reason: str
+    def __init__(self, prediction_ids: _Optional[_Iterable[str]] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class DeletePredictionsResponse(_message.Message):
     __slots__ = ()

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class FeedbackServiceStub(object):
-    """Takes feedback and gives it back as data to learn from. Gateways serve it too.
+    """Takes feedback and gives it back as data to learn from. Gateways serve it too: those that let nobody change experiments take
+    labels of users and systems, and refuse all else.
     """
 
     def __init__(self, channel):
@@ -53,7 +54,8 @@ class FeedbackServiceStub(object):
 
 
 class FeedbackServiceServicer(object):
-    """Takes feedback and gives it back as data to learn from. Gateways serve it too.
+    """Takes feedback and gives it back as data to learn from. Gateways serve it too: those that let nobody change experiments take
+    labels of users and systems, and refuse all else.
     """
 
     def SubmitFeedback(self, request, context):
@@ -73,7 +75,8 @@ class FeedbackServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeletePredictions(self, request, context):
-        """Forgets predictions for good: what was logged of them, their images, their shadows and their labels, also those to come.
+        """Forgets predictions for good: what was logged of them, their images, their shadows and their labels, also those to come. The
+        log of decisions tells who wanted it, why, and how many they were; not which.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,7 +109,8 @@ def add_FeedbackServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class FeedbackService(object):
-    """Takes feedback and gives it back as data to learn from. Gateways serve it too.
+    """Takes feedback and gives it back as data to learn from. Gateways serve it too: those that let nobody change experiments take
+    labels of users and systems, and refuse all else.
     """
 
     @staticmethod

@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class FeedbackServiceStub:
-    """Takes feedback and gives it back as data to learn from. Gateways serve it too."""
+    """Takes feedback and gives it back as data to learn from. Gateways serve it too: those that let nobody change experiments take
+    labels of users and systems, and refuse all else.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -41,11 +43,15 @@ class FeedbackServiceStub:
     ExportFeedback: _grpc.UnaryStreamMultiCallable[_feedback_service_pb2.ExportFeedbackRequest, _feedback_service_pb2.ExportFeedbackResponse]
     """Returns predictions with the label that holds, oldest first. Without side effects."""
     DeletePredictions: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.DeletePredictionsRequest, _feedback_service_pb2.DeletePredictionsResponse]
-    """Forgets predictions for good: what was logged of them, their images, their shadows and their labels, also those to come."""
+    """Forgets predictions for good: what was logged of them, their images, their shadows and their labels, also those to come. The
+    log of decisions tells who wanted it, why, and how many they were; not which.
+    """
 
 @_typing.type_check_only
 class FeedbackServiceAsyncStub(FeedbackServiceStub):
-    """Takes feedback and gives it back as data to learn from. Gateways serve it too."""
+    """Takes feedback and gives it back as data to learn from. Gateways serve it too: those that let nobody change experiments take
+    labels of users and systems, and refuse all else.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SubmitFeedback: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitFeedbackRequest, _feedback_service_pb2.SubmitFeedbackResponse]  # type: ignore[assignment]
@@ -56,10 +62,14 @@ class FeedbackServiceAsyncStub(FeedbackServiceStub):
     ExportFeedback: _aio.UnaryStreamMultiCallable[_feedback_service_pb2.ExportFeedbackRequest, _feedback_service_pb2.ExportFeedbackResponse]  # type: ignore[assignment]
     """Returns predictions with the label that holds, oldest first. Without side effects."""
     DeletePredictions: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.DeletePredictionsRequest, _feedback_service_pb2.DeletePredictionsResponse]  # type: ignore[assignment]
-    """Forgets predictions for good: what was logged of them, their images, their shadows and their labels, also those to come."""
+    """Forgets predictions for good: what was logged of them, their images, their shadows and their labels, also those to come. The
+    log of decisions tells who wanted it, why, and how many they were; not which.
+    """
 
 class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Takes feedback and gives it back as data to learn from. Gateways serve it too."""
+    """Takes feedback and gives it back as data to learn from. Gateways serve it too: those that let nobody change experiments take
+    labels of users and systems, and refuse all else.
+    """
 
     @_abc_1.abstractmethod
     def SubmitFeedback(
@@ -86,6 +96,8 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feedback_service_pb2.DeletePredictionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.DeletePredictionsResponse, _abc.Awaitable[_feedback_service_pb2.DeletePredictionsResponse]]:
-        """Forgets predictions for good: what was logged of them, their images, their shadows and their labels, also those to come."""
+        """Forgets predictions for good: what was logged of them, their images, their shadows and their labels, also those to come. The
+        log of decisions tells who wanted it, why, and how many they were; not which.
+        """
 
 def add_FeedbackServiceServicer_to_server(servicer: FeedbackServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

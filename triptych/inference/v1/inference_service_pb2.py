@@ -27,7 +27,7 @@ from triptych.inference.v1 import model_pb2 as triptych_dot_inference_dot_v1_dot
 from triptych.tensor.v1 import tensor_pb2 as triptych_dot_tensor_dot_v1_dot_tensor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-triptych/inference/v1/inference_service.proto\x12\x15triptych.inference.v1\x1a\x1dtriptych/batch/v1/batch.proto\x1a!triptych/inference/v1/model.proto\x1a\x1ftriptych/tensor/v1/tensor.proto\"x\n\x14PredictLogitsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12*\n\x06tensor\x18\x03 \x01(\x0b\x32\x1a.triptych.tensor.v1.Tensor\x12\x14\n\x0ctime_left_ms\x18\x04 \x03(\x01\"\xc2\x01\n\x15PredictLogitsResponse\x12*\n\x06logits\x18\x01 \x01(\x0b\x32\x1a.triptych.tensor.v1.Tensor\x12\x37\n\x08outcomes\x18\x02 \x03(\x0b\x32%.triptych.inference.v1.PredictOutcome\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x10\n\x08queue_ms\x18\x05 \x01(\x01\x12\x12\n\ncompute_ms\x18\x06 \x01(\x01\"|\n\x0ePredictOutcome\x12\x31\n\x02ok\x18\x01 \x01(\x0b\x32#.triptych.inference.v1.PredictedRowH\x00\x12-\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1c.triptych.batch.v1.ItemErrorH\x00\x42\x08\n\x06result\"\x0e\n\x0cPredictedRow\"\x13\n\x11ListModelsRequest\"B\n\x12ListModelsResponse\x12,\n\x06models\x18\x01 \x03(\x0b\x32\x1c.triptych.inference.v1.Model\" \n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"?\n\x10GetModelResponse\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.triptych.inference.v1.Model2\xcd\x02\n\x10InferenceService\x12o\n\rPredictLogits\x12+.triptych.inference.v1.PredictLogitsRequest\x1a,.triptych.inference.v1.PredictLogitsResponse\"\x03\x90\x02\x01\x12\x66\n\nListModels\x12(.triptych.inference.v1.ListModelsRequest\x1a).triptych.inference.v1.ListModelsResponse\"\x03\x90\x02\x01\x12`\n\x08GetModel\x12&.triptych.inference.v1.GetModelRequest\x1a\'.triptych.inference.v1.GetModelResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-triptych/inference/v1/inference_service.proto\x12\x15triptych.inference.v1\x1a\x1dtriptych/batch/v1/batch.proto\x1a!triptych/inference/v1/model.proto\x1a\x1ftriptych/tensor/v1/tensor.proto\"x\n\x14PredictLogitsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12*\n\x06tensor\x18\x03 \x01(\x0b\x32\x1a.triptych.tensor.v1.Tensor\x12\x14\n\x0ctime_left_ms\x18\x04 \x03(\x01\"\xc2\x01\n\x15PredictLogitsResponse\x12*\n\x06logits\x18\x01 \x01(\x0b\x32\x1a.triptych.tensor.v1.Tensor\x12\x37\n\x08outcomes\x18\x02 \x03(\x0b\x32%.triptych.inference.v1.PredictOutcome\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x10\n\x08queue_ms\x18\x05 \x01(\x01\x12\x12\n\ncompute_ms\x18\x06 \x01(\x01\"|\n\x0ePredictOutcome\x12\x31\n\x02ok\x18\x01 \x01(\x0b\x32#.triptych.inference.v1.PredictedRowH\x00\x12-\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1c.triptych.batch.v1.ItemErrorH\x00\x42\x08\n\x06result\"\x0e\n\x0cPredictedRow\"#\n\x11ListModelsRequest\x12\x0e\n\x06labels\x18\x01 \x01(\x08\"B\n\x12ListModelsResponse\x12,\n\x06models\x18\x01 \x03(\x0b\x32\x1c.triptych.inference.v1.Model\" \n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"?\n\x10GetModelResponse\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.triptych.inference.v1.Model2\xcd\x02\n\x10InferenceService\x12o\n\rPredictLogits\x12+.triptych.inference.v1.PredictLogitsRequest\x1a,.triptych.inference.v1.PredictLogitsResponse\"\x03\x90\x02\x01\x12\x66\n\nListModels\x12(.triptych.inference.v1.ListModelsRequest\x1a).triptych.inference.v1.ListModelsResponse\"\x03\x90\x02\x01\x12`\n\x08GetModel\x12&.triptych.inference.v1.GetModelRequest\x1a\'.triptych.inference.v1.GetModelResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,13 +49,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PREDICTEDROW']._serialized_start=616
   _globals['_PREDICTEDROW']._serialized_end=630
   _globals['_LISTMODELSREQUEST']._serialized_start=632
-  _globals['_LISTMODELSREQUEST']._serialized_end=651
-  _globals['_LISTMODELSRESPONSE']._serialized_start=653
-  _globals['_LISTMODELSRESPONSE']._serialized_end=719
-  _globals['_GETMODELREQUEST']._serialized_start=721
-  _globals['_GETMODELREQUEST']._serialized_end=753
-  _globals['_GETMODELRESPONSE']._serialized_start=755
-  _globals['_GETMODELRESPONSE']._serialized_end=818
-  _globals['_INFERENCESERVICE']._serialized_start=821
-  _globals['_INFERENCESERVICE']._serialized_end=1154
+  _globals['_LISTMODELSREQUEST']._serialized_end=667
+  _globals['_LISTMODELSRESPONSE']._serialized_start=669
+  _globals['_LISTMODELSRESPONSE']._serialized_end=735
+  _globals['_GETMODELREQUEST']._serialized_start=737
+  _globals['_GETMODELREQUEST']._serialized_end=769
+  _globals['_GETMODELRESPONSE']._serialized_start=771
+  _globals['_GETMODELRESPONSE']._serialized_end=834
+  _globals['_INFERENCESERVICE']._serialized_start=837
+  _globals['_INFERENCESERVICE']._serialized_end=1170
 # @@protoc_insertion_point(module_scope)

@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!triptych/inference/v1/model.proto\x12\x15triptych.inference.v1\"\xe7\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x35\n\x08versions\x18\x03 \x03(\x0b\x32#.triptych.inference.v1.ModelVersion\x12\x16\n\x0einput_width_px\x18\x04 \x01(\x05\x12\x17\n\x0finput_height_px\x18\x05 \x01(\x05\x12\x13\n\x0b\x63lass_count\x18\x06 \x01(\x05\x12\x16\n\x0emax_batch_size\x18\x07 \x01(\x05\x12\x17\n\x0f\x64\x65\x66\x61ult_version\x18\x08 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\t \x01(\t\"\x85\x01\n\x0cModelVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x30\n\x05state\x18\x02 \x01(\x0e\x32!.triptych.inference.v1.ModelState\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x04 \x01(\t\x12\x11\n\tinstances\x18\x05 \x01(\x05*]\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11MODEL_STATE_READY\x10\x01\x12\x1b\n\x17MODEL_STATE_UNAVAILABLE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!triptych/inference/v1/model.proto\x12\x15triptych.inference.v1\"\xf7\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x35\n\x08versions\x18\x03 \x03(\x0b\x32#.triptych.inference.v1.ModelVersion\x12\x16\n\x0einput_width_px\x18\x04 \x01(\x05\x12\x17\n\x0finput_height_px\x18\x05 \x01(\x05\x12\x13\n\x0b\x63lass_count\x18\x06 \x01(\x05\x12\x16\n\x0emax_batch_size\x18\x07 \x01(\x05\x12\x17\n\x0f\x64\x65\x66\x61ult_version\x18\x08 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\t \x01(\t\x12\x0e\n\x06labels\x18\n \x03(\t\"\x85\x01\n\x0cModelVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x30\n\x05state\x18\x02 \x01(\x0e\x32!.triptych.inference.v1.ModelState\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x04 \x01(\t\x12\x11\n\tinstances\x18\x05 \x01(\x05*]\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11MODEL_STATE_READY\x10\x01\x12\x1b\n\x17MODEL_STATE_UNAVAILABLE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'triptych.inference.v1.model_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODELSTATE']._serialized_start=430
-  _globals['_MODELSTATE']._serialized_end=523
+  _globals['_MODELSTATE']._serialized_start=446
+  _globals['_MODELSTATE']._serialized_end=539
   _globals['_MODEL']._serialized_start=61
-  _globals['_MODEL']._serialized_end=292
-  _globals['_MODELVERSION']._serialized_start=295
-  _globals['_MODELVERSION']._serialized_end=428
+  _globals['_MODEL']._serialized_end=308
+  _globals['_MODELVERSION']._serialized_start=311
+  _globals['_MODELVERSION']._serialized_end=444
 # @@protoc_insertion_point(module_scope)

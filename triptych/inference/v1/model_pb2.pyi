@@ -17,7 +17,7 @@ MODEL_STATE_READY: ModelState
 MODEL_STATE_UNAVAILABLE: ModelState
 
 class Model(_message.Message):
-    __slots__ = ("name", "title", "versions", "input_width_px", "input_height_px", "class_count", "max_batch_size", "default_version", "fingerprint")
+    __slots__ = ("name", "title", "versions", "input_width_px", "input_height_px", "class_count", "max_batch_size", "default_version", "fingerprint", "labels")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
@@ -27,6 +27,7 @@ class Model(_message.Message):
     MAX_BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_VERSION_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
     name: str
     title: str
     versions: _containers.RepeatedCompositeFieldContainer[ModelVersion]
@@ -36,7 +37,8 @@ class Model(_message.Message):
     max_batch_size: int
     default_version: str
     fingerprint: str
-    def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., input_width_px: _Optional[int] = ..., input_height_px: _Optional[int] = ..., class_count: _Optional[int] = ..., max_batch_size: _Optional[int] = ..., default_version: _Optional[str] = ..., fingerprint: _Optional[str] = ...) -> None: ...
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., input_width_px: _Optional[int] = ..., input_height_px: _Optional[int] = ..., class_count: _Optional[int] = ..., max_batch_size: _Optional[int] = ..., default_version: _Optional[str] = ..., fingerprint: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ModelVersion(_message.Message):
     __slots__ = ("version", "state", "detail", "backend", "instances")

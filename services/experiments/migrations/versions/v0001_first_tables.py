@@ -162,16 +162,15 @@ def _images() -> None:
 def _feedback() -> None:
     op.create_table(
         "feedback",
-        sa.Column("feedback_id", sa.String(128), nullable=False),
         sa.Column("prediction_id", sa.String(128), nullable=False),
+        sa.Column("feedback_id", sa.String(128), nullable=False),
         sa.Column("label_index", sa.Integer(), nullable=True),
         sa.Column("label", sa.Text(), nullable=True),
         sa.Column("source", sa.Integer(), nullable=False),
         sa.Column("time_us", sa.BigInteger(), nullable=False),
         sa.Column("received_us", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("feedback_id", name="pk_feedback"),
+        sa.PrimaryKeyConstraint("prediction_id", "feedback_id", name="pk_feedback"),
     )
-    op.create_index("ix_feedback_prediction_id", "feedback", ["prediction_id"])
     op.create_index("ix_feedback_received_us", "feedback", ["received_us"])
     op.create_table(
         "truth",

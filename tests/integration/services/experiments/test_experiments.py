@@ -113,7 +113,7 @@ async def test_gateways_that_know_are_told_nothing(stubs: Stubs) -> None:
 async def test_those_that_run_are_told_as_they_were_started(stubs: Stubs) -> None:
     """Not as they were made."""
     for name in ("one", "two"):
-        await _create(stubs, two_arms(name, layer=name))
+        await _create(stubs, two_arms(name, model=name))
     for name in ("two", "one"):
         await stubs.experiments.StartExperiment(pb.StartExperimentRequest(name=name), timeout=TIMEOUT_S)
 
@@ -133,6 +133,18 @@ async def test_weights_are_changed(stubs: Stubs) -> None:
     assert first.revision == (await _routing(stubs)).revision
     assert 3 == len(await _log(stubs))
     assert {"weights": {"live": 3, "fast": 1}} == json.loads((await _log(stubs))[0].facts_json)
+
+
+@pytest.mark.parametrize("made", [two_arms("trial"), shadowed("trial")], ids=["arms", "shadow"])
+async def test_evidence_begins_anew(stubs: Stubs, made: experiment_pb2.Experiment) -> None:
+    """As it is, without a word of weights: gateways hear of the new epoch."""
+    await _create(stubs, made, start=True)
+    request = pb.SetWeightsRequest(name="trial", anew=True, actor="anna", reason="mended")
+    changed = (await stubs.experiments.SetWeights(request, timeout=TIMEOUT_S)).experiment
+
+    assert (2, [1] * len(made.arms)) == (changed.epoch, [arm.weight for arm in changed.arms])
+    assert [2] == [each.epoch for each in (await _routing(stubs)).experiments]
+    assert ("weights", "anna", "mended") == ((log := (await _log(stubs))[0]).action, log.actor, log.reason)
 
 
 async def test_a_promotion_pins_the_version(stubs: Stubs) -> None:

@@ -12,7 +12,7 @@ from fakes.evidence import ANNOTATOR, USER, at, deletion, evidence, feedback, pr
 from fakes.servers import connected, eventually, running_server
 from pydantic import SecretStr
 
-from services.experiments import export
+from services.experiments import export, records
 from services.experiments.feedback_servicer import FeedbackServicer
 from services.experiments.settings import ExperimentsSettings
 from services.experiments.store import Store, open_store
@@ -115,12 +115,31 @@ async def test_deleted_predictions_are_not_exported(tmp_path: Path, database_url
         assert ["b"] == _names(await _exported(stub))
 
 
+async def test_the_log_tells_who_forgot_how_many(tmp_path: Path, database_url: str) -> None:
+    """And why; not which."""
+    async with _served(tmp_path, database_url) as (store, stub):
+        await stub.DeletePredictions(deletion("a", "b", "a", actor="anna", reason="asked for"))
+        await stub.DeletePredictions(deletion("c"))
+        await _applied(store)
+        with store.database.connect() as connection:
+            second, first = records.decisions(connection, 10, None, "")
+    assert ("forget", "anna", "asked for", '{"predictions":2}') == (
+        first.action,
+        first.actor,
+        first.reason,
+        first.facts_json,
+    )
+    assert ("somebody", "", "") == (second.actor, second.reason, second.experiment)
+
+
 async def test_wrong_requests_are_refused_as_a_whole(tmp_path: Path) -> None:
     """Nothing of them is taken."""
     async with _served(tmp_path, f"sqlite:///{tmp_path}/x.db") as (store, stub):
         for call, request in (
             (stub.SubmitFeedback, feedback(said("a", 1), said("", 1))),
             (stub.DeletePredictions, deletion("a", "")),
+            (stub.DeletePredictions, deletion("a", actor="rule")),
+            (stub.DeletePredictions, deletion("a", reason="x" * 501)),
         ):
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await call(request)

@@ -335,9 +335,9 @@ async def test_replicas_do_each_thing_once(tmp_path: Path, postgres: Postgres) -
             for number in range(3)
         ]
         for name in names:
-            await _start(replicas[0], two_arms(name, layer=name))
-        await _start(replicas[0], two_arms("slow", layer="slow", ramp=ramp))
-        await _start(replicas[0], shadowed(rules=LAX, layer="gaze"))
+            await _start(replicas[0], two_arms(name, model=name))
+        await _start(replicas[0], two_arms("slow", model="slow", ramp=ramp))
+        await _start(replicas[0], shadowed(rules=LAX))
         for name in names:
             await _record(replicas[1], *_dealt("live", 200, name=name), *_dealt("fast", 200, failed=90, name=name))
         await _record(replicas[2], *_dealt("live", 75, name="slow"), *_dealt("fast", 25, name="slow"))
@@ -446,6 +446,26 @@ def test_a_rule_does_not_act_on_what_has_changed(database: Database) -> None:
 
     assert not acted
     assert ["weights", "start", "create"] == [each.action for each in registry.decisions(10, None, "")]
+
+
+def test_an_experiment_stops_when_its_time_is_over(database: Database) -> None:
+    """By itself, and the log says what was known then."""
+    clock = _Clock()
+    registry = Registry(database, clock)
+    judging = Judging(database, registry, clock)
+    registry.create(two_arms(rules=experiment_pb2.Rules(stop_after_s=3600)), "anna", start=True)
+    _write(database, 10)
+    clock.now_us += 3_599_000_000
+    judging.look()
+    before = registry.get("speed").state
+    clock.now_us += 1_000_000
+    judging.look()
+    stopped, entry = registry.get("speed"), registry.decisions(1, None, "speed")[0]
+
+    assert (RUNNING, STOPPED, clock.now_us) == (before, stopped.state, stopped.end_time.ToMicroseconds())
+    assert ("stop", "rule", stopped.detail) == (entry.action, entry.actor, entry.reason)
+    assert entry.reason.startswith("It has run for 3,600 s, its time. Nothing")
+    assert ["fast"] == list(json.loads(entry.facts_json)["verdicts"])
 
 
 def test_a_verdict_is_kept_when_it_says_more(database: Database) -> None:

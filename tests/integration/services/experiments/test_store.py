@@ -35,6 +35,7 @@ from services.experiments.settings import ExperimentsSettings
 from services.experiments.store import Store, open_store
 from services.experiments.tables import (
     APPLIED,
+    DECISION,
     EXPOSURE,
     FEEDBACK,
     FORGOTTEN,
@@ -102,10 +103,11 @@ async def test_repeats_count_once(tmp_path: Path, database_url: str) -> None:
             await store.intake.submit(feedback(said("p", 1), said("p", 1), said("q", 2, feedback_id="mine")))
             await store.intake.record(evidence(exposure(1), dealt("p", 1, image=b"jpeg"), shadowed("p", 1, 0)))
             await _applied(store)
-        await store.intake.submit(feedback(said("r", 3, feedback_id="mine")))
-        await _applied(store)
+        for _ in range(2):
+            await store.intake.submit(feedback(said("r", 3, feedback_id="mine")))  # another caller's name, too
+            await _applied(store)
 
-        assert [("p", 1), ("q", 2)] == _rows(store, *LABELS)
+        assert [("p", 1), ("q", 2), ("r", 3)] == _rows(store, *LABELS)
         assert [1, 1, 1, 1] == _count(store, EXPOSURE, PREDICTION, SHADOW_PREDICTION, IMAGE)
 
 
@@ -155,6 +157,7 @@ async def test_what_is_forgotten_stays_forgotten(tmp_path: Path, database_url: s
         assert [1, 1, 1, 1, 1] == _count(store, *tables)
         assert [("kept",)] == _rows(store, PREDICTION.c.prediction_id)
         assert [("gone",), ("unheard of",)] == _rows(store, FORGOTTEN.c.prediction_id)
+        assert [2] == _count(store, DECISION)
 
 
 @contextmanager
@@ -266,6 +269,7 @@ async def test_a_journal_that_is_older_than_the_database_is_applied_again(tmp_pa
     """Else what is taken next would pass for what the database has already."""
     async with _opened(tmp_path, database_url) as store:
         await store.intake.submit(feedback(said("p", 1)))
+        await store.intake.forget(deletion("gone"))
         await _applied(store)
         with store.database.begin() as connection:
             connection.execute(APPLIED.update().values(position=10**6))
@@ -273,6 +277,7 @@ async def test_a_journal_that_is_older_than_the_database_is_applied_again(tmp_pa
         await store.intake.submit(feedback(said("q", 2)))
         await _applied(store)
         assert [("p", 1), ("q", 2)] == _rows(store, *LABELS)
+        assert [1] == _count(store, DECISION)
 
 
 async def test_two_stores_share_a_database(tmp_path: Path, database_url: str) -> None:
