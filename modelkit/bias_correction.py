@@ -1,4 +1,4 @@
-"""Gives the biases of a quantised network what rounding its weights takes from its answers.
+"""Gives the biases of a network what rounding its weights takes from its answers.
 
 What a layer reads comes from a ReLU mostly and is never negative, so the errors of a channel's rounded weights do not
 cancel: on average they shift its outputs. How far is measured on pictures and taken out of the bias, which costs
@@ -24,56 +24,76 @@ _Constants = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """Is a convolution or matrix product whose weights and bias are integers with a scale for each output channel."""
+    """Is a convolution or matrix product with a bias: both integers with a scale for each output channel, or floats."""
 
     name: str
     weights: _Numbers
-    """What the integers stand for; outputs come first."""
+    """What it multiplies with; outputs come first."""
     bias: str
-    """Name of the integers."""
-    bias_scale: _Numbers
+    """Name of the bias's integers or floats."""
+    bias_scale: _Numbers | None
+    """None: they are floats."""
+
+    def moved(self, bias: npt.NDArray[Any], shift: _Numbers) -> npt.NDArray[Any]:
+        """Returns the bias without a shift of the layer's outputs."""
+        if self.bias_scale is None:
+            return (bias - shift).astype(bias.dtype)
+        return np.rint(bias - shift / self.bias_scale).astype(np.int32)
 
 
 def corrected(quantised: bytes, original: bytes, pictures: Pictures, *, tensor: str) -> bytes:
-    """Returns a quantised ONNX file with its biases corrected.
+    """Returns an ONNX file whose weights were rounded with its biases corrected.
 
     Each layer is corrected for its own weights alone: it reads what the original's layers give it.
 
     Args:
-        quantised: the file, explicit Q/DQ; layers whose weights or bias are floats, or without bias, stay as they are.
+        quantised: the file; weights and bias of a layer are explicit Q/DQ or floats. Layers without bias, or whose
+            weights are the original's, stay as they are.
         original: what it was made of; nodes have the same names in both.
         pictures: what the shifts are averaged over.
         tensor: name of the model's input.
     """
     model = onnx.load_from_string(quantised)
     tensors = {each.name: each for each in model.graph.initializer}
-    layers = _layers(model.graph)
+    layers = _layers(model.graph, _weights(onnx.load_from_string(original).graph))
     if not layers:
         return quantised
     for layer, shift in zip(layers, _shifts(original, layers, pictures, tensor), strict=True):
         bias = tensors[layer.bias]
-        integers = np.rint(numpy_helper.to_array(bias) - shift / layer.bias_scale).astype(np.int32)
-        bias.CopyFrom(numpy_helper.from_array(integers, layer.bias))
+        bias.CopyFrom(numpy_helper.from_array(layer.moved(numpy_helper.to_array(bias), shift), layer.bias))
     result: bytes = model.SerializeToString()
     return result
 
 
-def _layers(graph: onnx.GraphProto) -> list[_Layer]:
+def _layers(graph: onnx.GraphProto, before: _Constants) -> list[_Layer]:
+    """Returns the layers whose weights are others than before."""
     constants = _constants(graph)
     from_integers = {
         node.output[0]: node for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in constants
     }
-    return [
-        _layer(node.name, from_integers[node.input[1]], from_integers[node.input[2]], constants)
-        for node in graph.node
-        if node.op_type in ("Conv", "Gemm") and len(node.input) == 3 and set(node.input[1:]) <= from_integers.keys()
-    ]
+    layers = []
+    for node in graph.node:
+        if node.op_type not in ("Conv", "Gemm") or len(node.input) != 3:
+            continue
+        weights, bias = node.input[1:]
+        if {weights, bias} <= from_integers.keys():
+            layers.append(_quantised_layer(node.name, from_integers[weights], from_integers[bias], constants))
+        elif {weights, bias} <= constants.keys():
+            layers.append(_Layer(node.name, constants[weights].astype(np.float64), bias, None))
+    return [each for each in layers if not np.array_equal(each.weights, before[each.name])]
 
 
-def _layer(name: str, weights: onnx.NodeProto, bias: onnx.NodeProto, constants: _Constants) -> _Layer:
+def _quantised_layer(name: str, weights: onnx.NodeProto, bias: onnx.NodeProto, constants: _Constants) -> _Layer:
     integers, scale = (constants[each].astype(np.float64) for each in weights.input[:2])
     values = integers * scale.reshape(-1, *[1] * (integers.ndim - 1))
     return _Layer(name, values, bias.input[0], constants[bias.input[1]].astype(np.float64))
+
+
+def _weights(graph: onnx.GraphProto) -> _Constants:
+    """Returns the weights of the layers by the layers' names."""
+    constants = _constants(graph)
+    nodes = (node for node in graph.node if node.op_type in ("Conv", "Gemm") and node.input[1] in constants)
+    return {node.name: constants[node.input[1]] for node in nodes}
 
 
 def _shifts(original: bytes, layers: list[_Layer], pictures: Pictures, tensor: str) -> list[_Numbers]:

@@ -12,14 +12,15 @@ SEED = 2
 """Another one than calibration's."""
 
 
-def measure(parent: bytes, candidate: bytes, folder: Path, recipe: Recipe) -> Comparison:
-    """Compares two ONNX files: the parent in f32, the candidate as it would serve on this machine.
+def measure(parent: bytes, candidate: bytes, folder: Path, recipe: Recipe, *, precision: str = "") -> Comparison:
+    """Compares two ONNX files: the parent in f32, the candidate as it would serve.
 
     Args:
         parent: the ONNX file that the candidate was made of.
         candidate: the ONNX file to judge.
         folder: the photographs; each is compared as it is and in `VARIANTS_EACH` variants.
         recipe: what both models take.
+        precision: in which the candidate computes what is not integers, as in `modelkit.engine.compiled`.
 
     Raises:
         NoPhotographsError: the folder holds none.
@@ -28,6 +29,6 @@ def measure(parent: bytes, candidate: bytes, folder: Path, recipe: Recipe) -> Co
     plain, varied = unchanged(files, recipe), variants(files, recipe, each=VARIANTS_EACH, seed=SEED)
     return compare(
         [path.name for path in files],
-        (logits(parent, plain, precision="f32"), logits(candidate, plain)),
-        (logits(parent, varied, precision="f32"), logits(candidate, varied)),
+        (logits(parent, plain, precision="f32"), logits(candidate, plain, precision=precision)),
+        (logits(parent, varied, precision="f32"), logits(candidate, varied, precision=precision)),
     )

@@ -4,8 +4,8 @@ ONNX Runtime writes the Q/DQ file: weights as int8 with a scale for each channel
 computes whole chains of convolutions in INT8.
 
 Weights use seven of the eight bits, -64 to 64. A CPU without VNNI adds two products in 16 bits and cuts what exceeds
-them: 2 x 255 x 127 does, 2 x 255 x 64 does not. So the file answers the same on every CPU. What the coarser steps cost
-comes back through the biases.
+them: 2 x 255 x 127 does, 2 x 255 x 64 does not. Weights that stay floats are ones that bf16 holds, since a CPU that has
+bf16 rounds them. So the file answers alike on every CPU. What the coarser steps cost comes back through the biases.
 """
 
 import hashlib
@@ -20,10 +20,11 @@ from onnxruntime.quantization import QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from modelkit import measure as measuring
+from modelkit.bf16_weights import with_bf16_weights
 from modelkit.bias_correction import corrected
 from modelkit.compress.qdq import Reader
 from modelkit.engine import float_precision
-from modelkit.gate import judge
+from modelkit.gate import Passed, judge
 from modelkit.publish import PublishError, Release, model_card, publish
 from modelkit.signing.files import published_bytes
 from modelkit.signing.manifests import open_manifest
@@ -75,7 +76,7 @@ def quantise(model: bytes, pictures: Pictures, *, tensor: str, float_convolution
             weight_type=QuantType.QInt8,
             nodes_to_exclude=_convolutions(onnx.load(prepared))[:float_convolutions],
         )
-        return corrected(quantised.read_bytes(), prepared.read_bytes(), pictures, tensor=tensor)
+        return corrected(with_bf16_weights(quantised.read_bytes()), prepared.read_bytes(), pictures, tensor=tensor)
 
 
 def _convolutions(model: onnx.ModelProto) -> list[str]:
@@ -106,7 +107,7 @@ def publish_quantised(repository: Path, name: str, plan: Plan, signer: Signer | 
         tensor=manifest.input.tensor,
         float_convolutions=plan.float_convolutions,
     )
-    passed = judge(candidate, measuring.measure(original, candidate, plan.photographs, manifest.input))
+    passed = _judged(original, candidate, plan.photographs, manifest.input)
     release = Release(
         plan.version,
         candidate,
@@ -117,6 +118,12 @@ def publish_quantised(repository: Path, name: str, plan: Plan, signer: Signer | 
         passed=passed,
     )
     return publish(repository, model_card(folder), release, signer)
+
+
+def _judged(original: bytes, candidate: bytes, folder: Path, recipe: Recipe) -> Passed:
+    """Has a candidate judged as CPUs without bf16 compute it, and as this one does, which gives the figures."""
+    judge(candidate, measuring.measure(original, candidate, folder, recipe, precision="f32"))
+    return judge(candidate, measuring.measure(original, candidate, folder, recipe))
 
 
 def _keep_apart(plan: Plan) -> None:
@@ -147,7 +154,7 @@ def _lineage(name: str, plan: Plan, parent: Version) -> dict[str, str]:
         "method": "after training; activations uint8 per tensor (smallest and largest value), weights int8 per "
         "channel, of which seven bits are used (-64 to 64), so that no CPU's sums saturate; biases corrected for what "
         f"rounding the weights shifts on average; the first {plan.float_convolutions} convolutions stay in floating "
-        "point",
+        "point, with weights that bf16 holds, rounded and corrected likewise",
         "calibration": f"{len(photographs(plan.calibration))} photographs in {plan.calibration.as_posix()}, as they "
         f"are and in {VARIANTS_EACH} variants each (seed {SEED})",
         "calibration_sha256": " ".join(_sha256(path)[:16] for path in photographs(plan.calibration)),

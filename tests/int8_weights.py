@@ -1,5 +1,8 @@
-"""Looks at the integers of a quantised model's weights."""
+"""Looks at the weights of a quantised model."""
 
+from typing import Any
+
+import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
@@ -17,3 +20,10 @@ def widest_weight(model: bytes) -> int:
 def pairs_fit(model: bytes) -> bool:
     """Tells whether two products always fit into the 16 bits where a CPU without VNNI adds them."""
     return 2 * 255 * widest_weight(model) <= 2**15 - 1
+
+
+def float_weights(model: bytes) -> list[npt.NDArray[Any]]:
+    """Returns the weights of convolutions and matrix products that are floats."""
+    graph = onnx.load_from_string(model).graph
+    used = {node.input[1] for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul")}
+    return [numpy_helper.to_array(each) for each in graph.initializer if each.name in used]

@@ -3,11 +3,13 @@
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from google.protobuf import text_format
-from int8_weights import pairs_fit
+from int8_weights import float_weights, pairs_fit
 from tritonclient.grpc import model_config_pb2
 
+from modelkit.bf16_weights import bf16
 from modelkit.engine import int8_convolutions, logits
 from modelkit.gate import judge
 from modelkit.measure import measure
@@ -114,8 +116,14 @@ def test_the_quantised_version_computes_in_int8() -> None:
 
 
 def test_the_quantised_version_answers_the_same_on_every_cpu() -> None:
-    """Its weights are so narrow that no sum saturates where a CPU without VNNI adds products in 16 bits."""
-    assert pairs_fit((LITE0 / "2" / "model.onnx").read_bytes())
+    """Its integers are so narrow that no sum saturates where a CPU without VNNI adds products in 16 bits.
+
+    Its floats are ones that bf16 holds, so that a CPU which has it computes with the same.
+    """
+    model = (LITE0 / "2" / "model.onnx").read_bytes()
+    assert pairs_fit(model)
+    assert 6 == len(float_weights(model))
+    assert all(np.array_equal(each, bf16(each)) for each in float_weights(model))
 
 
 @pytest.mark.parametrize("precision", ["", "f32"])
@@ -127,9 +135,10 @@ def test_the_quantised_version_names_the_same_classes(precision: str) -> None:
     assert expected == logits(second, pictures, precision=precision).argmax(axis=1).tolist()
 
 
-def test_the_quantised_version_still_passes_the_gate() -> None:
+@pytest.mark.parametrize("precision", ["", "f32"])
+def test_the_quantised_version_still_passes_the_gate(precision: str) -> None:
     """The committed file passes today's gate, and its manifest says that its parent is today's version 1."""
     manifest = read_manifest(LITE0)
     parent, candidate = ((LITE0 / version / "model.onnx").read_bytes() for version in ("1", "2"))
-    judge(candidate, measure(parent, candidate, ROOT / "tests" / "photographs", manifest.input))
+    judge(candidate, measure(parent, candidate, ROOT / "tests" / "photographs", manifest.input, precision=precision))
     assert manifest.versions["1"].artifacts["cpu"].sha256 == manifest.versions["2"].lineage["parent_sha256"]

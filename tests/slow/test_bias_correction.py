@@ -54,9 +54,19 @@ def test_the_mean_shift_moves_into_the_bias() -> None:
     assert np.array_equal(INTEGERS, values["wq"])
 
 
+def test_the_mean_shift_of_rounded_floats_moves_into_the_bias() -> None:
+    """Weights that lost 0.4 and 0.1, reading 20, shift outputs by -8 and -2."""
+    rounded = WEIGHTS - np.array([0.4, 0.1], np.float32).reshape(2, 1, 1, 1) / 3
+    file = _model({"w": rounded, "b": np.zeros(2, np.float32)}, _convolution("w", "b"))
+    model = onnx.load_from_string(corrected(file, _original(), PICTURES, tensor="image"))
+    values = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+    assert [8, 2] == pytest.approx(values["b"].tolist(), abs=1e-4)
+    assert np.array_equal(rounded, values["w"])
+
+
 @pytest.mark.parametrize("bias", [("b",), ()])
 def test_floats_stay(bias: tuple[str, ...]) -> None:
-    """What is not quantised, or has no bias, is left as it is."""
+    """What is not rounded, or has no bias, is left as it is."""
     constants: Arrays = {"w": WEIGHTS, "b": np.zeros(2, np.float32)}
     plain = _model(constants, _convolution("w", *bias))
     assert plain == corrected(plain, _original(), PICTURES, tensor="image")
