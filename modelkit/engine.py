@@ -1,6 +1,7 @@
 """Runs an ONNX file on OpenVINO, the engine that serves on the CPU, to see what it answers."""
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import openvino
@@ -37,11 +38,20 @@ def compiled(model: bytes, *, precision: str = "", threads: int = 0) -> Callable
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
     core = openvino.Core()
-    engine = core.compile_model(core.read_model(model), "CPU", settings)
+    read = core.read_model(model)
+
+    @cache
+    def engine(size: int) -> openvino.CompiledModel:
+        """Compiles for one batch size, as serving does: for any size OpenVINO rounds otherwise in bf16."""
+        sized = read.clone()
+        shape = sized.input(0).get_partial_shape()
+        shape[0] = size
+        sized.reshape(shape)
+        return core.compile_model(sized, "CPU", settings)
 
     def answer(pictures: Pictures) -> Logits:
         batches = [pictures[start : start + _BATCH] for start in range(0, len(pictures), _BATCH)]
-        return np.concatenate([engine(batch)[0] for batch in batches])
+        return np.concatenate([engine(len(batch))(batch)[0] for batch in batches])
 
     return answer
 
