@@ -126,7 +126,7 @@ bench: setup ## Measure the limit, the cluster and its rivals in turns (half an 
 modelkit: .venv-modelkit/stamp ## Set up PyTorch and what makes models, in .venv-modelkit
 	@echo "Try: source .venv-modelkit/bin/activate && triptych model --help"
 
-lifecycle: .venv/dev.stamp .venv-modelkit/stamp ## Take Fashion-MNIST from pictures to a served INT8 student (an hour or two)
+lifecycle: .venv/dev.stamp .venv-modelkit/stamp ## Take Fashion-MNIST from pictures to a served INT8 student (an hour)
 	$(BIN)/python -m benchmarks.lifecycle --out docs/lifecycle/report.md $(ARGS)
 
 lifecycle-smoke: .venv/dev.stamp .venv-modelkit/stamp ## The same with few pictures and epochs (minutes)
