@@ -64,13 +64,13 @@ def require_start(directory: ModelDirectory, experiment: pb.Experiment) -> None:
 
 
 def require_weights(directory: ModelDirectory, experiment: pb.Experiment, weights: Mapping[str, float]) -> None:
-    """Refuses to give keys to an arm that takes no requests; what else is wrong with weights the service refuses.
+    """Refuses more weight for an arm that takes no requests; what else is wrong with weights the service refuses.
 
     Raises:
         TriptychError: one does not; the path is that in a request to set the weights.
     """
     for arm in experiment.arms:
-        if weights.get(arm.name, 0) > 0:
+        if weights.get(arm.name, 0) > arm.weight:
             paths = "name", f"weights[{arm.name}]"
             require_requests(directory, experiment.model, arm.version, what=f"The arm {arm.name!r}", paths=paths)
 

@@ -32,6 +32,8 @@ class Trial:
     """Whether the arm's version failed it, whatever was answered in the end."""
     left: bool = False
     """Whether it ended by the caller's own doing."""
+    gone: bool = False
+    """Whether that was to leave without an answer, which says something once the version is late."""
     remembered: list[bytes] = field(default_factory=list)
     """Digests of images that the arm's version had answered before. No version is late or fails there, and one that
     gets more of the requests remembers more: such a request says nothing, of several images also if it fails."""
@@ -47,6 +49,7 @@ class Trial:
         """Takes note of the error that the caller gets."""
         self.failed = self.failed or error.code in _UNANSWERED or is_failure(error)
         self.left = not self.failed
+        self.gone = self.left and error.code is Code.CANCELLED
 
     def answered_with(self, results: Sequence[Result]) -> None:
         """Takes note of the answers that the caller gets."""
@@ -56,7 +59,7 @@ class Trial:
         """Tells that the key was dealt its arm, and how the request ended: who leaves late was kept waiting."""
         experiment = self.assignment.experiment
         late = max(total_ms, self.computed_ms) > experiment.slow_ms
-        void = bool(self.remembered) or (self.left and not late)
+        void = bool(self.remembered) or (self.left and not (self.gone and late))
         return pb.Exposure(
             experiment=experiment.name,
             epoch=experiment.epoch,

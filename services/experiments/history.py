@@ -6,6 +6,7 @@ from google.protobuf import json_format
 from sqlalchemy import Connection, func, insert, select
 
 from services.experiments.tables import VERDICT
+from services.experiments.verdicts import Advice
 from triptych.experiments.v1 import experiment_pb2 as pb
 
 MOST = 1000
@@ -25,6 +26,13 @@ def last(connection: Connection, experiment: str, candidates: Iterable[str]) -> 
     of_each = (newest.where(VERDICT.c.experiment == experiment, VERDICT.c.candidate == each) for each in candidates)
     bodies = (connection.execute(asked).scalar() for asked in of_each)
     return {verdict.candidate: verdict for verdict in (_verdict(body) for body in bodies if body is not None)}
+
+
+def condemned(connection: Connection, experiment: pb.Experiment) -> frozenset[str]:
+    """Returns whom to roll back it was said in the current epoch."""
+    said = since(connection, experiment.name, experiment.epoch_time.ToMicroseconds())
+    of_epoch = (each for each in said if each.epoch == experiment.epoch)
+    return frozenset(each.candidate for each in of_epoch if each.advice == Advice.ROLL_BACK)
 
 
 def since(connection: Connection, experiment: str, after_us: int | None) -> list[pb.Verdict]:

@@ -108,7 +108,10 @@ class Judging:
             judged = self._judged(connection, experiment)
             before = history.last(connection, experiment.name, compared(experiment))
             repaired = records.was_done(connection, experiment, Kind.REPAIR)
+            condemned = history.condemned(connection, experiment) if experiment.rules.no_rollback else frozenset()
         action = decide(experiment, judged, self._clock_us(), repaired=repaired)
+        if action is not None and action.kind in (Kind.PROMOTE, Kind.RAMP) and not condemned.isdisjoint(action.names):
+            action = None  # an hour in which it was bad is not looked at for long, and nobody has rolled it back
         said = messages(experiment, judged, self._clock_us())
         if action is None:
             said = [each for each in said if _says_more(each, before.get(each.candidate))]

@@ -6,22 +6,26 @@ database: call it in a thread. All of it raises `Unavailable` while the database
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection
 
+from servicekit.errors import Unavailable
 from services.experiments import account, history, records, transitions
 from services.experiments.database import Database
-from services.experiments.decisions import Action, Kind
+from services.experiments.decisions import Action, Judged, Kind
 from services.experiments.definitions import complete
 from services.experiments.metrics import DECISIONS
 from services.experiments.records import Known
 from services.experiments.transitions import RULE, Deed
 from triptych.experiments.v1 import evidence_service_pb2 as evidence_pb
 from triptych.experiments.v1 import experiment_pb2 as pb
+
+log = structlog.get_logger()
 
 Change = Callable[[Connection, pb.Experiment, Deed], pb.Experiment]
 """Returns what becomes of an experiment; itself where nothing does."""
@@ -228,13 +232,24 @@ class Registry:
         """
         with self._database.connect() as connection:
             before = records.find(connection, name).experiment
-            said, judged = account.last_words(connection, before, deed.time_us)
+            said, judged = _last_words(connection, before, deed)
         deed = replace(deed, facts=account.told(before, said, judged))
         with self.turn() as turn:
             ended = turn.change(records.find(turn.connection, name).experiment, deed, change)
             for verdict in said if judged else ():
                 history.add(turn.connection, name, verdict)
         return ended
+
+
+def _last_words(connection: Connection, experiment: pb.Experiment, deed: Deed) -> tuple[list[pb.Verdict], list[Judged]]:
+    """Returns what is said in the end; nothing where that goes wrong: somebody who wants to stop must be able to."""
+    try:
+        return account.last_words(connection, experiment, deed.time_us)
+    except Unavailable:
+        raise
+    except Exception:
+        log.exception("an experiment ends without a last verdict", experiment=experiment.name)
+        return [], []
 
 
 def _routing(connection: Connection, row: records.RoutingRow) -> evidence_pb.GetRoutingResponse:
@@ -270,10 +285,21 @@ def _promoted(name: str) -> Change:
     return promoted
 
 
+def _unpin(connection: Connection, experiment: pb.Experiment, names: Collection[str], deed: Deed) -> None:
+    """Pins the control's version where that of an arm which is rolled back was pinned since the experiment began.
+
+    Whoever leaves the arm gets the pinned version, which would be the same one, and so would everybody else.
+    """
+    bad = {arm.version for arm in experiment.arms[1:] if arm.name in names}
+    if records.pinned(connection).get(experiment.model) in bad:
+        records.pin(connection, experiment.model, experiment.arms[0].version, deed.time_us)
+
+
 def _acted(action: Action) -> Change:
     def acted(connection: Connection, experiment: pb.Experiment, deed: Deed) -> pb.Experiment:
         match action.kind:
             case Kind.ROLL_BACK:
+                _unpin(connection, experiment, action.names, deed)
                 return transitions.rolled_back(experiment, action.names, deed)
             case Kind.REPAIR:
                 return transitions.doubted(experiment, deed)

@@ -81,12 +81,13 @@ def test_the_control_is_checked_too() -> None:
         require_start(_directory(), experiment("3", "1", model="m"))
 
 
-def test_an_arm_that_gets_keys_must_take_requests() -> None:
-    """One that gets none need not: it may be the reason for the change."""
+def test_an_arm_that_gets_more_keys_must_take_requests() -> None:
+    """One that gets none, fewer or as many need not: it may be the reason for the change."""
     gone = experiment("1", "3", model="m", shadow="9")
-    require_weights(_directory(), gone, {"a": 1, "b": 0})
+    for weight in (0, 0.5, 1):
+        require_weights(_directory(), gone, {"a": 1, "b": weight})
     with pytest.raises(TriptychError, match="'b' would have no effect"):
-        require_weights(_directory(), gone, {"a": 1, "b": 0.1})
+        require_weights(_directory(), gone, {"a": 1, "b": 1.1})
 
 
 def test_only_what_is_promoted_must_take_requests() -> None:

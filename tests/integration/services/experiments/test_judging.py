@@ -23,11 +23,12 @@ from sqlalchemy import Engine, event
 from services.experiments import history, records
 from services.experiments.apply import apply
 from services.experiments.database import Database
-from services.experiments.decisions import Action, Kind
+from services.experiments.decisions import Action, Judged, Kind
 from services.experiments.judging import Judging
 from services.experiments.registry import Registry
 from services.experiments.rows import to_rows
 from services.experiments.tables import APPLIED, EXPOSURE, VERDICT
+from services.experiments.verdicts import Facts, Rules, judge
 from triptych.experiments.v1 import evidence_service_pb2 as evidence_pb
 from triptych.experiments.v1 import experiment_pb2
 from triptych.experiments.v1 import experiment_service_pb2 as pb
@@ -468,6 +469,44 @@ def test_an_experiment_stops_when_its_time_is_over(database: Database) -> None:
     assert ["fast"] == list(json.loads(entry.facts_json)["verdicts"])
 
 
+def test_a_pinned_version_that_is_rolled_back_is_pinned_no_more(database: Database) -> None:
+    """Else whoever leaves the arm would get the same version, and everybody else with them."""
+    registry = Registry(database)
+    registry.create(two_arms(), "anna", start=True)
+    registry.pin("cats", "2", "anna", "it looks good")
+    with database.connect() as connection:
+        known = records.find(connection, "speed")
+    with registry.turn() as turn:
+        assert registry.act(
+            turn, known, Action(Kind.ROLL_BACK, (Judged("fast", Facts(), judge(Facts(), Rules())),), "late"), {}
+        )
+    with database.connect() as connection:
+        assert {"cats": "1"} == records.pinned(connection)
+    assert STOPPED == registry.get("speed").state
+
+
+def test_who_was_bad_for_an_hour_is_not_raised_where_nobody_is_rolled_back(database: Database) -> None:
+    """The hour is looked at for two hours only; what was said in it holds until the epoch's end."""
+    clock = _Clock()
+    registry = Registry(database, clock)
+    ramp = experiment_pb2.Ramp(steps=[0.25, 0.5], hold_s=1, min_keys=1)
+    registry.create(two_arms(ramp=ramp, rules=experiment_pb2.Rules(no_rollback=True)), "anna", start=True)
+    _write(database, 10)
+    said = experiment_pb2.Verdict(candidate="fast", epoch=1, advice="roll back")
+    said.time.FromMicroseconds(clock.now_us + 1)
+    with registry.turn() as turn:
+        history.add(turn.connection, "speed", said)
+    clock.now_us += 5_000_000
+    Judging(database, registry, clock).look()
+    kept = registry.get("speed").step
+    registry.set_weights("speed", {}, "anna", "it is mended", anew=True)
+    _write(database, 10, epoch=2)
+    clock.now_us += 5_000_000
+    Judging(database, registry, clock).look()
+
+    assert (0, 1) == (kept, registry.get("speed").step)
+
+
 def test_a_verdict_is_kept_when_it_says_more(database: Database) -> None:
     """At once where its words change; else once a minute, and only where its numbers do."""
     clock = _Clock()
@@ -532,7 +571,7 @@ def test_a_rule_that_ends_an_experiment_leaves_its_last_verdict(database: Databa
     ]
 
 
-def _write(database: Database, keys: int) -> None:
+def _write(database: Database, keys: int, *, epoch: int = 1) -> None:
     with database.begin() as connection:
         connection.execute(EXPOSURE.delete())
         connection.execute(APPLIED.delete())
@@ -540,7 +579,7 @@ def _write(database: Database, keys: int) -> None:
         rows = [
             {
                 "experiment": "speed",
-                "epoch": 1,
+                "epoch": epoch,
                 "key_hash": happened.key(number),
                 "arm": ("live", "fast")[number % 2],
                 "failed": False,

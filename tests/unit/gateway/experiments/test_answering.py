@@ -244,6 +244,17 @@ async def test_who_leaves_soon_says_nothing(desk: Desk, slow_ms: float, exposure
     assert exposure == desk.exposure
 
 
+async def test_a_bad_picture_says_nothing_however_long_it_took(desk: Desk) -> None:
+    """The version is not late with what no version could answer."""
+    desk.routes = Routes(1, {"cats": (replace(EXPERIMENT, slow_ms=1.0),)})
+    desk.chain.wait = lambda _: asyncio.sleep(0.01)
+    desk.chain.errors["2"] = InvalidArgument("No picture.", reason=Reason.IMAGE_CORRUPT)
+    with pytest.raises(InvalidArgument):
+        await desk.answering.classify(CALL)
+
+    assert (False, False, True) == desk.exposure
+
+
 async def test_who_is_out_of_time_says_that_the_version_failed(desk: Desk) -> None:
     """Late it was as well."""
     desk.routes = Routes(1, {"cats": (replace(EXPERIMENT, slow_ms=1.0),)})
