@@ -58,6 +58,13 @@ def read_results(folder: Path, seeds: tuple[int, ...]) -> dict[str, dict[str, An
     return {name: json.loads((folder / RUNS / name / "result.json").read_bytes()) for name in names}
 
 
+def passed(found: Lifecycle, *, held: bool) -> bool:
+    """Says whether the cluster answered as it must and, where `held`, the figures meet every goal."""
+    student = found.served.student
+    answered = found.served.undisturbed and student.agreement == len(student.truth)
+    return answered and (not held or all(goal.met for goal in goals(found)))
+
+
 def goals(found: Lifecycle) -> Iterator[Claim]:
     """Returns every goal with its figure; drops in points."""
     pruned, served = found.results[PRUNED], found.served

@@ -38,7 +38,8 @@ def render(found: Lifecycle, refusal: str, commands: Sequence[Done], about: dict
 def _goals(found: Lifecycle) -> Iterator[str]:
     for goal in goals(found):
         sign, met = (">=" if goal.at_least else "<="), ("yes" if goal.met else "**no**")
-        yield f"| {goal.text} | {goal.figure:.2f}{goal.unit} | {sign} {goal.goal:g}{goal.unit} | {met} |"
+        figure = f"{goal.figure:,}" if isinstance(goal.figure, int) else f"{goal.figure:.2f}"
+        yield f"| {goal.text} | {figure}{goal.unit} | {sign} {goal.goal:,g}{goal.unit} | {met} |"
 
 
 def _runs(found: Lifecycle) -> Iterator[str]:
@@ -63,9 +64,8 @@ def _row(found: Lifecycle, name: str, made: str) -> str:
 def _served(found: Lifecycle) -> Iterator[str]:
     served = found.served
     answers = served.student
-    yield "| images per second through Triton | " + " | ".join(
-        f"in batches of {size}" for size in served.throughput[FINAL]
-    )
+    sizes = " | ".join(f"in batches of {size}" for size in served.throughput[FINAL])
+    yield f"| images per second through Triton | {sizes} |"
     yield "| --- |" + " --- |" * len(served.throughput[FINAL])
     for name, rates in served.throughput.items():
         yield f"| {name} | " + " | ".join(f"{rate:,.0f}" for rate in rates.values()) + " |"

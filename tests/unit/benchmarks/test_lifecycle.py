@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.lifecycle.data import first
-from benchmarks.lifecycle.figures import Lifecycle, Served, goals
+from benchmarks.lifecycle.figures import Lifecycle, Served, goals, passed
 from benchmarks.lifecycle.page import render
 from benchmarks.lifecycle.served import Answers
 from benchmarks.lifecycle.shell import CommandError, Shell
@@ -55,8 +56,8 @@ def _results(**changes: float) -> dict[str, dict[str, Any]]:
     return {name: {"test": {"top1": value}, **size} for name, value in top1.items()}
 
 
-def _lifecycle(**changes: float) -> Lifecycle:
-    truth = np.arange(100) % 10
+def _lifecycle(pictures: int = 100, /, **changes: float) -> Lifecycle:
+    truth = np.arange(pictures) % 10
     answers = Answers(truth, truth, truth, seconds=2.0)
     rates = {"fashion_mnist_teacher": {1: 300.0, 8: 350.0}, "fashion_mnist_small": {1: 1500.0, 8: 4000.0}}
     return Lifecycle(_results(**changes), SEEDS, Served(answers, rates, ("tiger cat", "tiger cat"), ("1", "1")))
@@ -80,6 +81,8 @@ def test_a_goal_that_is_missed_is_told(run: str, top1: float, missed: list[str])
     assert all(goal.met for goal in goals(_lifecycle()))
     found = _lifecycle(**{run: top1})
     assert [goal.text for goal in goals(found) if not goal.met] == missed
+    assert not passed(found, held=True)
+    assert passed(found, held=False)
 
 
 def test_the_page_tells_every_run_with_mean_and_spread() -> None:
@@ -89,6 +92,23 @@ def test_the_page_tells_every_run_with_mean_and_spread() -> None:
     assert "| fashion_mnist_small | 1,500 | 4,000 |" in page
     assert "100.00% of 100 pictures right, in 2.0 s; 100 of its first classes" in page
     assert "error: the accuracy gate: no" in page
+
+
+def test_counts_are_whole_and_every_table_is_closed() -> None:
+    """A table whose header is open on the right is no table everywhere."""
+    page = render(_lifecycle(10_000), "", [], {})
+    assert "| gateway: first class as offline, of 10,000 | 10,000 | >= 10,000 | yes |" in page
+    assert not [line for line in page.splitlines() if line.startswith("|") and not line.endswith("|")]
+
+
+def test_what_the_cluster_must_answer_counts_without_goals() -> None:
+    """Another class than offline, or something live that changed, fails a run of few pictures as well."""
+    found = _lifecycle()
+    assert passed(found, held=True)
+    truth = found.served.student.truth
+    other = replace(found.served, student=Answers(truth, np.roll(truth, 1), truth, seconds=2.0))
+    changed = replace(found.served, live=("1", "2"))
+    assert not any(passed(replace(found, served=served), held=False) for served in (other, changed))
 
 
 def test_a_command_that_ends_otherwise_than_it_should_is_told(tmp_path: Path) -> None:
