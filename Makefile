@@ -56,8 +56,8 @@ help: ## Show this text
 
 setup: .venv/dev.stamp ## Make the development environment
 
-up: .venv/run.stamp ## Start the cluster on this machine and classify a photograph
-	@$(BIN)/triptych up --detach
+up: .venv/run.stamp ## Start the cluster on this machine and classify a photograph (ARGS="--colocated")
+	@$(BIN)/triptych up --detach $(ARGS)
 	@$(BIN)/triptych classify examples/chelsea.png
 
 down: ## Stop the cluster
