@@ -40,7 +40,7 @@ from modelkit.release.gates import (
     judge,
     published_robustness,
 )
-from modelkit.release.golden import GOLDEN_FILE, choose, render
+from modelkit.release.golden import GOLDEN_FILE, ask_golden, choose, render
 from modelkit.release.structure import Precision, check_structure
 from modelkit.release.trial import SPLIT, Tried, try_models
 from modelkit.release.versions import model_bytes, next_version
@@ -110,8 +110,13 @@ def publish_run(repository: Path, datasets: Path, plan: Plan, signer: Signer | N
     found = checks(measured, plan.limits)
     judge(found)
     version = plan.version or next_version(repository / card.name, candidate.sha256)
-    facts: dict[str, float | int | str] = {"test_pictures": len(tried.labels), "tensorrt_gate": tensorrt.by}
-    release = _release(version, candidate, precision, measured, _golden(dataset, tried), facts)
+    golden = _golden(dataset, tried)
+    facts: dict[str, float | int | str] = {
+        "test_pictures": len(tried.labels),
+        "golden_pictures": ask_golden(golden, candidate.onnx, candidate.recipe),
+        "tensorrt_gate": tensorrt.by,
+    }
+    release = _release(version, candidate, precision, measured, golden, facts)
     manifest = publish(repository, card, release, signer, keep_live=plan.keep_live)
     return Published(manifest, version, found, tensorrt)
 

@@ -2,15 +2,20 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from candidates import MEAN, STD, Colours, colour_dataset, colour_model, colour_run
 
+from modelkit import engine
 from modelkit.data.store import Dataset
-from modelkit.gate import GateError
+from modelkit.gate import GateError, Logits
+from modelkit.release import golden
 from modelkit.release.gates import Limits
 from modelkit.release.publishing import Plan, Published, publish_run
+from modelkit.variants import Pictures
 from servicekit.manifest import read_manifest
 
 ALIKE = "corruptions 1, colours abc, 8 pictures, seed 1"
@@ -213,12 +218,39 @@ def _compared(done: Published) -> str:
     return str(done.manifest.versions[done.version].accuracy["robustness_compared_with"])
 
 
+def test_a_candidate_that_answers_golden_pictures_otherwise_is_refused(
+    tmp_path: Path, repository: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes, compiled anew, are asked before they are published: which picture, which class now and before."""
+    golden_file = json.loads((repository / "colours" / "1" / "golden.json").read_bytes())
+    last = golden_file["pictures"][-1]
+
+    def confused(model: bytes) -> Callable[[Pictures], Logits]:
+        def ask(pictures: Pictures) -> Logits:
+            answers = engine.compiled(model)(pictures)
+            answers[-1] = np.roll(answers[-1], 1)
+            return answers
+
+        return ask
+
+    monkeypatch.setattr(golden, "compiled", confused)
+    before = contents(repository)
+    with pytest.raises(GateError) as refusal:
+        publish_colours(repository, dataset, colour_run(tmp_path / "bad", dataset, Colours(gain=2)))
+    assert (
+        "the golden gate: 1 of 8 golden pictures are answered otherwise here, none may be: "
+        f"{last['id'][:12]} (class {(last['class'] + 1) % 4}, it was {last['class']})"
+    ) == str(refusal.value)
+    assert before == contents(repository)
+
+
 def test_a_good_candidate_joins(tmp_path: Path, repository: Path, dataset: Dataset) -> None:
     """It is the next version and live; its figures, golden predictions and lineage lie with it."""
     done = publish_colours(repository, dataset, colour_run(tmp_path / "better", dataset, Colours(MEAN, STD, gain=2)))
     assert "2" == done.version
     version = read_manifest(repository / "colours").versions["2"]
-    assert (1.0, 40, 1.0) == tuple(version.accuracy[key] for key in ("test_top1", "test_pictures", "parent_same_top1"))
+    keys = ("test_top1", "test_pictures", "golden_pictures", "parent_same_top1")
+    assert (1.0, 40, 8, 1.0) == tuple(version.accuracy[key] for key in keys)
     assert {"model.onnx", "golden.json", "lineage.json"} == set(contents(repository / "colours" / "2"))
     assert all(check.passed for check in done.checks)
     assert done.tensorrt.by == version.accuracy["tensorrt_gate"]
