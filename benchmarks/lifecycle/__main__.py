@@ -76,7 +76,7 @@ def _run(chain: Chain, source: Path, seconds: float) -> tuple[str, bool]:
         before = best_class(server, PHOTOGRAPH)
         chain.students(server)
         chain.compress(server)
-        chain.publish(FINAL, STUDENT, "--parent", RUNS / TEACHER)
+        chain.publish_student()
         live = live_version(read_manifest(models / TEACHER))
         refusal = chain.offer_worse()
         student, rates = _serve(cluster, server, scale, seconds)

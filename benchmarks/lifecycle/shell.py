@@ -33,12 +33,12 @@ class Shell:
     folder: Path
     done: list[Done] = field(default_factory=list)
 
-    def __call__(self, *words: str | Path, refused: bool = False) -> Done:
+    def __call__(self, *words: str | Path, refused_by: str = "") -> Done:
         """Runs one command.
 
         Args:
             words: what follows `triptych`.
-            refused: whether it should end with status 1, and a gate's sentence.
+            refused_by: the gate that should refuse first, with status 1; empty for none.
 
         Raises:
             CommandError: it ended with another status.
@@ -56,7 +56,8 @@ class Shell:
         done = Done(command, time.monotonic() - begin, ended.stdout)
         sys.stdout.write(f"{done.seconds:7.1f} s  $ {command}\n")
         sys.stdout.flush()
-        if ended.returncode != int(refused) or (refused and " gate: " not in ended.stdout):
+        sentence = f"error: the {refused_by} gate: " if refused_by else ""
+        if ended.returncode != int(bool(refused_by)) or sentence not in ended.stdout:
             raise CommandError(f"{command}\nended with status {ended.returncode}:\n{ended.stdout[-4000:]}")
         self.done.append(done)
         return done

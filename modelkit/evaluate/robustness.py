@@ -1,5 +1,6 @@
 """Asks models about the same pictures, corrupted and varied, side by side."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
@@ -50,6 +51,12 @@ class Robustness:
 def protocol_of(dataset: str, pictures: int, seed: int) -> str:
     """Names what figures must share to be compared."""
     return f"{PROTOCOL}, {dataset}, {pictures} pictures, seed {seed}"
+
+
+def options_of(protocol: str) -> str:
+    """Returns the options of `triptych model evaluate` that measure by a protocol; empty where it names none."""
+    found = re.fullmatch(r".*, (\S+) (\S+), (\d+) pictures, seed (\d+)", protocol)
+    return "--dataset {}:{} --pictures {} --seed {}".format(*found.groups()) if found else ""
 
 
 def measure_robustness(

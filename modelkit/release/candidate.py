@@ -115,8 +115,9 @@ def check_evaluation(candidate: Candidate) -> None:
     evaluated = candidate.evaluation.get("model_sha256", candidate.sha256)
     if evaluated != candidate.sha256:
         raise GateError(
-            f"the file gate refuses {EVALUATION_FILE}: it is of a file whose sha256 begins with {evaluated[:12]}, the "
-            f"model's begins with {candidate.sha256[:12]}; `triptych model evaluate` makes it anew"
+            f"the file gate refuses {candidate.folder / EVALUATION_FILE}: it is of a file whose sha256 begins "
+            f"with {evaluated[:12]}, the model's begins with {candidate.sha256[:12]}; `triptych model evaluate` makes "
+            "it anew"
         )
 
 

@@ -54,7 +54,7 @@ def publish_model(
     triptych model publish .triptych/runs/student_1 --name fashion_mnist
     """  # noqa: D301 -- Typer's mark for lines that stay as they are
     with _told():
-        from modelkit.release.gates import Limits
+        from modelkit.release.gates import COMPARED, Limits
         from modelkit.release.publishing import Plan, publish_run
         from modelkit.release.tables import checks_table
 
@@ -63,7 +63,9 @@ def publish_model(
         done = publish_run(repository, datasets, plan, signer_or_fail(signing_key, trusted_keys))
         Console().print(checks_table(done.checks))
         typer.echo(done.tensorrt.sentence())
-        artifact = done.manifest.versions[done.version].artifacts["cpu"]
+        published = done.manifest.versions[done.version]
+        typer.echo(f"robustness: compared with {published.accuracy[COMPARED]}")
+        artifact = published.artifacts["cpu"]
         typer.echo(f"{repository / name / artifact.file}  sha256 {artifact.sha256}")
         live = live_version(done.manifest)
         if live != done.version:

@@ -1,12 +1,17 @@
 """The gates of a trained model: each is a number, its limit, and a sentence where it is out of bounds."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from modelkit.gate import GateError
 
 CANDIDATE, LIVE, PARENT = "candidate", "live", "parent"
+MEAN_TOP1, PROTOCOL = "robustness_mean_top1", "robustness_protocol"
+"""Names of the figures in a manifest."""
+COMPARED = "robustness_compared_with"
+NOT_COMPARED = "nothing: no live version and no parent was evaluated on corrupted pictures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +27,7 @@ class Limits:
     min_agreement: float = 0.8
     """Share of the test split with the parent's first class."""
     max_robustness_drop: float = 0.05
-    """Of the mean top-1 on corrupted pictures, below the version that is live; where both were evaluated alike."""
+    """Of the mean top-1 on corrupted pictures, below the live version, or the parent where that has no such figure."""
     max_latency_ms: float | None = None
     """Median for one picture on one thread."""
 
@@ -37,6 +42,8 @@ class Check:
     limit: float
     at_most: bool = False
     unit: str = ""
+    missing: str = ""
+    """Says why there is no number where there must be one."""
 
     @property
     def passed(self) -> bool:
@@ -44,7 +51,9 @@ class Check:
         return self.value <= self.limit if self.at_most else self.value >= self.limit
 
     def sentence(self) -> str:
-        """Says which number, the limit, and by how much."""
+        """Says which number, the limit, and by how much, or why there is no number."""
+        if self.missing:
+            return f"the {self.gate} gate: {self.missing}"
         bound, side = ("at most", "above") if self.at_most else ("at least", "below")
         value, limit, apart = (f"{each:.4f}{self.unit}" for each in (self.value, self.limit, self._apart()))
         told = f"the {self.gate} gate: {self.what} is {value}, {bound} {limit} is allowed"
@@ -52,6 +61,32 @@ class Check:
 
     def _apart(self) -> float:
         return abs(self.value - self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Robust:
+    """Is how a model does on corrupted pictures."""
+
+    mean_top1: float
+    protocol: str
+    """Which corruptions, pictures and seed: only what was measured alike compares. Empty where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Is what a candidate's robustness is held against."""
+
+    whose: str
+    robust: Robust
+    same_file: bool = False
+    """Whether it is the candidate itself: that may be evaluated anew, in another way."""
+    command: str = ""
+    """Evaluates the candidate in the same way."""
+
+    @property
+    def told(self) -> str:
+        """Says what was compared with."""
+        return f"nothing: it is the {self.whose}'s own file" if self.same_file else self.whose
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +99,10 @@ class Measured:
     """Share of pictures to which candidate and parent answer alike; None without a parent."""
     offline_top1: float
     latency_ms: float
-    robustness: float | None = None
-    """Mean top-1 on corrupted pictures; None where the run was not evaluated."""
-    live_robustness: float | None = None
+    robustness: Robust | None = None
+    """None where the run was not evaluated."""
+    baseline: Baseline | None = None
+    """None where neither the live version nor the parent was evaluated."""
     steadiness: float = 1.0
     """Share of pictures to which the candidate's file, asked twice, gave the same logits, to the last bit."""
 
@@ -89,11 +125,20 @@ def checks(measured: Measured, limits: Limits) -> list[Check]:
 
 
 def _robustness(measured: Measured, limits: Limits) -> list[Check]:
-    if measured.robustness is None or measured.live_robustness is None:
+    mine, baseline = measured.robustness, measured.baseline
+    if baseline is None:
         return []
-    drop = measured.live_robustness - measured.robustness
-    what = "the drop of the mean top-1 on corrupted pictures below the live version"
-    return [Check("robustness", what, drop, limits.max_robustness_drop, at_most=True)]
+    what = f"the drop of the mean top-1 on corrupted pictures below the {baseline.whose}"
+    check = Check("robustness", what, math.nan, limits.max_robustness_drop, at_most=True)
+    if mine is None or (mine.protocol != baseline.robust.protocol and not baseline.same_file):
+        return [replace(check, missing=_not_alike(mine, baseline))]
+    return [] if baseline.same_file else [replace(check, value=baseline.robust.mean_top1 - mine.mean_top1)]
+
+
+def _not_alike(mine: Robust | None, baseline: Baseline) -> str:
+    found = "was not evaluated" if mine is None else f"was evaluated otherwise ({mine.protocol or 'no protocol'})"
+    how = f" ({baseline.robust.protocol})" if baseline.robust.protocol else ""
+    return f"the {baseline.whose} was evaluated on corrupted pictures{how}, the candidate {found}: `{baseline.command}`"
 
 
 def _latency(measured: Measured, limits: Limits) -> list[Check]:
@@ -131,12 +176,16 @@ def judge(found: Sequence[Check]) -> None:
         raise GateError("; ".join(failed))
 
 
-def mean_robustness(evaluation: Mapping[str, Any]) -> float | None:
-    """Returns the mean top-1 on corrupted pictures of a run's evaluation; None where it has none."""
-    value = evaluation.get("robustness", {}).get("mean_top1")
-    return None if value is None else float(value)
+def evaluated_robustness(evaluation: Mapping[str, Any]) -> Robust | None:
+    """Returns what a run's evaluation found; None where it has no such figure."""
+    return _robust(evaluation.get("robustness", {}), "mean_top1", "protocol")
 
 
-def robustness_protocol(evaluation: Mapping[str, Any]) -> str:
-    """Names the corruptions, pictures and seed of a run's evaluation; empty where it does not say."""
-    return str(evaluation.get("robustness", {}).get("protocol", ""))
+def published_robustness(accuracy: Mapping[str, Any]) -> Robust | None:
+    """Returns what a manifest says of a version; None where it has no such figure."""
+    return _robust(accuracy, MEAN_TOP1, PROTOCOL)
+
+
+def _robust(figures: Mapping[str, Any], mean_top1: str, protocol: str) -> Robust | None:
+    value = figures.get(mean_top1)
+    return None if value is None else Robust(float(value), str(figures.get(protocol, "")))

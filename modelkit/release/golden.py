@@ -61,17 +61,35 @@ def check_golden(version: Path, model: bytes, recipe: Recipe) -> int:
     Raises:
         GateError: the model answers otherwise on this machine, or the file is damaged.
     """
-    if not (version / GOLDEN_FILE).exists():
-        return 0  # imported models have none
+    file = version / GOLDEN_FILE
+    return ask_golden(file.read_bytes(), model, recipe, file) if file.exists() else 0  # imported models have none
+
+
+def ask_golden(content: bytes, model: bytes, recipe: Recipe, file: Path = Path(GOLDEN_FILE)) -> int:
+    """Asks a model golden predictions; returns how many there are.
+
+    Args:
+        content: what `render` returned.
+        model: the ONNX file.
+        recipe: what it takes.
+        file: where the content lies.
+
+    Raises:
+        GateError: the model answers otherwise, with each such picture and its classes, or the content is damaged.
+    """
     try:
-        pictures: list[dict[str, Any]] = json.loads((version / GOLDEN_FILE).read_bytes())["pictures"]
+        pictures: list[dict[str, Any]] = json.loads(content)["pictures"]
         records = [Record(each["id"], base64.b64decode(each["image"]), each["class"], "") for each in pictures]
     except (ValueError, KeyError, TypeError, binascii.Error) as error:
-        raise GateError(f"the golden gate: {version / GOLDEN_FILE} is damaged: {error}") from error
+        raise GateError(f"the golden gate: {file} is damaged: {error}") from error
     if not records:
         return 0
     first = compiled(model)(decode(records, recipe)).argmax(axis=1)
-    changed = [record.id[:12] for record, now in zip(records, first, strict=True) if now != record.label]
+    changed = [
+        f"{record.id[:12]} (class {now}, it was {record.label})"
+        for record, now in zip(records, first, strict=True)
+        if now != record.label
+    ]
     if changed:
         raise GateError(
             f"the golden gate: {len(changed)} of {len(records)} golden pictures are answered otherwise here, none may "

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from modelkit.data.store import Dataset, open_dataset
 from modelkit.engine import float_precision
 from modelkit.evaluate.cost import latency_ms
 from modelkit.evaluate.pictures import labelled
+from modelkit.evaluate.robustness import options_of
 from modelkit.gate import GateError, Passed
 from modelkit.publish import Card, PublishError, Release, live_version, model_card, publish
 from modelkit.release.candidate import (
@@ -24,25 +24,30 @@ from modelkit.release.candidate import (
 )
 from modelkit.release.gates import (
     CANDIDATE,
+    COMPARED,
     LIVE,
+    MEAN_TOP1,
+    NOT_COMPARED,
     PARENT,
+    PROTOCOL,
+    Baseline,
     Check,
     Limits,
     Measured,
     check_labels,
     checks,
+    evaluated_robustness,
     judge,
-    mean_robustness,
-    robustness_protocol,
+    published_robustness,
 )
-from modelkit.release.golden import GOLDEN_FILE, choose, render
+from modelkit.release.golden import GOLDEN_FILE, ask_golden, choose, render
 from modelkit.release.structure import Precision, check_structure
 from modelkit.release.trial import SPLIT, Tried, try_models
 from modelkit.release.versions import model_bytes, next_version
 from modelkit.signing.manifests import open_manifest
 from modelkit.signing.signer import Signer
 from modelkit.tensorrt.gate import Verdict, check_tensorrt
-from servicekit.manifest import MANIFEST_FILE, Manifest, Output, Version, read_manifest
+from servicekit.manifest import MANIFEST_FILE, Manifest, Output, read_manifest
 
 _AGAIN = "candidate again"
 """The candidate's file once more: an engine whose threads race answers otherwise now and then."""
@@ -59,7 +64,7 @@ class Plan:
     version: str = ""
     """A positive integer; empty for the next one."""
     parent: Path | None = None
-    """Run to agree with; by default the live version."""
+    """Run to agree with, by default the live version; and to be as robust as, where no live version says how it is."""
     title: str = ""
     license: str = ""
     """By default the data set's."""
@@ -105,8 +110,13 @@ def publish_run(repository: Path, datasets: Path, plan: Plan, signer: Signer | N
     found = checks(measured, plan.limits)
     judge(found)
     version = plan.version or next_version(repository / card.name, candidate.sha256)
-    facts: dict[str, float | int | str] = {"test_pictures": len(tried.labels), "tensorrt_gate": tensorrt.by}
-    release = _release(version, candidate, precision, measured, _golden(dataset, tried), facts)
+    golden = _golden(dataset, tried)
+    facts: dict[str, float | int | str] = {
+        "test_pictures": len(tried.labels),
+        "golden_pictures": ask_golden(golden, candidate.onnx, candidate.recipe),
+        "tensorrt_gate": tensorrt.by,
+    }
+    release = _release(version, candidate, precision, measured, golden, facts)
     manifest = publish(repository, card, release, signer, keep_live=plan.keep_live)
     return Published(manifest, version, found, tensorrt)
 
@@ -134,13 +144,13 @@ def _card(repository: Path, plan: Plan, candidate: Candidate, dataset: Dataset) 
 
 def _measure(folder: Path, plan: Plan, candidate: Candidate, dataset: Dataset) -> tuple[Tried, Measured]:
     models = {CANDIDATE: candidate.onnx}
-    live_robustness: Any = None
-    if (folder / MANIFEST_FILE).exists():
-        manifest = read_manifest(folder)
+    manifest = read_manifest(folder) if (folder / MANIFEST_FILE).exists() else None
+    if manifest is not None:
         models[LIVE] = model_bytes(folder, manifest, live_version(manifest))
-        live_robustness = _alike(manifest.versions[live_version(manifest)], candidate)
-    if plan.parent is not None:
-        models[PARENT] = read_candidate(plan.parent).onnx
+    with_whom = read_candidate(plan.parent) if plan.parent is not None else None
+    if with_whom is not None:
+        check_evaluation(with_whom)
+        models[PARENT] = with_whom.onnx
     tried = try_models(dataset, candidate.recipe, {**models, _AGAIN: candidate.onnx})
     parent = next((name for name in (PARENT, LIVE) if name in models), None)
     return tried, Measured(
@@ -148,16 +158,24 @@ def _measure(folder: Path, plan: Plan, candidate: Candidate, dataset: Dataset) -
         agreement=tried.agreement(CANDIDATE, parent) if parent else None,
         offline_top1=candidate.offline_top1,
         latency_ms=latency_ms(candidate.onnx, candidate.recipe, 1),
-        robustness=mean_robustness(candidate.evaluation),
-        live_robustness=live_robustness,
+        robustness=evaluated_robustness(candidate.evaluation),
+        baseline=_baseline(manifest, with_whom, candidate),
         steadiness=tried.steadiness(CANDIDATE, _AGAIN),
     )
 
 
-def _alike(live: Version, candidate: Candidate) -> Any:
-    """Returns the live version's mean top-1 on the pictures, corrupted alike, that the candidate was evaluated on."""
-    same = live.accuracy.get("robustness_protocol", "") == robustness_protocol(candidate.evaluation)
-    return live.accuracy.get("robustness_mean_top1") if same else None
+def _baseline(manifest: Manifest | None, parent: Candidate | None, candidate: Candidate) -> Baseline | None:
+    """Returns what the live version's manifest says of its robustness, else what the parent's evaluation does."""
+    live = manifest and manifest.versions[live_version(manifest)]
+    found = (
+        ("live version", live and published_robustness(live.accuracy), live and live.artifacts["cpu"].sha256),
+        ("parent", parent and evaluated_robustness(parent.evaluation), parent and parent.sha256),
+    )
+    for whose, robust, sha256 in found:
+        if robust:
+            command = f"triptych model evaluate {candidate.folder} {options_of(robust.protocol)}".rstrip()
+            return Baseline(whose, robust, sha256 == candidate.sha256, command)
+    return None
 
 
 def _golden(dataset: Dataset, tried: Tried) -> bytes:
@@ -185,8 +203,9 @@ def _release(
     if measured.agreement is not None:
         figures["parent_same_top1"] = round(measured.agreement, 5)
     if measured.robustness is not None:
-        figures["robustness_mean_top1"] = round(measured.robustness, 5)
-        figures["robustness_protocol"] = robustness_protocol(candidate.evaluation)
+        figures[MEAN_TOP1] = round(measured.robustness.mean_top1, 5)
+        figures[PROTOCOL] = measured.robustness.protocol
+    figures[COMPARED] = measured.baseline.told if measured.baseline else NOT_COMPARED
     return Release(
         version,
         candidate.onnx,

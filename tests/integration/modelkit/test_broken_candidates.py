@@ -2,16 +2,23 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from candidates import MEAN, STD, Colours, colour_dataset, colour_model, colour_run
 
+from modelkit import engine
 from modelkit.data.store import Dataset
-from modelkit.gate import GateError
+from modelkit.gate import GateError, Logits
+from modelkit.release import golden
 from modelkit.release.gates import Limits
 from modelkit.release.publishing import Plan, Published, publish_run
+from modelkit.variants import Pictures
 from servicekit.manifest import read_manifest
+
+ALIKE = "corruptions 1, colours abc, 8 pictures, seed 1"
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +35,24 @@ def repository(tmp_path: Path, dataset: Dataset) -> Path:
 
 
 def publish_colours(
-    repository: Path, dataset: Dataset, run: Path, limits: Limits | None = None, name: str = "colours"
+    repository: Path,
+    dataset: Dataset,
+    run: Path,
+    limits: Limits | None = None,
+    name: str = "colours",
+    parent: Path | None = None,
 ) -> Published:
     """Publishes a run."""
-    return publish_run(repository, dataset.folder.parents[1], Plan(run, name, limits=limits or Limits()))
+    plan = Plan(run, name, parent=parent, limits=limits or Limits())
+    return publish_run(repository, dataset.folder.parents[1], plan)
+
+
+def evaluated_run(folder: Path, dataset: Dataset, gain: float, mean_top1: float, protocol: str) -> Path:
+    """Writes the folder of a good run, another file for each gain, that was evaluated on corrupted pictures."""
+    run = colour_run(folder, dataset, Colours(gain=gain))
+    found = {"mean_top1": mean_top1, "protocol": protocol}
+    (run / "evaluation.json").write_text(json.dumps({"robustness": found}))
+    return run
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -132,9 +153,95 @@ def test_a_candidate_that_noise_upsets_is_refused(tmp_path: Path, repository: Pa
     for name, top1 in (("sturdy", 0.9), ("frail", 0.7)):
         run = colour_run(tmp_path / name, dataset, Colours(gain=2 + top1))
         (run / "evaluation.json").write_text(json.dumps({"robustness": {"mean_top1": top1}}))
-    publish_colours(repository, dataset, tmp_path / "sturdy")
+    first = publish_colours(repository, dataset, tmp_path / "sturdy")
+    assert "nothing: no live version and no parent" in _compared(first)
     with pytest.raises(GateError, match=r"the robustness gate: .* is 0.2000, at most 0.0500 is allowed: 0.1500 above"):
         publish_colours(repository, dataset, tmp_path / "frail")
+
+
+def test_the_parent_counts_where_no_live_version_was_evaluated(
+    tmp_path: Path, repository: Path, dataset: Dataset
+) -> None:
+    """A model's first version, and one after a live version without the figure, are held against the parent's run."""
+    parent = evaluated_run(tmp_path / "parent", dataset, 2, 0.9, ALIKE)
+    frail = evaluated_run(tmp_path / "frail", dataset, 3, 0.7, ALIKE)
+    sturdy = evaluated_run(tmp_path / "sturdy", dataset, 4, 0.88, ALIKE)
+    for name in ("first", "colours"):
+        with pytest.raises(GateError, match=r"the robustness gate: .* below the parent is 0.2000, at most 0.0500"):
+            publish_colours(repository, dataset, frail, name=name, parent=parent)
+        assert "parent" == _compared(publish_colours(repository, dataset, sturdy, name=name, parent=parent))
+    assert "live version" == _compared(publish_colours(repository, dataset, parent))
+
+
+@pytest.mark.parametrize("baseline", ["live version", "parent"])
+@pytest.mark.parametrize("found", ["not evaluated", "evaluated otherwise"])
+def test_a_candidate_that_does_not_compare_is_refused(
+    tmp_path: Path, repository: Path, dataset: Dataset, baseline: str, found: str
+) -> None:
+    """The refusal has the command that measures it as what it is held against was measured."""
+    parent = evaluated_run(tmp_path / "parent", dataset, 2, 0.9, ALIKE)
+    if baseline == "live version":
+        publish_colours(repository, dataset, parent)
+    run = evaluated_run(tmp_path / "candidate", dataset, 3, 0.9, "corruptions 1, colours abc, 6 pictures, seed 0")
+    if found == "not evaluated":
+        (run / "evaluation.json").unlink()
+    before = contents(repository)
+    with pytest.raises(GateError) as refusal:
+        publish_colours(repository, dataset, run, parent=parent)
+    other = {"not evaluated": "", "evaluated otherwise": " (corruptions 1, colours abc, 6 pictures, seed 0)"}[found]
+    assert (
+        f"the robustness gate: the {baseline} was evaluated on corrupted pictures ({ALIKE}), the candidate was "
+        f"{found}{other}: `triptych model evaluate {run} --dataset colours:abc --pictures 8 --seed 1`"
+    ) == str(refusal.value)
+    assert before == contents(repository)
+
+
+def test_a_live_version_may_be_evaluated_anew(tmp_path: Path, repository: Path, dataset: Dataset) -> None:
+    """The same file with figures of another protocol replaces them; without any it would take them away."""
+    run = evaluated_run(tmp_path / "run", dataset, 2, 0.9, ALIKE)
+    publish_colours(repository, dataset, run)
+    (run / "evaluation.json").write_text(json.dumps({"robustness": {"mean_top1": 0.5, "protocol": "corruptions 2"}}))
+    again = publish_colours(repository, dataset, run)
+    accuracy = again.manifest.versions["2"].accuracy
+    assert ("2", 0.5, "corruptions 2") == (
+        again.version,
+        accuracy["robustness_mean_top1"],
+        accuracy["robustness_protocol"],
+    )
+    assert "nothing: it is the live version's own file" == _compared(again)
+    (run / "evaluation.json").unlink()
+    with pytest.raises(GateError, match="the candidate was not evaluated: `triptych model evaluate"):
+        publish_colours(repository, dataset, run)
+
+
+def _compared(done: Published) -> str:
+    return str(done.manifest.versions[done.version].accuracy["robustness_compared_with"])
+
+
+def test_a_candidate_that_answers_golden_pictures_otherwise_is_refused(
+    tmp_path: Path, repository: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes, compiled anew, are asked before they are published: which picture, which class now and before."""
+    golden_file = json.loads((repository / "colours" / "1" / "golden.json").read_bytes())
+    last = golden_file["pictures"][-1]
+
+    def confused(model: bytes) -> Callable[[Pictures], Logits]:
+        def ask(pictures: Pictures) -> Logits:
+            answers = engine.compiled(model)(pictures)
+            answers[-1] = np.roll(answers[-1], 1)
+            return answers
+
+        return ask
+
+    monkeypatch.setattr(golden, "compiled", confused)
+    before = contents(repository)
+    with pytest.raises(GateError) as refusal:
+        publish_colours(repository, dataset, colour_run(tmp_path / "bad", dataset, Colours(gain=2)))
+    assert (
+        "the golden gate: 1 of 8 golden pictures are answered otherwise here, none may be: "
+        f"{last['id'][:12]} (class {(last['class'] + 1) % 4}, it was {last['class']})"
+    ) == str(refusal.value)
+    assert before == contents(repository)
 
 
 def test_a_good_candidate_joins(tmp_path: Path, repository: Path, dataset: Dataset) -> None:
@@ -142,7 +249,8 @@ def test_a_good_candidate_joins(tmp_path: Path, repository: Path, dataset: Datas
     done = publish_colours(repository, dataset, colour_run(tmp_path / "better", dataset, Colours(MEAN, STD, gain=2)))
     assert "2" == done.version
     version = read_manifest(repository / "colours").versions["2"]
-    assert (1.0, 40, 1.0) == tuple(version.accuracy[key] for key in ("test_top1", "test_pictures", "parent_same_top1"))
+    keys = ("test_top1", "test_pictures", "golden_pictures", "parent_same_top1")
+    assert (1.0, 40, 8, 1.0) == tuple(version.accuracy[key] for key in keys)
     assert {"model.onnx", "golden.json", "lineage.json"} == set(contents(repository / "colours" / "2"))
     assert all(check.passed for check in done.checks)
     assert done.tensorrt.by == version.accuracy["tensorrt_gate"]

@@ -16,6 +16,7 @@ from modelkit.evaluate.corruptions import CORRUPTIONS, PROTOCOL
 from modelkit.evaluate.evaluate import Options, evaluate_run, evaluate_version
 from modelkit.evaluate.subject import Shelf
 from modelkit.gate import GateError
+from modelkit.release.gates import Limits
 from modelkit.release.publishing import Plan, publish_run
 from modelkit.train.run import sha256
 from servicekit.manifest import read_manifest
@@ -107,15 +108,17 @@ def test_an_evaluation_of_another_file_is_refused(run: Path, shelf: Shelf) -> No
         publish_run(shelf.repository, shelf.datasets, Plan(run, "colours"))
 
 
-def test_robustness_counts_where_it_was_measured_alike(tmp_path: Path, dataset: Dataset, shelf: Shelf) -> None:
-    """Figures on other pictures say nothing about this candidate."""
-    for name, protocol, top1 in (("live", "a", 0.9), ("other", "b", 0.1), ("alike", "b", 0.0)):
-        run = colour_run(tmp_path / name, dataset, Colours(gain=2 + top1))
-        (run / "evaluation.json").write_text(json.dumps({"robustness": {"mean_top1": top1, "protocol": protocol}}))
-    for name in ("live", "other"):
-        publish_run(shelf.repository, shelf.datasets, Plan(tmp_path / name, "colours"))
-    with pytest.raises(GateError, match=r"the robustness gate: .* is 0.1000, at most 0.0500 is allowed"):
-        publish_run(shelf.repository, shelf.datasets, Plan(tmp_path / "alike", "colours"))
+def test_a_refusal_says_how_to_evaluate_alike(run: Path, dataset: Dataset, shelf: Shelf) -> None:
+    """The command that it tells measures a candidate as the live version was, which then is judged."""
+    publish_run(shelf.repository, shelf.datasets, Plan(run, "colours"))
+    candidate = colour_run(run.parent / "candidate", dataset, Colours(gain=2))
+    with pytest.raises(GateError, match="the candidate was not evaluated") as refusal:
+        publish_run(shelf.repository, shelf.datasets, Plan(candidate, "colours"))
+    command = str(refusal.value).split("`triptych model ")[1].split("`")[0].split()
+    assert 0 == CliRunner().invoke(app, [*command, "--datasets", str(shelf.datasets)]).exit_code
+    limits = Limits(min_agreement=0.7)
+    done = publish_run(shelf.repository, shelf.datasets, Plan(candidate, "colours", limits=limits))
+    assert "robustness" in {check.gate for check in done.checks}
 
 
 def test_a_run_stands_beside_those_it_was_made_of(run: Path, dataset: Dataset, shelf: Shelf) -> None:

@@ -112,14 +112,18 @@ def test_what_the_cluster_must_answer_counts_without_goals() -> None:
 
 
 def test_a_command_that_ends_otherwise_than_it_should_is_told(tmp_path: Path) -> None:
-    """With what it said; `refused` wants status 1."""
+    """With what it said; `refused_by` wants status 1, and that gate before any other."""
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho the ${5:-other} gate: no such run; exit ${4:-0}\n")
+    python.write_text("#!/bin/sh\necho error: the ${5:-other} gate: no such run; exit ${4:-0}\n")
     python.chmod(0o755)
     shell = Shell(python, tmp_path)
-    assert shell("model").output == "the other gate: no such run\n"
-    assert shell("model", "1", refused=True).command == "triptych model 1"
-    with pytest.raises(CommandError, match=r"triptych model 1\nended with status 1:\nthe other gate: no such run"):
+    assert shell("model").output == "error: the other gate: no such run\n"
+    assert shell("model", "1", refused_by="other").command == "triptych model 1"
+    with pytest.raises(
+        CommandError, match=r"triptych model 1\nended with status 1:\nerror: the other gate: no such run"
+    ):
         shell("model", "1")
     with pytest.raises(CommandError, match="ended with status 0"):
-        shell("model", refused=True)
+        shell("model", refused_by="other")
+    with pytest.raises(CommandError, match="ended with status 1"):
+        shell("model", "1", refused_by="accuracy")
