@@ -278,7 +278,7 @@ def _asking(method: str, about: Any) -> Any:
     if method == "StartExperiment":
         return pb.StartExperimentRequest(name="trial")
     if method == "SetWeights":
-        return pb.SetWeightsRequest(name="trial", weights={"a": 3, "b": 1})
+        return pb.SetWeightsRequest(name="trial", weights={"a": 1, "b": 3})
     if method == "PromoteArm":
         return pb.PromoteArmRequest(name="trial", arm="b")
     return pb.PinVersionRequest(model=about[0], version=about[1])
