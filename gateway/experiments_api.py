@@ -62,9 +62,7 @@ class ExperimentsApi:
         """
         forwarder = self._permitted(request)
         refuse_unknown_fields(request, "")
-        if isinstance(request, feedback_pb.SubmitFeedbackRequest) and not self._admin:
-            _refuse_annotators(request)
-        await self._check_effect(forwarder, request)
+        await self._check(forwarder, request)
         answer = await forwarder.call(request)
         if isinstance(request, feedback_pb.SubmitFeedbackRequest):
             await add_unknown(self._directory, request.feedback, answer)
@@ -118,8 +116,10 @@ class ExperimentsApi:
             raise PermissionDenied(f"This gateway lets nobody {what}: {variable('experiments_admin')} is off.")
         return self._forwarder
 
-    async def _check_effect(self, forwarder: Forwarder, request: Message) -> None:
+    async def _check(self, forwarder: Forwarder, request: Message) -> None:
         match request:
+            case feedback_pb.SubmitFeedbackRequest() if not self._admin:
+                _refuse_annotators(request)
             case pb.CreateExperimentRequest(start=True):
                 require_draft(self._directory, request.experiment)
                 require_shadows(request.experiment, at="experiment.shadows", shown=self._shadows)

@@ -28,6 +28,7 @@ class ModelDirectory:
         self._models: dict[str, inference_model_pb2.Model] = {}
         self._labels: dict[tuple[str, str], frozenset[str]] = {}
         """By name and fingerprint; empty where they are not known."""
+        self._all_labels: frozenset[str] = frozenset()
 
     def update(self, models: Sequence[inference_model_pb2.Model]) -> None:
         """Takes over what the inference service says; labels that it told before need not be told again."""
@@ -38,6 +39,8 @@ class ModelDirectory:
             for model in models
             for key in [(model.name, model.fingerprint)]
         }
+        if self._labels != known:
+            self._all_labels = frozenset() if self.lacks_labels else frozenset().union(*self._labels.values())
 
     @property
     def lacks_labels(self) -> bool:
@@ -46,7 +49,7 @@ class ModelDirectory:
 
     def labels(self) -> frozenset[str]:
         """Returns the labels of all models; none unless those of all are known."""
-        return frozenset() if self.lacks_labels else frozenset().union(*self._labels.values())
+        return self._all_labels
 
     def most_classes(self) -> int:
         """Returns how many classes the model with the most has; 0 while no model is known."""

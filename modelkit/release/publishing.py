@@ -34,6 +34,7 @@ from modelkit.release.gates import (
     Check,
     Limits,
     Measured,
+    Robust,
     check_labels,
     checks,
     evaluated_robustness,
@@ -166,16 +167,17 @@ def _measure(folder: Path, plan: Plan, candidate: Candidate, dataset: Dataset) -
 
 def _baseline(manifest: Manifest | None, parent: Candidate | None, candidate: Candidate) -> Baseline | None:
     """Returns what the live version's manifest says of its robustness, else what the parent's evaluation does."""
-    live = manifest and manifest.versions[live_version(manifest)]
-    found = (
-        ("live version", live and published_robustness(live.accuracy), live and live.artifacts["cpu"].sha256),
-        ("parent", parent and evaluated_robustness(parent.evaluation), parent and parent.sha256),
-    )
-    for whose, robust, sha256 in found:
-        if robust:
-            command = f"triptych model evaluate {candidate.folder} {options_of(robust.protocol)}".rstrip()
-            return Baseline(whose, robust, sha256 == candidate.sha256, command)
+    live = manifest.versions[live_version(manifest)] if manifest is not None else None
+    if live is not None and (robust := published_robustness(live.accuracy)) is not None:
+        return _held("live version", robust, live.artifacts["cpu"].sha256, candidate)
+    if parent is not None and (robust := evaluated_robustness(parent.evaluation)) is not None:
+        return _held("parent", robust, parent.sha256, candidate)
     return None
+
+
+def _held(whose: str, robust: Robust, sha256: str, candidate: Candidate) -> Baseline:
+    command = f"triptych model evaluate {candidate.folder} {options_of(robust.protocol)}".rstrip()
+    return Baseline(whose, robust, sha256 == candidate.sha256, command)
 
 
 def _golden(dataset: Dataset, tried: Tried) -> bytes:

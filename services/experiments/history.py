@@ -28,11 +28,13 @@ def last(connection: Connection, experiment: str, candidates: Iterable[str]) -> 
     return {verdict.candidate: verdict for verdict in (_verdict(body) for body in bodies if body is not None)}
 
 
-def condemned(connection: Connection, experiment: pb.Experiment) -> frozenset[str]:
-    """Returns whom to roll back it was said in the current epoch."""
-    said = since(connection, experiment.name, experiment.epoch_time.ToMicroseconds())
-    of_epoch = (each for each in said if each.epoch == experiment.epoch)
-    return frozenset(each.candidate for each in of_epoch if each.advice == Advice.ROLL_BACK)
+def condemned(connection: Connection, experiment: pb.Experiment, candidates: Iterable[str]) -> bool:
+    """Says whether it was said of one of these candidates in the current epoch that it must be rolled back."""
+    began_us = experiment.epoch_time.ToMicroseconds()
+    mine = VERDICT.c.experiment == experiment.name, VERDICT.c.candidate.in_(list(candidates))
+    bodies = connection.execute(select(VERDICT.c.body).where(*mine, VERDICT.c.time_us >= began_us)).scalars()
+    said = map(_verdict, bodies)
+    return any(each.epoch == experiment.epoch and each.advice == Advice.ROLL_BACK for each in said)
 
 
 def since(connection: Connection, experiment: str, after_us: int | None) -> list[pb.Verdict]:

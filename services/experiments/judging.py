@@ -4,7 +4,7 @@ import asyncio
 import functools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -108,10 +108,10 @@ class Judging:
             judged = self._judged(connection, experiment)
             before = history.last(connection, experiment.name, compared(experiment))
             repaired = records.was_done(connection, experiment, Kind.REPAIR)
-            condemned = history.condemned(connection, experiment) if experiment.rules.no_rollback else frozenset()
-        action = decide(experiment, judged, self._clock_us(), repaired=repaired)
-        if action is not None and action.kind in (Kind.PROMOTE, Kind.RAMP) and not condemned.isdisjoint(action.names):
-            action = None  # an hour in which it was bad is not looked at for long, and nobody has rolled it back
+            action = decide(experiment, judged, self._clock_us(), repaired=repaired)
+            if action is not None and action.kind in (Kind.PROMOTE, Kind.RAMP) and experiment.rules.no_rollback:
+                # An hour in which it was bad is not looked at for long, and nobody has rolled it back.
+                action = None if history.condemned(connection, experiment, action.names) else action
         said = messages(experiment, judged, self._clock_us())
         if action is None:
             said = [each for each in said if _says_more(each, before.get(each.candidate))]
@@ -119,12 +119,12 @@ class Judging:
             self._keep(known, said, action)
         return [each.verdict.advice for each in judged]
 
-    def _keep(self, known: Known, verdicts: Iterable[pb.Verdict], action: Action | None) -> None:
+    def _keep(self, known: Known, verdicts: Sequence[pb.Verdict], action: Action | None) -> None:
         name = known.experiment.name
         with self._registry.turn() as turn:
             for verdict in verdicts:
                 history.add(turn.connection, name, verdict)
-            acted = action is not None and self._registry.act(turn, known, action, _told(known, action))
+            acted = action is not None and self._registry.act(turn, known, action, _of(known, verdicts, action))
         if action is not None and acted:
             log.info("a rule acted", experiment=name, action=action.kind, of=action.names, reason=action.reason)
 
@@ -147,9 +147,9 @@ class Judging:
         return Judged(name, counted, self._judge(counted, rules_for(experiment, name), name))
 
 
-def _told(known: Known, action: Action) -> Mapping[str, Any]:
+def _of(known: Known, verdicts: Iterable[pb.Verdict], action: Action) -> Mapping[str, Any]:
     """Returns what an action rests on, as plain data."""
-    return told(known.experiment, messages(known.experiment, action.of, 0), action.of)
+    return told(known.experiment, (each for each in verdicts if each.candidate in action.names), action.of)
 
 
 def _show(connection: Connection) -> None:

@@ -6,7 +6,7 @@ database: call it in a thread. All of it raises `Unavailable` while the database
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,7 +15,8 @@ import structlog
 from sqlalchemy import Connection
 
 from servicekit.errors import Unavailable
-from services.experiments import account, history, records, transitions
+from services.experiments import account, changes, history, records, transitions
+from services.experiments.changes import Change
 from services.experiments.database import Database
 from services.experiments.decisions import Action, Judged, Kind
 from services.experiments.definitions import complete
@@ -26,9 +27,6 @@ from triptych.experiments.v1 import evidence_service_pb2 as evidence_pb
 from triptych.experiments.v1 import experiment_pb2 as pb
 
 log = structlog.get_logger()
-
-Change = Callable[[Connection, pb.Experiment, Deed], pb.Experiment]
-"""Returns what becomes of an experiment; itself where nothing does."""
 
 
 def now_us() -> int:
@@ -82,7 +80,7 @@ class Registry:
             draft = transitions.created(definition, secrets.token_hex(8), deed)
             records.add(turn.connection, draft)
             turn.log(deed, draft.name)
-            return turn.change(draft, self._deed("start", actor), _started) if start else draft
+            return turn.change(draft, self._deed("start", actor), changes.started) if start else draft
 
     def start(self, name: str, actor: str, reason: str) -> pb.Experiment:
         """Lets requests take part.
@@ -91,7 +89,7 @@ class Registry:
             NotFound: there is no experiment of that name.
             FailedPrecondition: it is no draft, or others have keys of its slot, or all keys.
         """
-        return self._change(name, self._deed("start", actor, reason), _started)
+        return self._change(name, self._deed("start", actor, reason), changes.started)
 
     def set_weights(
         self, name: str, weights: Mapping[str, float], actor: str, reason: str, *, anew: bool = False
@@ -110,7 +108,7 @@ class Registry:
             FailedPrecondition: it does not run.
             InvalidArgument: an arm is missing, unknown, or has no weight that an arm can have.
         """
-        return self._change(name, self._deed("weights", actor, reason), _reweighted(weights, anew=anew))
+        return self._change(name, self._deed("weights", actor, reason), changes.reweighted(weights, anew=anew))
 
     def stop(self, name: str, actor: str, reason: str) -> pb.Experiment:
         """Ends an experiment.
@@ -119,7 +117,7 @@ class Registry:
             NotFound: there is no experiment of that name.
             FailedPrecondition: it does not run.
         """
-        return self._end(name, self._deed("stop", actor, reason), _stopped)
+        return self._end(name, self._deed("stop", actor, reason), changes.stopped)
 
     def promote(self, name: str, arm: str, actor: str, reason: str) -> pb.Experiment:
         """Ends an experiment, and pins the version of an arm or shadow.
@@ -129,7 +127,7 @@ class Registry:
             FailedPrecondition: it does not run, nor was it stopped.
             InvalidArgument: it has no arm or shadow of that name.
         """
-        return self._end(name, self._deed("promote", actor, reason), _promoted(arm))
+        return self._end(name, self._deed("promote", actor, reason), changes.promoted(arm))
 
     def delete(self, name: str, actor: str) -> None:
         """Throws a draft away.
@@ -147,13 +145,9 @@ class Registry:
 
     def pin(self, model: str, version: str, actor: str, reason: str) -> None:
         """Has a version answer requests which name none; an empty one: whichever the repository says."""
-        facts = {"model": model, "version": version}
-        deed = self._deed("pin" if version else "unpin", actor, reason, facts)
         with self.turn() as turn:
             if records.pinned(turn.connection).get(model, "") != version:
-                records.pin(turn.connection, model, version, deed.time_us)
-                turn.log(deed)
-                records.tell_gateways(turn.connection)
+                self._pin(turn, model, version, actor, reason)
 
     def hold_out(self, share: float, actor: str, reason: str) -> None:
         """Keeps a part of all keys out of every experiment."""
@@ -184,7 +178,9 @@ class Registry:
         """
         if records.revision_of(turn.connection, known.experiment.name) != known.revision:
             return False
-        turn.change(known.experiment, self._deed(action.kind, RULE, action.reason, facts), _acted(action))
+        turn.change(known.experiment, self._deed(action.kind, RULE, action.reason, facts), changes.acted(action))
+        if action.kind is Kind.ROLL_BACK:
+            self._leave_no_pin(turn, known.experiment, action)
         return True
 
     def get(self, name: str) -> pb.Experiment:
@@ -220,6 +216,24 @@ class Registry:
 
     def _deed(self, action: str, actor: str, reason: str = "", facts: Mapping[str, Any] | None = None) -> Deed:
         return Deed(self._clock_us(), action, actor, reason, facts or {})
+
+    def _pin(self, turn: Turn, model: str, version: str, actor: str, reason: str, experiment: str = "") -> None:
+        deed = self._deed("pin" if version else "unpin", actor, reason, {"model": model, "version": version})
+        records.pin(turn.connection, model, version, deed.time_us)
+        turn.log(deed, experiment)
+        records.tell_gateways(turn.connection)
+
+    def _leave_no_pin(self, turn: Turn, experiment: pb.Experiment, action: Action) -> None:
+        """Pins the control's version where that of an arm which is rolled back was pinned since the experiment began.
+
+        Whoever leaves the arm gets the pinned version, which would be the same one, and so would everybody else.
+        """
+        control, *arms = experiment.arms
+        bad = {arm.version for arm in arms if arm.name in action.names} - {control.version}
+        pinned = records.pinned(turn.connection).get(experiment.model)
+        if pinned in bad:
+            reason = f"Version {pinned}, which was pinned, was rolled back."
+            self._pin(turn, experiment.model, control.version, RULE, reason, experiment.name)
 
     def _change(self, name: str, deed: Deed, change: Change) -> pb.Experiment:
         with self.turn() as turn:
@@ -260,54 +274,3 @@ def _routing(connection: Connection, row: records.RoutingRow) -> evidence_pb.Get
         holdout_salt=row.holdout_salt,
         pins=records.pinned(connection),
     )
-
-
-def _started(connection: Connection, draft: pb.Experiment, deed: Deed) -> pb.Experiment:
-    return transitions.started(draft, [known.experiment for known in records.running(connection)], deed)
-
-
-def _stopped(_: Connection, experiment: pb.Experiment, deed: Deed) -> pb.Experiment:
-    return transitions.stopped(experiment, deed)
-
-
-def _reweighted(weights: Mapping[str, float], *, anew: bool) -> Change:
-    if anew and not weights:
-        return lambda _, experiment, deed: transitions.renewed(experiment, deed)
-    return lambda _, experiment, deed: transitions.reweighted(experiment, weights, deed, anew=anew)
-
-
-def _promoted(name: str) -> Change:
-    def promoted(connection: Connection, experiment: pb.Experiment, deed: Deed) -> pb.Experiment:
-        changed = transitions.promoted(experiment, name, deed)
-        records.pin(connection, changed.model, transitions.version_of(changed, name), deed.time_us)
-        return changed
-
-    return promoted
-
-
-def _unpin(connection: Connection, experiment: pb.Experiment, names: Collection[str], deed: Deed) -> None:
-    """Pins the control's version where that of an arm which is rolled back was pinned since the experiment began.
-
-    Whoever leaves the arm gets the pinned version, which would be the same one, and so would everybody else.
-    """
-    bad = {arm.version for arm in experiment.arms[1:] if arm.name in names}
-    if records.pinned(connection).get(experiment.model) in bad:
-        records.pin(connection, experiment.model, experiment.arms[0].version, deed.time_us)
-
-
-def _acted(action: Action) -> Change:
-    def acted(connection: Connection, experiment: pb.Experiment, deed: Deed) -> pb.Experiment:
-        match action.kind:
-            case Kind.ROLL_BACK:
-                _unpin(connection, experiment, action.names, deed)
-                return transitions.rolled_back(experiment, action.names, deed)
-            case Kind.REPAIR:
-                return transitions.doubted(experiment, deed)
-            case Kind.PROMOTE:
-                return _promoted(action.names[0])(connection, experiment, deed)
-            case Kind.RAMP:
-                return transitions.ramped(experiment, deed)
-            case Kind.STOP:
-                return transitions.stopped(experiment, deed)
-
-    return acted

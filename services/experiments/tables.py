@@ -136,9 +136,7 @@ SHADOW_PREDICTION = Table(
     _name("version"),
     Column("first_index", Integer, nullable=True),  # NULL where it failed
     Column("first_label", Text, nullable=True),
-    Column(
-        "agrees", Boolean, nullable=True
-    ),  # with the answer's first class; none does that failed; NULL: the answer had none
+    Column("agrees", Boolean, nullable=True),  # with the answer; who failed does not; NULL: the answer had no class
     Column("total_ms", Double, nullable=False),
     _time("time_us"),
     Index(None, "experiment", "epoch", "shadow"),

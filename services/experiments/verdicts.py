@@ -6,7 +6,7 @@ arms cannot be compared.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
@@ -21,6 +21,7 @@ from services.experiments.evalues import (
     paired_interval,
     rate_interval,
 )
+from services.experiments.findings import IN_AN_HOUR, Finding, joined
 
 MISMATCH_ALPHA = 1e-3
 """Of the check that requests fall on arms as they should: it is looked at all the time, and must not cry wolf.
@@ -31,7 +32,6 @@ It is an experiment's; epochs and candidates share it as they share alpha.
 _ARM_METRICS = 3
 """That can make the verdict on an arm wrong: late answers, failures and accuracy."""
 _UNEVEN = ", whose labels do not fall on the arms as keys are dealt, so that it is not called better, nor no worse"
-_IN_AN_HOUR = " in the last hour"
 _NONE, _NO_PAIRS = Rate(0, 0), Pairs(0, 0, 0)
 _Rates = tuple[Rate, Rate]
 """Of control and candidate."""
@@ -127,32 +127,6 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """Is what one metric says: the candidate's share less the control's."""
-
-    metric: str
-    estimate: float
-    interval: Interval
-    events: int
-    word: str
-    """`better`, `worse`, `no worse`, `too bad`, `within bounds`, or `open`."""
-    doubt: str = ""
-    """Why it is `open` although the interval says more."""
-
-    def sentence(self) -> str:
-        """Says what the candidate is, or does: `is better by 1.2 to 2.9 points of accuracy (40,000 keys)`."""
-        return f"{_SAID[self.word](self)} ({self._counted})"
-
-    def range(self) -> str:
-        """Says what may be: `accuracy +1.2 to +2.9 points (40,000 keys)`."""
-        return f"{self.metric} {_points(*self.interval, '+')} ({self._counted})"
-
-    @property
-    def _counted(self) -> str:
-        return f"{self.events:,} {_COUNTED.get(self.metric, 'keys')}{self.doubt}"
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
     """Is what to do, why, and what every metric says."""
 
@@ -174,12 +148,12 @@ def judge(facts: Facts, rules: Rules, name: str = "the candidate") -> Verdict:
     found = tuple(findings(facts, rules))
     bad = [each for each in found if each.word in ("too bad", "worse")]
     if bad:
-        return Verdict(Advice.ROLL_BACK, f"{name} {_joined(bad)}; roll it back.", found)
+        return Verdict(Advice.ROLL_BACK, f"{name} {joined(bad)}; roll it back.", found)
     good = [each for each in found if each.word in rules.promote]
     # A shadow answers nobody, and what it fails counts as a wrong answer.
     guarded = facts.shadow or all(each.word != "open" for each in found if each.metric in ("late answers", "failures"))
     if good and guarded:
-        return Verdict(Advice.PROMOTE, f"{name} {_joined(good)}; promote it.", found)
+        return Verdict(Advice.PROMOTE, f"{name} {joined(good)}; promote it.", found)
     return Verdict(Advice.GO_ON, _open(found, good, name), found)
 
 
@@ -240,7 +214,7 @@ def _guarded(guard: _Guard, rates: _Rates, hours: Iterable[tuple[float, _Rates]]
     if found.word == "too bad":
         return
     beyond = ((part, each) for part, each in hours if each[1].share - each[0].share > guard.margin)
-    in_hours = (guard.finding(each, 0.5 * part, _IN_AN_HOUR) for part, each in beyond)
+    in_hours = (guard.finding(each, 0.5 * part, IN_AN_HOUR) for part, each in beyond)
     yield from islice((each for each in in_hours if each.word == "too bad"), 1)
 
 
@@ -291,45 +265,5 @@ def _open(found: Sequence[Finding], good: Sequence[Finding], name: str) -> str:
         return f"Nothing is known of {name} yet; go on."
     waiting = "; ".join(each.range() for each in [each for each in seen if each.word == "open"] or seen)
     if good:
-        return f"{name} {_joined(good)}, but its guardrails are not certain yet: {waiting}; go on."
+        return f"{name} {joined(good)}, but its guardrails are not certain yet: {waiting}; go on."
     return f"Nothing is certain of {name} yet: {waiting}; go on."
-
-
-def _joined(found: Sequence[Finding]) -> str:
-    return ", and ".join(each.sentence() for each in found)
-
-
-def _points(low: float, high: float, sign: str = "") -> str:
-    """Writes a range in points, with as many digits as say something: `1.2 to 2.9 points`."""
-    return " to ".join(f"{round(100 * bound, 2) + 0.0:{sign}g}" for bound in (low, high)) + " points"
-
-
-def _better(finding: Finding) -> str:
-    return f"is better by {_points(*finding.interval)} of {finding.metric}"
-
-
-def _no_worse(finding: Finding) -> str:
-    if finding.metric == "disagreement":
-        return f"is no worse: at most {round(100 * finding.interval.high, 2):g}% of its answers differ"
-    return f"is no worse: {_points(*finding.interval, '+')} of {finding.metric}"
-
-
-def _too_bad(finding: Finding) -> str:
-    verb = "is late more often" if finding.metric.startswith("late answers") else "fails more often"
-    when = _IN_AN_HOUR if finding.metric.endswith(_IN_AN_HOUR) else ""
-    return f"{verb} by {_points(*finding.interval)}{when}"
-
-
-def _worse(finding: Finding) -> str:
-    low, high = finding.interval
-    return f"is worse by {_points(-high, -low)} of {finding.metric}"
-
-
-_COUNTED = {"accuracy on the same pictures": "pictures", "disagreement": "pictures"}
-"""What a metric counts, where it is not keys."""
-_SAID: dict[str, Callable[[Finding], str]] = {
-    "better": _better,
-    "no worse": _no_worse,
-    "worse": _worse,
-    "too bad": _too_bad,
-}

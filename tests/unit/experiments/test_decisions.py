@@ -9,8 +9,9 @@ from fakes.experiments import NOW_US, running, shadowed, two_arms
 from services.experiments.candidates import rules_for
 from services.experiments.decisions import Action, Judged, Kind, decide
 from services.experiments.evalues import Rate
+from services.experiments.findings import Finding
 from services.experiments.transitions import Deed, ramped, rolled_back
-from services.experiments.verdicts import Advice, Facts, Finding, Verdict
+from services.experiments.verdicts import Advice, Facts, Verdict
 from triptych.experiments.v1 import experiment_pb2 as pb
 
 SECOND_US = 1_000_000

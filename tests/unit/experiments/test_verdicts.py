@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from services.experiments.evalues import Interval, Pairs, Rate, difference_interval, paired_interval, rate_interval
-from services.experiments.verdicts import Advice, Facts, Finding, Hour, Rules, Verdict, findings, judge
+from services.experiments.findings import Finding
+from services.experiments.verdicts import Advice, Facts, Hour, Rules, Verdict, findings, judge
 
 RULES = Rules()
 GUARDED = {

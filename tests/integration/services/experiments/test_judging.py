@@ -483,6 +483,10 @@ def test_a_pinned_version_that_is_rolled_back_is_pinned_no_more(database: Databa
     with database.connect() as connection:
         assert {"cats": "1"} == records.pinned(connection)
     assert STOPPED == registry.get("speed").state
+    assert [("pin", "rule"), ("roll back", "rule")] == [
+        (each.action, each.actor) for each in registry.decisions(2, None, "speed")
+    ]
+    assert "Version 2" in registry.decisions(1, None, "speed")[0].reason
 
 
 def test_who_was_bad_for_an_hour_is_not_raised_where_nobody_is_rolled_back(database: Database) -> None:
@@ -492,10 +496,11 @@ def test_who_was_bad_for_an_hour_is_not_raised_where_nobody_is_rolled_back(datab
     ramp = experiment_pb2.Ramp(steps=[0.25, 0.5], hold_s=1, min_keys=1)
     registry.create(two_arms(ramp=ramp, rules=experiment_pb2.Rules(no_rollback=True)), "anna", start=True)
     _write(database, 10)
-    said = experiment_pb2.Verdict(candidate="fast", epoch=1, advice="roll back")
-    said.time.FromMicroseconds(clock.now_us + 1)
     with registry.turn() as turn:
-        history.add(turn.connection, "speed", said)
+        for number in range(2 * history.MOST):  # far more than a history gives out
+            said = experiment_pb2.Verdict(candidate="fast", epoch=1, advice="go on" if number != 1 else "roll back")
+            said.time.FromMicroseconds(clock.now_us + number)
+            history.add(turn.connection, "speed", said)
     clock.now_us += 5_000_000
     Judging(database, registry, clock).look()
     kept = registry.get("speed").step
