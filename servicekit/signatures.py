@@ -95,7 +95,7 @@ class TrustedKeys:
         """Lets a manifest pass that one of the keys has signed as it is.
 
         Args:
-            path: the manifest's, `<model>/manifest.json`, for the error.
+            path: the manifest's, for the error: its folder has the name of the model, or of the plan.
             document: its content as JSON.
             signature: the one in it.
 
@@ -111,7 +111,7 @@ class TrustedKeys:
             problem = f"`signature.value` is not what the key {key.id} signed: the manifest was changed after that"
         else:
             return
-        raise SignatureError(f"{path} of the model {path.parent.name!r} is not trusted: {problem}")
+        raise SignatureError(f"{path} is not trusted: {problem}")
 
 
 def read_trusted_keys(path: Path) -> TrustedKeys:

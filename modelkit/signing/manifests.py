@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from modelkit.shelf import exclusive, replace_file
 from modelkit.signing.files import check_files, hashes_beside
 from modelkit.signing.signer import Signer
@@ -37,11 +39,15 @@ def open_manifest(folder: Path, signer: Signer | None) -> Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest, signer: Signer | None) -> None:
     """Writes a model's manifest, whole or not at all, and signs it where there is a signer."""
+    replace_file(folder / MANIFEST_FILE, manifest_text(manifest, signer))
+
+
+def manifest_text(manifest: BaseModel, signer: Signer | None) -> str:
+    """Returns a manifest, of a model or of an engine, as it is written: signed where there is a signer."""
     document = manifest.model_dump(mode="json", exclude={"signature"})
     if signer is not None:
         document["signature"] = signer.sign(document).model_dump()
-    text = json.dumps(document, indent=2, ensure_ascii=False)
-    replace_file(folder / MANIFEST_FILE, f"{text}\n")
+    return f"{json.dumps(document, indent=2, ensure_ascii=False)}\n"
 
 
 def sign_model(repository: Path, name: str, signer: Signer) -> Manifest:

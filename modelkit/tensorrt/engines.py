@@ -1,15 +1,16 @@
 """Builds the plans of a published version and keeps them in the engine store."""
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from modelkit.release.versions import find_version, model_bytes
+from modelkit.signing.files import check_files, sha256_of
 from modelkit.tensorrt.api import Runtime, TensorRT, load
 from modelkit.tensorrt.building import Built, RefusedError, Wanted, build
 from modelkit.tensorrt.gpu import Gpu, GpuError, gpu_here, named
-from modelkit.tensorrt.store import PLAN_FILE, EngineManifest, Source, find_engine, keep_engine, key_of
+from modelkit.tensorrt.manifest import EngineError, EngineManifest, Source, key_of
+from modelkit.tensorrt.store import EngineStore
 from modelkit.train.files import write_atomically
 from modelkit.triton_config import read_max_batch_size
 from servicekit.xdg import cache_home
@@ -48,13 +49,14 @@ class Engine:
     """Whether it was built now."""
 
 
-def build_engines(repository: Path, engines: Path, order: Order) -> Iterator[Engine]:
-    """Builds a plan of a published version for each GPU; a plan that is there already is not built again.
+def build_engines(repository: Path, store: EngineStore, order: Order, tell: Callable[[str], None]) -> Iterator[Engine]:
+    """Builds a plan of a published version for each GPU; a plan that is there and counts is not built again.
 
     Args:
-        repository: the model repository.
-        engines: folder of the plans.
+        repository: the model repository, whose manifests have to be trusted as the plans' have.
+        store: keeps the plans.
         order: what to build.
+        tell: hears, before a plan is built again, why the one that is there does not count.
 
     Raises:
         GpuError: there is no GPU to build for.
@@ -62,24 +64,36 @@ def build_engines(repository: Path, engines: Path, order: Order) -> Iterator[Eng
         RefusedError: TensorRT does not take the graph.
         GateError: the version's file is not the one that was published.
         PublishError: there is no such version.
-        ManifestError: the model's manifest is wrong.
+        ManifestError: the model's manifest is wrong, or not to be trusted.
+        SignatureError: nobody would sign a plan that has to be signed.
         ValueError: its configuration says no largest batch.
     """
     folder = repository / order.name
-    manifest, version = find_version(repository, order.name, order.version)
+    manifest, version = find_version(repository, order.name, order.version, store.check)
+    if store.check is not None:
+        check_files(folder, manifest, [version])  # config.pbtxt says the largest batch
     onnx = model_bytes(folder, manifest, version)
     max_batch = read_max_batch_size(folder / "config.pbtxt")
     gpus = _gpus(order)
     trt = load(order.runtime)
     for gpu in gpus:
         source = _source(order, onnx, trt, gpu, max_batch)
-        known = find_engine(engines, key_of(source))
+        known = _known(store, key_of(source), tell)
         if known is not None:
-            yield Engine(engines / known.key / PLAN_FILE, known, fresh=False)
+            yield Engine(store.plan(known.key), known, fresh=False)
             continue
+        store.check_signer(key_of(source))
         built = _built(trt, order, onnx, source)
         facts = {"model": order.name, "version": version, "driver": gpu.driver}
-        yield _kept(engines, source, built, facts)
+        yield _kept(store, source, built, facts)
+
+
+def _known(store: EngineStore, key: str, tell: Callable[[str], None]) -> EngineManifest | None:
+    try:
+        return store.find(key)
+    except EngineError as error:
+        tell(f"{error}; the plan has to be built again")
+        return None
 
 
 def _gpus(order: Order) -> list[Gpu]:
@@ -96,7 +110,7 @@ def _gpus(order: Order) -> list[Gpu]:
 
 def _source(order: Order, onnx: bytes, trt: TensorRT, gpu: Gpu, max_batch: int) -> Source:
     return Source(
-        onnx_sha256=hashlib.sha256(onnx).hexdigest(),
+        onnx_sha256=sha256_of(onnx),
         runtime=order.runtime,
         tensorrt=trt.__version__,
         gpu=gpu.product if order.runtime == "tensorrt" else "",
@@ -127,12 +141,12 @@ def _timings(source: Source) -> Path:
     return cache_home() / "triptych" / "timings" / f"{source.runtime}-{source.tensorrt}-{place}.cache"
 
 
-def _kept(engines: Path, source: Source, built: Built, facts: dict[str, str]) -> Engine:
+def _kept(store: EngineStore, source: Source, built: Built, facts: dict[str, str]) -> Engine:
     manifest = EngineManifest(
         **source.model_dump(),
         **facts,
         key=key_of(source),
-        plan_sha256=hashlib.sha256(built.plan).hexdigest(),
+        plan_sha256=sha256_of(built.plan),
         build_seconds=round(built.seconds, 3),
     )
-    return Engine(keep_engine(engines, manifest, built.plan), manifest, fresh=True)
+    return Engine(store.plan(manifest.key), store.keep(manifest, built.plan), fresh=True)

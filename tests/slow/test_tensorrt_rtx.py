@@ -15,7 +15,7 @@ from modelkit.cli import app
 from modelkit.gate import GateError
 from modelkit.release.publishing import Plan, publish_run
 from modelkit.tensorrt.gate import check_tensorrt
-from modelkit.tensorrt.store import EngineManifest, find_engine
+from modelkit.tensorrt.store import EngineStore
 
 MODELS = Path(__file__).parents[2] / "triton_models"
 NAME = "efficientnet_lite0"
@@ -107,8 +107,9 @@ def test_a_plan_is_built_for_every_gpu_that_is_named(tmp_path: Path) -> None:
     words = (NAME, "--runtime", "tensorrt-rtx", "--target", "sm86", "--target", "sm120")
     assert 2 == _build(engines, *words).count("built in")
     assert 2 == _build(engines, *words).count("is built already")
-    found = [find_engine(engines, path.name) for path in engines.iterdir()]
-    assert {"8.6", "12.0"} == {each.compute_capability for each in found if isinstance(each, EngineManifest)}
+    store = EngineStore(engines)
+    found = [store.find(key) for key in store.list_keys()]
+    assert {"8.6", "12.0"} == {each.compute_capability for each in found if each is not None}
 
 
 def test_a_version_for_cpus_gets_no_plan(tmp_path: Path) -> None:

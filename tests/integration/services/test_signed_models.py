@@ -73,7 +73,7 @@ async def test_nobody_starts_with_a_flipped_letter(shelf: Shelf, tmp_path: Path,
     async with service(module, shelf, tmp_path) as process:
         last = process.log.read_text().splitlines()[-1]
         assert (1, {}) == (await process.process.wait(), process.ports)
-    assert "the model 'shapes' is not trusted: `signature.value` is not what the key" in last
+    assert "shapes/manifest.json is not trusted: `signature.value` is not what the key" in last
 
 
 async def test_what_was_live_stays_live(shelf: Shelf, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ async def test_what_was_live_stays_live(shelf: Shelf, tmp_path: Path) -> None:
         good = shelf.manifest.read_text()
         shelf.flip()
         await eventually(lambda: _refused(process) == 1)
-        assert "the model 'shapes' is not trusted" in str([line.get("problem") for line in process.lines()])
+        assert "shapes/manifest.json is not trusted" in str([line.get("problem") for line in process.lines()])
         with pytest.raises(SignatureError):
             set_default(shelf.root, "shapes", "1", ME)
         assert grpc.StatusCode.OK is await _code(channel, "2")

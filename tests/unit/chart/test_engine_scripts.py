@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from fakes.signatures import signer
 
-from modelkit.tensorrt.store import find_engine, keep_engine
+from modelkit.tensorrt.manifest import EngineManifest
+from modelkit.tensorrt.store import EngineStore
 
 ROOT = Path(__file__).parents[3]
 SCRIPTS = ROOT / "helm" / "triptych" / "files" / "scripts"
@@ -110,13 +112,13 @@ def test_build_writes_plan_and_manifest(bench: Bench) -> None:
 
 
 def test_scripts_and_command_agree(bench: Bench) -> None:
-    """`triptych model build-engine` knows a plan of the script, and the script lays out one of the command's store."""
+    """The command reads a manifest of the script, and the script lays out a plan of the command's, a signed one."""
     bench.build()
-    known = find_engine(bench.engines, PLAN)
-    assert known is not None
+    known = EngineManifest.model_validate_json((bench.engines / PLAN / "manifest.json").read_bytes())
     shutil.rmtree(bench.engines / PLAN)
     plan = b"of the command"
-    keep_engine(bench.engines, known.model_copy(update={"plan_sha256": hashlib.sha256(plan).hexdigest()}), plan)
+    made = known.model_copy(update={"plan_sha256": hashlib.sha256(plan).hexdigest()})
+    EngineStore(bench.engines, signer()).keep(made, plan)
     assert 0 == bench.lay_out("tensorrt").returncode
     assert plan == (bench.repository / MODEL / "1" / "model.plan").read_bytes()
 

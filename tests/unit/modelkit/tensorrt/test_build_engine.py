@@ -1,71 +1,10 @@
 """`triptych model build-engine`, with a stand-in for TensorRT and one for nvidia-smi."""
 
-import json
 import sys
-from pathlib import Path
 
 import pytest
+from engine_bench import NAME, Bench
 from fakes.tensorrt import VERSION, FakeTensorRT
-from typer.testing import CliRunner, Result
-
-from modelkit.cli import app
-from modelkit.publish import Card, Release, publish
-from servicekit.manifest import Output, Recipe
-
-NAME = "shapes"
-CARD = Card(
-    name=NAME,
-    title="Shapes",
-    description="Tells shapes apart.",
-    license="Apache-2.0",
-    source={},
-    input=Recipe(width=224, height=224, crop=1.0),
-    output=Output(classes=2),
-    labels=("circle", "square"),
-)
-
-
-class Bench:
-    """Is a repository with a model, an engine store, and programs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.repository, self.engines, self.programs = folder / "models", folder / "engines", folder / "bin"
-        self.cache = folder / "cache"
-        self.programs.mkdir()
-        publish(self.repository, CARD, Release("1", b"a graph"))
-
-    def add_gpu(self) -> None:
-        """Puts an L4 into the machine."""
-        smi = self.programs / "nvidia-smi"
-        smi.write_text("#!/bin/sh\necho 'NVIDIA L4, 8.9, 595.10'\n")
-        smi.chmod(0o755)
-
-    def run(self, *words: str, model: str = NAME) -> Result:
-        """Runs the command."""
-        folders = ("--repository", str(self.repository), "--engines", str(self.engines))
-        return CliRunner().invoke(app, ["build-engine", model, *folders, *words])
-
-    def manifests(self) -> list[dict[str, object]]:
-        """Reads the manifests in the store."""
-        return [json.loads(path.read_bytes()) for path in self.engines.glob("*/manifest.json")]
-
-
-@pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """Has no GPU."""
-    bench = Bench(tmp_path)
-    monkeypatch.setenv("PATH", str(bench.programs))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(bench.cache))
-    return bench
-
-
-@pytest.fixture
-def tensorrt(monkeypatch: pytest.MonkeyPatch) -> FakeTensorRT:
-    """Stands in for both modules."""
-    fake = FakeTensorRT()
-    for name in ("tensorrt", "tensorrt_rtx"):
-        monkeypatch.setitem(sys.modules, name, fake)
-    return fake
 
 
 def test_a_plan_is_built_for_the_gpu_that_is_here(bench: Bench, tensorrt: FakeTensorRT) -> None:
@@ -95,14 +34,17 @@ def test_a_plan_is_built_for_the_gpu_that_is_here(bench: Bench, tensorrt: FakeTe
 
 
 def test_a_plan_is_built_once(bench: Bench, tensorrt: FakeTensorRT) -> None:
-    """The second run finds it; a damaged one is built again, and the timings of the first build help."""
+    """The second run finds it; a damaged one is told and built again, and the timings of the first build help."""
     bench.add_gpu()
     bench.run()
     assert "is built already" in bench.run().stdout
     assert 1 == len(tensorrt.builds)
     (plan,) = bench.engines.glob("*/model.plan")
     plan.write_bytes(b"damaged")
-    assert "built in" in bench.run().stdout
+    again = bench.run()
+    assert "built in" in again.stdout
+    assert "model.plan is not the plan that was built: its sha256 begins with" in again.stderr
+    assert again.stderr.endswith("; the plan has to be built again\n")
     assert [b"", b"t"] == [build.timings for build in tensorrt.builds]
     assert b"a plan" == plan.read_bytes()
 

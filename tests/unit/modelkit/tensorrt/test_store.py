@@ -1,10 +1,11 @@
-"""The engine store: the name of a plan says all that it depends on, and what is damaged is not there."""
+"""The engine store: the name of a plan says all that it depends on, and what is damaged does not count."""
 
 from pathlib import Path
 
 import pytest
 
-from modelkit.tensorrt.store import EngineManifest, Source, find_engine, keep_engine, key_of
+from modelkit.tensorrt.manifest import EngineError, EngineManifest, Source, key_of
+from modelkit.tensorrt.store import EngineStore
 
 SOURCE = Source(
     onnx_sha256="1" * 64,
@@ -42,7 +43,7 @@ def test_the_key_names_the_largest_batch() -> None:
     assert key_of(SOURCE) == key_of(SOURCE.model_copy())
 
 
-def _kept(engines: Path) -> EngineManifest:
+def _kept(store: EngineStore) -> EngineManifest:
     manifest = EngineManifest(
         **SOURCE.model_dump(),
         key=key_of(SOURCE),
@@ -52,22 +53,38 @@ def _kept(engines: Path) -> EngineManifest:
         driver="595.10",
         build_seconds=1.5,
     )
-    assert PLAN == keep_engine(engines, manifest, PLAN).read_bytes()
+    assert manifest == store.keep(manifest, PLAN)
+    assert PLAN == store.plan(manifest.key).read_bytes()
     return manifest
 
 
 def test_a_plan_that_was_kept_is_found(tmp_path: Path) -> None:
     """Plan and manifest stand in one folder, and nothing else stands in the store."""
-    manifest = _kept(tmp_path / "engines")
-    assert manifest == find_engine(tmp_path / "engines", manifest.key)
-    assert [manifest.key] == [path.name for path in (tmp_path / "engines").iterdir()]
+    store = EngineStore(tmp_path / "engines")
+    assert store.find(key_of(SOURCE)) is None
+    manifest = _kept(store)
+    assert manifest == store.find(manifest.key)
+    assert [manifest.key] == store.list_keys() == [path.name for path in (tmp_path / "engines").iterdir()]
 
 
-@pytest.mark.parametrize("damage", ["another plan", "no plan", "no manifest", "half a manifest"])
-def test_a_damaged_plan_is_not_there(tmp_path: Path, damage: str) -> None:
-    """It will be built again, in its place."""
-    manifest = _kept(tmp_path)
-    plan, about = (tmp_path / manifest.key / name for name in ("model.plan", "manifest.json"))
+DAMAGES = {
+    "another plan": r"model\.plan is not the plan that was built: its sha256 begins with 77ddfb898d26, .*a27fa2bacd57",
+    "no plan": r"model\.plan cannot be read: No such file",
+    "no manifest": r"manifest\.json cannot be read: No such file",
+    "half a manifest": r"manifest\.json is not a valid manifest: EOF",
+    "another field": r"`max_batch_size`: Input should be greater than or equal to 1; `speed`: Extra inputs",
+    "another name": r"manifest\.json is of another plan: its `key` is [0-9a-f]{32}-b32",
+    "another GPU": r"`key` in .*-b32/manifest\.json is .*, but what the plan depends on has the key",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_plan_does_not_count(tmp_path: Path, damage: str) -> None:
+    """The error names what is wrong; a new plan takes its place."""
+    store = EngineStore(tmp_path)
+    key = _kept(store).key
+    plan, about = (tmp_path / key / name for name in ("model.plan", "manifest.json"))
+    found = key
     match damage:
         case "another plan":
             plan.write_bytes(b"another plan")
@@ -75,8 +92,14 @@ def test_a_damaged_plan_is_not_there(tmp_path: Path, damage: str) -> None:
             plan.unlink()
         case "no manifest":
             about.unlink()
+        case "another field":
+            about.write_text(about.read_text().replace('"max_batch_size": 32', '"max_batch_size": 0, "speed": 1'))
+        case "another name":
+            found = about.parent.rename(tmp_path / "other").name
+        case "another GPU":
+            about.write_text(about.read_text().replace("NVIDIA L4", "NVIDIA L40S"))
         case _:
             about.write_text(about.read_text()[:40])
-    assert find_engine(tmp_path, manifest.key) is None
-    _kept(tmp_path)
-    assert manifest == find_engine(tmp_path, manifest.key)
+    with pytest.raises(EngineError, match=DAMAGES[damage]):
+        store.find(found)
+    assert _kept(store) == store.find(key)
