@@ -14,8 +14,14 @@ from typer.testing import CliRunner
 from modelkit.cli import app
 from modelkit.gate import GateError
 from modelkit.release.publishing import Plan, publish_run
+from modelkit.signing.keys import new_key, read_key
+from modelkit.signing.manifests import sign_model
+from modelkit.signing.signer import Signer
 from modelkit.tensorrt.gate import check_tensorrt
+from modelkit.tensorrt.manifest import EngineError
 from modelkit.tensorrt.store import EngineStore
+from modelkit.tensorrt.verifying import verify_engine
+from servicekit.signatures import checking
 
 MODELS = Path(__file__).parents[2] / "triton_models"
 NAME = "efficientnet_lite0"
@@ -95,8 +101,8 @@ def test_publish_says_who_built_the_graph(tmp_path: Path) -> None:
     assert done.tensorrt.by == check_tensorrt(colour_model(Colours())).by
 
 
-def _build(engines: Path, *words: str) -> str:
-    command = ["build-engine", *words, "--repository", str(MODELS), "--engines", str(engines)]
+def _build(engines: Path, *words: str, repository: Path = MODELS) -> str:
+    command = ["build-engine", *words, "--repository", str(repository), "--engines", str(engines)]
     result = CliRunner().invoke(app, command, env={"XDG_CACHE_HOME": str(engines.parent / "cache")})
     return result.output if result.exit_code == 0 else f"refused: {result.output}"
 
@@ -110,6 +116,28 @@ def test_a_plan_is_built_for_every_gpu_that_is_named(tmp_path: Path) -> None:
     store = EngineStore(engines)
     found = [store.find(key) for key in store.list_keys()]
     assert {"8.6", "12.0"} == {each.compute_capability for each in found if each is not None}
+
+
+def test_a_real_plan_is_signed(tmp_path: Path) -> None:
+    """Of a model that is signed; with one bit flipped it is refused, told, and built again."""
+    models, engines, key, trusted = (tmp_path / name for name in ("models", "engines", "signing.pem", "trusted"))
+    shutil.copytree(MODELS / NAME, models / NAME)
+    trusted.write_text(new_key(key).line)
+    sign_model(models, NAME, Signer(read_key(key)))
+    keys = ("--signing-key", str(key), "--trusted-keys", str(trusted))
+    words = (f"{NAME}:1", "--runtime", "tensorrt-rtx", "--target", "sm89", *keys)
+    assert "built in" in _build(engines, *words, repository=models)
+    store = EngineStore(engines, check=checking(trusted))
+    (name,) = store.list_keys()
+    verify_engine(models, store, name)
+    with store.plan(name).open("r+b") as plan:
+        first = plan.read(1)[0]
+        plan.seek(0)
+        plan.write(bytes([first ^ 1]))
+    with pytest.raises(EngineError, match=r"model\.plan is not the plan that was built"):
+        verify_engine(models, store, name)
+    assert "model.plan is not the plan that was built" in _build(engines, *words, repository=models)
+    verify_engine(models, store, name)
 
 
 def test_a_version_for_cpus_gets_no_plan(tmp_path: Path) -> None:

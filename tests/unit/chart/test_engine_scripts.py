@@ -252,6 +252,16 @@ def test_changed_plan_is_not_loaded(bench: Bench) -> None:
     assert "does not have the promised sha256" in laid_out.stderr
 
 
+def test_plan_of_another_model_is_not_loaded(bench: Bench) -> None:
+    """A folder of the right name, but of a plan that was built of another file, ends the start."""
+    bench.build()
+    manifest = bench.engines / PLAN / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(bench.engine[3], "0" * 64))
+    laid_out = bench.lay_out("tensorrt", fallback="onnxruntime")
+    assert 1 == laid_out.returncode
+    assert f"is built of another file than {MODEL} 1, whose sha256 is {bench.engine[3]}" in laid_out.stderr
+
+
 def test_cpu_fallback_keeps_the_configuration(bench: Bench) -> None:
     """OpenVINO is what the configuration was written for, so it stays as it is."""
     bench.lay_out("tensorrt", fallback="openvino")

@@ -71,6 +71,7 @@ lay_out() { # MODEL VERSION FILE SHA256 KEY
             promised=$(sed -nE 's/.*"plan_sha256": "([0-9a-f]{64})".*/\1/p' "$plan/manifest.json")
             [[ -n $promised ]] || fail "$plan/manifest.json promises no plan_sha256"
             grep -q '"runtime": "tensorrt"' "$plan/manifest.json" || fail "$plan holds no plan of TensorRT's own, and Triton loads no other"
+            grep -q "\"onnx_sha256\": \"$4\"" "$plan/manifest.json" || fail "$plan is built of another file than $model $version, whose sha256 is $4; it is not loaded"
             check_sha256 "$plan/model.plan" "$promised"
             ln -sfn "$plan/model.plan" "$repository/$model/$version/model.plan"
             write_config "$model" tensorrt model.plan KIND_GPU
