@@ -49,8 +49,7 @@ def build_engine(
 ) -> None:
     """Builds a TensorRT plan of a published version, and keeps it under a name that says all it depends on.
 
-    With a signing key or trusted keys, the model's manifest must be signed by a key that is trusted, and a plan that is
-    there already counts only if its manifest is, too.
+    With keys, a trusted one must have signed the model; a plan that is there counts only if one has signed that, too.
 
     \b
     triptych model build-engine efficientnet_lite0
