@@ -5,7 +5,6 @@ on in the training that it was in, and one with more rates or batches makes only
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -15,10 +14,9 @@ from modelkit.train.loop import Watch
 from modelkit.train.recipe import Recipe, RecipeError
 from modelkit.train.run import RESULT_FILE
 from modelkit.train.sweep_report import PLOT_FILE, REPORT_FILE, plot, render
-from modelkit.train.train import Pictures, Places, load_pictures, train
+from modelkit.train.train import Load, Places, load_pictures, train
 
 CELLS_FILE = "sweep.json"
-Load = Callable[[Recipe, Places], Pictures]
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,13 +49,16 @@ class Pictures:
     """By name: train, and val and test where there are any."""
 
 
+Load = Callable[[Recipe, Places], Pictures]
+
+
 def train(
     recipe: Recipe,
     places: Places,
     *,
     resume: bool = False,
     watch: Watch | None = None,
-    load: Callable[[Recipe, Places], "Pictures"] | None = None,
+    load: Load | None = None,
 ) -> Path:
     """Trains, and returns the run's folder. Under torchrun each process calls it, and the first one writes.
 
