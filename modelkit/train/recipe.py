@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from servicekit.manifest import Recipe as Input
 
 T = TypeVar("T", bound=BaseModel)
+LATEST = "latest"
 
 
 class RecipeError(ValueError):
@@ -24,8 +25,9 @@ class Data(_Part):
 
     name: str
     """Of the dataset."""
-    version: str = "latest"
-    """Of the dataset: its content hash."""
+    version: str = LATEST
+    """Of the dataset: its content hash. `latest` is the one made last when a run begins; the run's own recipe says
+    which."""
     limit: int | None = Field(default=None, ge=2)
     """Pictures to take of each split, the first ones; None takes all."""
 

@@ -13,8 +13,9 @@ from modelkit.train.grid import Cell, Grid
 from modelkit.train.loop import Watch
 from modelkit.train.recipe import Recipe, RecipeError
 from modelkit.train.run import RESULT_FILE
+from modelkit.train.sampling import Shard
 from modelkit.train.sweep_report import PLOT_FILE, REPORT_FILE, plot, render
-from modelkit.train.train import Load, Places, load_pictures, train
+from modelkit.train.train import Load, Places, load_pictures, pinned, train
 
 CELLS_FILE = "sweep.json"
 
@@ -43,11 +44,12 @@ def sweep(
         RecipeError: a rate or batch does not fit, the data set has no `val`, or the sweep was of another recipe.
         DataError: there is no such data set.
     """
+    folder = places.runs / f"{recipe.name}-sweep"
+    recipe = recipe.model_copy(update={"dataset": pinned(recipe.dataset, folder, places, Shard())})
     recipes = list(grid.recipes(recipe))
     pictures = load(recipe, places)
     if "val" not in pictures.splits:
         raise RecipeError("a sweep chooses by the split val, which the data set lacks: `triptych model data split`")
-    folder = places.runs / f"{recipe.name}-sweep"
     cells: list[Cell] = []
     for each in recipes:
         run = train(each, replace(places, runs=folder), resume=True, watch=watch, load=lambda *_: pictures)

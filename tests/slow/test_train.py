@@ -8,8 +8,10 @@ from typing import Literal
 
 import pytest
 import torch
+from candidates import colour_dataset, colour_picture
 from slow.toy_training import toy_killed, toy_pictures, toy_recipe, toy_train
 
+from modelkit.data.importing import Import, import_dataset
 from modelkit.train.augment import Batch
 from modelkit.train.distributed import shared
 from modelkit.train.journal import read_metrics
@@ -50,6 +52,30 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path, kill_after: in
     toy_train(tmp_path / "killed", *changes)
     assert _weights(tmp_path / "whole") == _weights(tmp_path / "killed")
     assert _losses(tmp_path / "whole") == _losses(tmp_path / "killed")
+
+
+def test_a_run_goes_on_with_the_data_that_it_began_with(tmp_path: Path) -> None:
+    """`latest` is the version made last when a run begins, and its recipe says which; one made later is for others."""
+    first = colour_dataset(tmp_path, splits=("train", "val"))
+    changes = ("dataset={name: colours}", "input={width: 8, height: 8, crop: 1.0}", "augment={}", "batch=8")
+    recipe = toy_recipe(tmp_path, *changes)
+    places = Places(tmp_path / "datasets", tmp_path / "runs", tmp_path / "pixels")
+
+    def dies(done: int, _all: int, _words: str) -> None:
+        if done == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, places, watch=dies)
+    (tmp_path / "pictures" / "train" / "red" / "one-more.png").write_bytes(colour_picture("red", 999))
+    pictures = Import("colours", tmp_path / "pictures", labels=tmp_path / "labels.txt", license="CC0-1.0")
+    second = import_dataset(tmp_path / "datasets", pictures)
+    runs = [train(each, places, resume=True) for each in (recipe, toy_recipe(tmp_path, "name=other", *changes))]
+    for run, dataset in zip(runs, (first, second), strict=True):
+        assert load_recipe(run / "recipe.yaml").dataset.version == dataset.manifest.version
+        lineage = json.loads((run / "lineage.json").read_text())
+        assert lineage["dataset"] == {"name": "colours", "version": dataset.manifest.version}
+    assert first.manifest.version != second.manifest.version
 
 
 def test_two_processes_learn_as_one(tmp_path: Path) -> None:
