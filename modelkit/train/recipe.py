@@ -220,6 +220,15 @@ def load_yaml(path: Path, changes: tuple[str, ...] = ()) -> dict[str, Any]:
         raise RecipeError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise RecipeError(f"{path} is not a mapping of keys to values")
+    return changed(content, changes)
+
+
+def changed(content: dict[str, Any], changes: tuple[str, ...]) -> dict[str, Any]:
+    """Applies `key=value` changes to a mapping, which is returned.
+
+    Raises:
+        RecipeError: a change has no `=`, or goes below a value.
+    """
     for change in changes:
         _apply(content, change)
     return content
