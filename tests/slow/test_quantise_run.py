@@ -63,9 +63,8 @@ def test_an_int8_run_is_a_candidate(run: Path, tmp_path: Path) -> None:
     assert pairs_fit(candidate.onnx)
     exported = json.loads((folder / "export.json").read_text())
     assert exported["tensorrt"].startswith("TensorRT-RTX 1.")
-    assert exported["differences"] == check_int8(
-        candidate.onnx, judged_pictures().splits["train"].pixels, candidate.recipe
-    )
+    again = check_int8(candidate.onnx, judged_pictures().splits["train"].pixels, candidate.recipe)
+    assert exported["differences"] == pytest.approx(again, abs=1e-3)
     assert 0 < max(exported["differences"].values()) < INT8_TOLERANCE == exported["tolerance"]
     assert folder == quantise_run(plan, Places(runs=tmp_path), read=judged_pictures)
 
