@@ -157,9 +157,9 @@ def quantise_folder(source: Path, given: Mapping[str, object], changes: list[str
             lost = result[f"drop_points_{split}"]
             typer.echo(f"{split}: fp32 {before['top1']:.2%}, INT8 {result[split]['top1']:.2%}: {lost:+.2f} points lost")
         typer.echo(f"convolutions that OpenVINO computes in INT8: {result['int8_convolutions_in_openvino']}")
-        for engine, difference in exported["differences"].items():
+        for engine, difference in exported.get("differences", {}).items():  # none in runs of before the checks
             typer.echo(f"{engine}: {difference:.2g} of the largest logit from the file in floats")
-        typer.echo(f"the TensorRT gate: {exported['tensorrt']}")
+        typer.echo(f"the TensorRT gate: {exported.get('tensorrt', 'not asked')}")
         typer.echo(f"{folder}  {result['bytes'] / 1000:.0f} kB, of {result['parent_bytes'] / 1000:.0f} kB")
 
 
