@@ -7,7 +7,7 @@ import typer
 
 from modelkit.catalog import ModelkitMissingError
 from modelkit.compress.cli import add_commands as add_compression
-from modelkit.compress.cli import is_run, quantise_folder
+from modelkit.compress.cli import names_run, quantise_folder
 from modelkit.data.cli import app as data_app
 from modelkit.data.cli_label import add_label
 from modelkit.evaluate.cli import add_commands as add_evaluation
@@ -18,7 +18,7 @@ from modelkit.release.cli import add_commands as add_release
 from modelkit.signing.cli import SigningKey, TrustedKeysFile, signer_or_fail
 from modelkit.signing.cli import add_commands as add_signing
 from modelkit.tensorrt.cli import add_commands as add_engines
-from modelkit.train.cli import DATASETS, Datasets
+from modelkit.train.cli import DATASETS, Changes, Datasets
 from modelkit.train.cli import add_commands as add_training
 from modelkit.variants import NoPhotographsError
 from servicekit.manifest import Manifest, ManifestError
@@ -47,7 +47,7 @@ add_signing(app)
 
 @app.command("quantise")
 def quantise_model(  # noqa: PLR0913, PLR0917 -- the options of two kinds of models
-    name: Annotated[str, typer.Argument(help="The published model, or the folder of a finished run.")],
+    name: Annotated[str, typer.Argument(help="The published model, the folder of a finished run, or a recipe.")],
     version: Annotated[str, typer.Option(help="Version to publish: a positive integer. Not with a run.")] = "",
     parent: Annotated[str, typer.Option("--from", help="Version to quantise.")] = "1",
     repository: Repository = REPOSITORY,
@@ -61,8 +61,16 @@ def quantise_model(  # noqa: PLR0913, PLR0917 -- the options of two kinds of mod
         int | None,
         typer.Option(min=0, help="Convolutions, from the input on, that stay in floating point: 6, for a run 0."),
     ] = None,
-    method: Annotated[str, typer.Option(help="Of a run's calibration: minmax, entropy or percentile.")] = "minmax",
-    as_name: Annotated[str, typer.Option("--name", help="Of the new run; by default the old one's and -int8.")] = "",
+    method: Annotated[
+        str | None, typer.Option(help="Of a run's calibration: minmax (the default), entropy or percentile.")
+    ] = None,
+    calibration_pictures: Annotated[
+        int | None, typer.Option(help="Training pictures that set the ranges of a run's activations: 512.")
+    ] = None,
+    as_name: Annotated[
+        str | None, typer.Option("--name", help="Of the new run; by default the old one's and -int8.")
+    ] = None,
+    changes: Changes = None,
     datasets: Datasets = DATASETS,
     signing_key: SigningKey = None,
     trusted_keys: TrustedKeysFile = None,
@@ -74,11 +82,16 @@ def quantise_model(  # noqa: PLR0913, PLR0917 -- the options of two kinds of mod
 
     \b
     triptych model quantise efficientnet_lite0 --version 2
-    triptych model quantise .triptych/runs/fashion_mnist_distil
+    triptych model quantise .triptych/runs/fashion_mnist_distil --calibration-pictures 1024
+    triptych model quantise modelkit/recipes/fashion_mnist_small.yaml --set method=percentile
     """  # noqa: D301 -- Typer's mark for lines that stay as they are
-    if is_run(name):
-        quantise_folder(Path(name), as_name, method, float_convolutions or 0, datasets)
+    of_runs = {"name": as_name, "method": method, "calibration": calibration_pictures}
+    if names_run(name):
+        quantise_folder(Path(name), {**of_runs, "float_convolutions": float_convolutions}, changes, datasets)
         return
+    if changes or any(value is not None for value in of_runs.values()):
+        options = "--name, --method, --calibration-pictures and --set"
+        raise _failed(PublishError(f"{options} are of runs, which {name} is not"))
     if not version:
         raise _failed(PublishError(f"{name} is no folder of a finished run, and a published model needs --version"))
     signer = signer_or_fail(signing_key, trusted_keys)

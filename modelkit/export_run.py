@@ -30,18 +30,18 @@ _SEED = 3
 
 
 class ParityError(ValueError):
-    """Says which engine answers otherwise than torch, and by how much."""
+    """Says which engine answers otherwise than it must, and by how much."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """Is what was written and how near the engines are to torch."""
+    """Is what was written and how near the engines are to what it must answer: torch, or an INT8 file in floats."""
 
     model: Path
     sha256: str
     opset: int
     differences: dict[str, float]
-    """By engine: the largest difference of a logit from torch's, as a share of the largest logit."""
+    """By engine: the largest difference of a logit, as a share of the largest logit."""
     tensorrt: Verdict
     """Of the TensorRT gate."""
 
@@ -69,19 +69,29 @@ def export_run(folder: Path, *, tolerance: float = TOLERANCE) -> Exported:
     return exported
 
 
-def check_parity(model: Network, data: bytes, recipe: Input, *, tolerance: float = TOLERANCE) -> dict[str, float]:
-    """Compares the engines' logits with torch's, on pictures of noise and shades, alone and in a batch.
+def check_parity(
+    model: Network,
+    data: bytes,
+    recipe: Input,
+    *,
+    tolerance: float = TOLERANCE,
+    pictures: Pictures | None = None,
+    than: str = "torch",
+) -> dict[str, float]:
+    """Compares the engines' logits with a network's, of pictures alone and in a batch.
 
     Args:
         model: what the file must answer as; a module in evaluation mode.
         data: the ONNX file made of it.
         recipe: what the network takes.
         tolerance: as `TOLERANCE`.
+        pictures: what is asked; by default noise and shades.
+        than: names the network in the error.
 
     Raises:
-        ParityError: an engine is further from torch than the tolerance.
+        ParityError: an engine is further from the network than the tolerance.
     """
-    pictures = _pictures(recipe)
+    pictures = _pictures(recipe) if pictures is None else pictures
     with torch.inference_mode():
         expected: Logits = model(torch.from_numpy(pictures)).numpy()
     scale = float(np.abs(expected).max())
@@ -94,8 +104,8 @@ def check_parity(model: Network, data: bytes, recipe: Input, *, tolerance: float
         differences[engine] = float(furthest) / scale
         if not differences[engine] <= tolerance:
             raise ParityError(
-                f"{engine} answers otherwise than torch: a logit is {differences[engine]:.2g} of the largest one away, "
-                f"at most {tolerance:g} is allowed"
+                f"{engine} answers otherwise than {than}: a logit is {differences[engine]:.2g} of the largest one "
+                f"away, at most {tolerance:g} is allowed"
             )
     return differences
 

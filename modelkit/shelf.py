@@ -33,30 +33,30 @@ def replace_file(path: Path, text: str) -> None:
     data = text.encode()
     if path.exists() and path.read_bytes() == data:
         return
-    with _scratch(path.parent) as scratch:
-        write_durably(scratch / path.name, data)
-        (scratch / path.name).replace(path)
+    with scratch(path.parent) as unfinished:
+        write_durably(unfinished / path.name, data)
+        (unfinished / path.name).replace(path)
     sync_folder(path.parent)
 
 
 def place_folder(place: Path, files: Mapping[str, bytes]) -> None:
     """Makes a folder with these files; one of the same name is replaced."""
-    with _scratch(place.parent) as scratch:
-        whole = scratch / place.name
+    with scratch(place.parent) as unfinished:
+        whole = unfinished / place.name
         whole.mkdir()
         for name, data in files.items():
             write_durably(whole / name, data)
         sync_folder(whole)
         if place.exists():
-            place.rename(scratch / "replaced")
+            place.rename(unfinished / "replaced")
         whole.rename(place)
     sync_folder(place.parent)
 
 
 def remove_folder(place: Path) -> None:
     """Removes a folder; a reader finds all of it or nothing."""
-    with _scratch(place.parent) as scratch:
-        place.rename(scratch / place.name)
+    with scratch(place.parent) as doomed:
+        place.rename(doomed / place.name)
     sync_folder(place.parent)
 
 
@@ -78,10 +78,10 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    """Lends a hidden folder on the same file system, where a rename is atomic."""
-    scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=folder))
+def scratch(folder: Path) -> Iterator[Path]:
+    """Lends a hidden folder on the same file system, where a rename is atomic; one that a kill leaves goes later."""
+    lent = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=folder))
     try:
-        yield scratch
+        yield lent
     finally:
-        shutil.rmtree(scratch)
+        shutil.rmtree(lent)

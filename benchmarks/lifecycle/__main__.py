@@ -5,7 +5,6 @@ What was finished before is not done again, so a run that was cut off goes on.
 
 import argparse
 import platform
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -66,9 +65,7 @@ def _run(chain: Chain, source: Path, seconds: float) -> tuple[str, bool]:
     scale.folder.mkdir(parents=True, exist_ok=True)
     if not (scale.folder / RUNS / TEACHER).exists():
         chain.data(first(source, scale.pictures, scale.folder / "first") if scale.pictures else source)
-    models = scale.folder / MODELS
-    if not models.exists():
-        shutil.copytree(ROOT / "triton_models", models)
+    models = chain.repository()
     chain.teacher()
     with running(("--model-repository", str(models)), {"TRIPTYCH_RESULT_CACHE_BYTES": "0"}) as cluster:
         server = f"127.0.0.1:{cluster.grpc_port}"

@@ -1,11 +1,13 @@
 """The life of a model in commands: data, teacher, students, pruning, quantising, publishing."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.lifecycle.shell import Done, Shell
 from benchmarks.limit import CORES
 from benchmarks.workload import ROOT
+from modelkit.shelf import exclusive, scratch
 
 RECIPES = ROOT / "modelkit" / "recipes"
 LABELS = ROOT / "modelkit" / "data" / "fashion_mnist.txt"
@@ -65,6 +67,15 @@ class Chain:
 
     shell: Shell
     scale: Scale
+
+    def repository(self) -> Path:
+        """Returns a copy of the model repository as it is delivered, which appears whole."""
+        models = self.scale.folder / MODELS
+        with exclusive(self.scale.folder):
+            if not models.exists():
+                with scratch(self.scale.folder) as unfinished:
+                    shutil.copytree(ROOT / "triton_models", unfinished / MODELS).rename(models)
+        return models
 
     def data(self, source: Path) -> None:
         """Imports, drops from training what is also tested, and holds pictures back."""

@@ -5,6 +5,8 @@ import struct
 import subprocess
 from pathlib import Path
 
+from modelkit.shelf import exclusive, scratch
+
 PACKAGE = "dataset-fashion-mnist"
 INSTALLED = Path("/usr/share/datasets/fashion-mnist")
 
@@ -16,6 +18,8 @@ class NoDataError(Exception):
 def fashion_mnist(cache: Path) -> Path:
     """Returns the folder of its IDX files: where the package is installed, else from the package, which is fetched.
 
+    A fetch that was cut off leaves no folder of that name.
+
     Args:
         cache: folder to unpack into; nothing is installed, so nobody need be root.
 
@@ -24,28 +28,30 @@ def fashion_mnist(cache: Path) -> Path:
     """
     if INSTALLED.is_dir():
         return INSTALLED
-    unpacked = cache / INSTALLED.relative_to("/")
-    if not unpacked.is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
-        try:
-            _fetch(cache)
-        except (OSError, subprocess.CalledProcessError) as error:
-            told = getattr(error, "stderr", "") or error
-            raise NoDataError(
-                f"install {PACKAGE} (Debian, Ubuntu), or name its folder with --source: {told}"
-            ) from error
+    inside = INSTALLED.relative_to("/")
+    unpacked = cache / inside
+    unpacked.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive(cache):
+        if not unpacked.is_dir():
+            with scratch(cache) as unfinished:
+                _fetch(unfinished)
+                (unfinished / inside).rename(unpacked)
     return unpacked
 
 
-def _fetch(cache: Path) -> None:
+def _fetch(folder: Path) -> None:
     """Downloads the package and unpacks it; where apt does not know it, its lists are brought up to date first."""
     try:
-        _run(cache, "apt-get", "download", PACKAGE)
-    except subprocess.CalledProcessError:
-        _run(cache, "apt-get", "-qq", "update")  # as root only
-        _run(cache, "apt-get", "download", PACKAGE)
-    (package,) = cache.glob(f"{PACKAGE}_*.deb")
-    _run(cache, "dpkg-deb", "--extract", package.name, ".")
+        try:
+            _run(folder, "apt-get", "download", PACKAGE)
+        except subprocess.CalledProcessError:
+            _run(folder, "apt-get", "-qq", "update")  # as root only
+            _run(folder, "apt-get", "download", PACKAGE)
+        (package,) = folder.glob(f"{PACKAGE}_*.deb")
+        _run(folder, "dpkg-deb", "--extract", package.name, ".")
+    except (OSError, subprocess.CalledProcessError) as error:
+        told = getattr(error, "stderr", "") or error
+        raise NoDataError(f"install {PACKAGE} (Debian, Ubuntu), or name its folder with --source: {told}") from error
 
 
 def _run(folder: Path, *command: str) -> None:

@@ -1,6 +1,7 @@
 """The commands below `triptych model` that make networks smaller."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +11,10 @@ from rich.table import Table
 
 from modelkit.compress.recipe import PruneRecipe
 from modelkit.train.cli import DATASETS, RUNS, SERVER, Changes, Datasets, Resume, Runs, Server, told, watching
-from modelkit.train.recipe import RecipeError, load_yaml, parse
+from modelkit.train.recipe import RecipeError, load_recipe, load_yaml, parse
 from modelkit.train.run import RESULT_FILE
 
-ARCHITECTURE_FILE = "architecture.json"
+ARCHITECTURE_FILE, EXPORT_FILE = "architecture.json", "export.json"
 
 if TYPE_CHECKING:
     from modelkit.compress.plan import Sensitivity
@@ -69,6 +70,13 @@ def compress_model(  # noqa: PLR0913, PLR0917 -- options are arguments
         list[float] | None,
         typer.Option(help="Share of the work to prune away; may be repeated.", show_default="0.3 0.5 0.7"),
     ] = None,
+    qat: Annotated[
+        Path, typer.Option(help="How networks learn with INT8's rounding; what they learn with is the search's.")
+    ] = Path("modelkit/recipes/fashion_mnist_int8.yaml"),
+    qat_above: Annotated[
+        float,
+        typer.Option(min=0, help="Points that INT8 may cost a network on val before it learns with it; 100: never."),
+    ] = 0.1,
     student: Annotated[
         list[Path] | None, typer.Option(help="Folder of another run to compare, such as a distilled student.")
     ] = None,
@@ -87,16 +95,20 @@ def compress_model(  # noqa: PLR0913, PLR0917 -- options are arguments
         if max_drop is None and target_latency is None:
             raise RecipeError("say what is wanted: --max-drop, --target-latency or both")
         from modelkit.compress.ladder import Wanted  # noqa: PLC0415 -- with the rest
-        from modelkit.compress.search import Search, compress  # noqa: PLC0415 -- torch, onnxruntime
+        from modelkit.compress.rungs import Search  # noqa: PLC0415 -- torch, onnxruntime
+        from modelkit.compress.search import compress  # noqa: PLC0415
         from modelkit.train.train import Places  # noqa: PLC0415
 
         pruning = parse(PruneRecipe, load_yaml(recipe, tuple(changes or ())), str(recipe))
-        search = Search(run, pruning, tuple(remove or (0.3, 0.5, 0.7)), tuple(student or ()))
+        removes = tuple(remove or (0.3, 0.5, 0.7))
+        search = Search(run, pruning, removes, load_recipe(qat), qat_above, tuple(student or ()))
         with watching() as watch:
             found = compress(
                 search, Wanted(max_drop, target_latency), Places(datasets, run.parent, gateway=server), watch=watch
             )
         _show_candidates(found)
+        for name, why in found.refused.items():
+            typer.echo(f"{name} is no candidate: {why}")
         typer.echo(f"{found.choice.name or 'nothing'}: {found.choice.why}\n{found.folder}")
         if found.choice.name is None:
             raise typer.Exit(1)
@@ -106,35 +118,48 @@ def _show_candidates(found: "Found") -> None:
     from modelkit.compress.ladder import front  # noqa: PLC0415 -- with the rest
 
     best = {each.name for each in front(found.candidates, "latency_ms")}
-    table = Table(title=f"Accuracy on {found.split} and latency through OpenVINO; * none is as right and faster")
-    for heading in ("run", "made", "top-1", "ms", "kB", "MMACs"):
-        table.add_column(heading, justify="left" if heading in {"run", "made"} else "right")
+    table = Table(title="On val, through OpenVINO; * none is as right and faster")
+    table.add_column("run", overflow="fold")
+    for heading in ("top-1", "ms", "kB", "MMACs"):
+        table.add_column(heading, justify="right")
     for each in found.candidates:
         name = f"{each.name} *" if each.name in best else each.name
         figures = (f"{each.top1:.2%}", f"{each.latency_ms:.3f}", f"{each.kilobytes:.0f}", f"{each.macs / 1e6:.2f}")
-        table.add_row(name, each.made, *figures)
+        table.add_row(name, *figures)
     Console().print(table)
 
 
-def is_run(name: str) -> bool:
-    """Says whether this is the folder of a run, and not the name of a published model."""
-    return (Path(name) / ARCHITECTURE_FILE).exists()
+def names_run(name: str) -> bool:
+    """Says whether this is the folder of a run or the recipe that quantises one, and not a published model."""
+    return Path(name).suffix in {".yaml", ".yml"} or (Path(name) / ARCHITECTURE_FILE).exists()
 
 
-def quantise_folder(run: Path, name: str, method: str, float_convolutions: int, datasets: Path) -> None:
-    """Quantises a run into a folder beside it, and tells what that cost."""
+def quantise_folder(source: Path, given: Mapping[str, object], changes: list[str] | None, datasets: Path) -> None:
+    """Quantises a run into a folder beside it, and tells what that cost.
+
+    Args:
+        source: the folder of the run, or a recipe that names it.
+        given: what goes above the recipe, by its keys; None gives nothing.
+        changes: `key=value`, go above all.
+        datasets: folder of the data sets.
+    """
     with told():
-        from modelkit.compress.quantise import Quantising, quantise_run  # noqa: PLC0415 -- torch, onnxruntime
+        from modelkit.compress.quantise import quantise_run, read_plan  # noqa: PLC0415 -- torch, onnxruntime
         from modelkit.train.train import Places  # noqa: PLC0415
 
-        wanted = {"name": name or f"{run.name}-int8", "parent": run, "method": method}
-        plan = parse(Quantising, {**wanted, "float_convolutions": float_convolutions}, "the command")
-        folder = quantise_run(plan, Places(datasets, run.parent))
-        result = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
+        said = {key: value for key, value in given.items() if value is not None}
+        plan = read_plan(source, said, tuple(changes or ()))
+        folder = quantise_run(plan, Places(datasets, plan.parent.parent))
+        result, exported = (
+            json.loads((folder / name).read_text(encoding="utf-8")) for name in (RESULT_FILE, EXPORT_FILE)
+        )
         for split, before in result["parent"].items():
             lost = result[f"drop_points_{split}"]
             typer.echo(f"{split}: fp32 {before['top1']:.2%}, INT8 {result[split]['top1']:.2%}: {lost:+.2f} points lost")
         typer.echo(f"convolutions that OpenVINO computes in INT8: {result['int8_convolutions_in_openvino']}")
+        for engine, difference in exported.get("differences", {}).items():  # none in runs of before the checks
+            typer.echo(f"{engine}: {difference:.2g} of the largest logit from the file in floats")
+        typer.echo(f"the TensorRT gate: {exported.get('tensorrt', 'not asked')}")
         typer.echo(f"{folder}  {result['bytes'] / 1000:.0f} kB, of {result['parent_bytes'] / 1000:.0f} kB")
 
 

@@ -2,6 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+Arithmetic = Literal["fp32", "INT8", "INT8 after QAT"]
+"""What a network computes in. QAT: it learned with INT8's rounding before it was quantised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +15,8 @@ class Candidate:
     name: str
     """Of its run."""
     made: str
-    """In a few words."""
+    """What the network is, in a few words."""
+    arithmetic: Arithmetic
     top1: float
     """Share of the judging pictures, through the serving engine."""
     latency_ms: float

@@ -23,7 +23,8 @@ from modelkit.train.measure import size_of
 from modelkit.train.networks import WEIGHTS_FILE, Classifier, load, save
 from modelkit.train.recipe import Recipe, RecipeError, Served
 from modelkit.train.run import RESULT_FILE, finished, start, write_environment, write_lineage
-from modelkit.train.train import Pictures, Places, load_pictures, torch_settings, train
+from modelkit.train.sampling import Shard
+from modelkit.train.train import Pictures, Places, load_pictures, pinned, torch_settings, train
 from servicekit.manifest import Recipe as Input
 
 SENSITIVITY_FILE = "sensitivity.json"
@@ -66,6 +67,7 @@ def prune(
         DataError: there is no such data set.
     """
     folder = places.runs / recipe.name
+    recipe = recipe.model_copy(update={"dataset": pinned(recipe.dataset, folder, places, Shard())})
     start(folder, recipe, resume=resume)
     if finished(folder):
         return folder

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modelkit.gate import GateError
 
 CANDIDATE, LIVE, PARENT = "candidate", "live", "parent"
+SAME_TOP1 = "parent_same_top1"
 MEAN_TOP1, PROTOCOL = "robustness_mean_top1", "robustness_protocol"
 """Names of the figures in a manifest."""
 COMPARED = "robustness_compared_with"
@@ -96,7 +97,7 @@ class Measured:
     top1: Mapping[str, float]
     """By model: candidate, and live and parent where there are such."""
     agreement: float | None
-    """Share of pictures to which candidate and parent answer alike; None without a parent."""
+    """Share of pictures to which candidate and parent answer alike; None without a parent of another file."""
     offline_top1: float
     latency_ms: float
     robustness: Robust | None = None
@@ -105,6 +106,27 @@ class Measured:
     """None where neither the live version nor the parent was evaluated."""
     steadiness: float = 1.0
     """Share of pictures to which the candidate's file, asked twice, gave the same logits, to the last bit."""
+    said: Mapping[str, float | int | str] = field(default_factory=dict)
+    """What the manifest says of the candidate's file, where that is live already and so has nothing to compare with."""
+
+
+def compared(measured: Measured) -> dict[str, float | int | str]:
+    """Returns what a manifest says of agreement and robustness, and of what they were held against.
+
+    A file is not compared with itself: of one that is live, what was said when it came stays, while it is true.
+    """
+    figures: dict[str, float | int | str] = {}
+    agreement = measured.said.get(SAME_TOP1) if measured.agreement is None else round(measured.agreement, 5)
+    if agreement is not None:
+        figures[SAME_TOP1] = agreement
+    if measured.robustness is not None:
+        figures[MEAN_TOP1] = round(measured.robustness.mean_top1, 5)
+        figures[PROTOCOL] = measured.robustness.protocol
+    baseline = measured.baseline
+    told = baseline.told if baseline else NOT_COMPARED
+    as_before = all(measured.said.get(name) == figures.get(name) for name in (MEAN_TOP1, PROTOCOL))
+    figures[COMPARED] = measured.said.get(COMPARED, told) if baseline and baseline.same_file and as_before else told
+    return figures
 
 
 def checks(measured: Measured, limits: Limits) -> list[Check]:

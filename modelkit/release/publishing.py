@@ -24,12 +24,8 @@ from modelkit.release.candidate import (
 )
 from modelkit.release.gates import (
     CANDIDATE,
-    COMPARED,
     LIVE,
-    MEAN_TOP1,
-    NOT_COMPARED,
     PARENT,
-    PROTOCOL,
     Baseline,
     Check,
     Limits,
@@ -37,6 +33,7 @@ from modelkit.release.gates import (
     Robust,
     check_labels,
     checks,
+    compared,
     evaluated_robustness,
     judge,
     published_robustness,
@@ -154,15 +151,23 @@ def _measure(folder: Path, plan: Plan, candidate: Candidate, dataset: Dataset) -
         models[PARENT] = with_whom.onnx
     tried = try_models(dataset, candidate.recipe, {**models, _AGAIN: candidate.onnx})
     parent = next((name for name in (PARENT, LIVE) if name in models), None)
+    agreement = tried.agreement(CANDIDATE, parent) if parent and models[parent] != candidate.onnx else None
     return tried, Measured(
         top1={name: tried.top1(name) for name in models},
-        agreement=tried.agreement(CANDIDATE, parent) if parent else None,
+        agreement=agreement,
         offline_top1=candidate.offline_top1,
         latency_ms=latency_ms(candidate.onnx, candidate.recipe, 1),
         robustness=evaluated_robustness(candidate.evaluation),
         baseline=_baseline(manifest, with_whom, candidate),
         steadiness=tried.steadiness(CANDIDATE, _AGAIN),
+        said=_said(manifest, candidate),
     )
+
+
+def _said(manifest: Manifest | None, candidate: Candidate) -> Mapping[str, float | int | str]:
+    """Returns what the manifest says of the live version where that is the candidate's file."""
+    live = manifest.versions[live_version(manifest)] if manifest is not None else None
+    return live.accuracy if live is not None and live.artifacts["cpu"].sha256 == candidate.sha256 else {}
 
 
 def _baseline(manifest: Manifest | None, parent: Candidate | None, candidate: Candidate) -> Baseline | None:
@@ -201,13 +206,8 @@ def _release(
         **facts,
         "training_top1": round(candidate.offline_top1, 5),
         "latency_1_thread_ms": round(measured.latency_ms, 3),
+        **compared(measured),
     }
-    if measured.agreement is not None:
-        figures["parent_same_top1"] = round(measured.agreement, 5)
-    if measured.robustness is not None:
-        figures[MEAN_TOP1] = round(measured.robustness.mean_top1, 5)
-        figures[PROTOCOL] = measured.robustness.protocol
-    figures[COMPARED] = measured.baseline.told if measured.baseline else NOT_COMPARED
     return Release(
         version,
         candidate.onnx,

@@ -108,9 +108,11 @@ def find_lr(  # noqa: PLR0913, PLR0917 -- options are arguments
         from modelkit.train.find_lr import Sweep, search  # noqa: PLC0415 -- torch
         from modelkit.train.train import Places  # noqa: PLC0415
 
-        loaded = load_recipe(recipe, tuple(changes or ()))
-        found = search(loaded, Places(datasets, runs, gateway=server), Sweep(low, high, steps))
+        sweep, loaded = Sweep(low, high, steps), load_recipe(recipe, tuple(changes or ()))
+        found = search(loaded, Places(datasets, runs, gateway=server), sweep)
         typer.echo(f"suggested peak: {found.suggestion:.3g}; the loss is lowest at {found.lowest:.3g}; {found.plot}")
+        if found.still_falls:
+            typer.echo("the loss was lowest at the last rate: a better peak may lie beyond --high")
 
 
 def sweep_model(  # noqa: PLR0913, PLR0917 -- options are arguments

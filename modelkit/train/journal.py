@@ -38,6 +38,10 @@ class Journal:
         for name, value in figures.items():
             self._board.add_scalar(f"{kind}/{name}", value, step)
 
+    def flush(self) -> None:
+        """Returns when TensorBoard's writer, a thread with a queue, has written all: a kill then loses none of it."""
+        self._board.flush()
+
 
 def read_metrics(folder: Path, kind: str) -> list[dict[str, Any]]:
     """Reads a run's lines of one kind."""

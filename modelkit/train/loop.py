@@ -93,7 +93,7 @@ def _run(course: Course, progress: Progress, journal: Journal | None) -> Progres
             _start_epoch(course, epoch)
         if within == 0 or (recipe.checkpoint_steps and progress.step % recipe.checkpoint_steps == 0):
             progress.seconds = time.monotonic() - begun
-            _checkpoint(course, progress)
+            _checkpoint(course, progress, journal)
     return progress
 
 
@@ -189,8 +189,11 @@ def _average_buffers(course: Course) -> None:
         average_buffers(course.learner.average, course.shard)
 
 
-def _checkpoint(course: Course, progress: Progress) -> None:
+def _checkpoint(course: Course, progress: Progress, journal: Journal | None) -> None:
+    """Saves the course; what was noted goes first, since a resumed run notes only what comes after."""
     _average_buffers(course)
+    if journal is not None:
+        journal.flush()
     if course.shard.rank == 0:
         save_checkpoint(course.folder, course.learner, progress)
     wait(course.shard)

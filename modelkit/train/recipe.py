@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from servicekit.manifest import Recipe as Input
 
 T = TypeVar("T", bound=BaseModel)
+LATEST = "latest"
 
 
 class RecipeError(ValueError):
@@ -24,8 +25,9 @@ class Data(_Part):
 
     name: str
     """Of the dataset."""
-    version: str = "latest"
-    """Of the dataset: its content hash."""
+    version: str = LATEST
+    """Of the dataset: its content hash. `latest` is the one made last when a run begins; the run's own recipe says
+    which."""
     limit: int | None = Field(default=None, ge=2)
     """Pictures to take of each split, the first ones; None takes all."""
 
@@ -220,6 +222,15 @@ def load_yaml(path: Path, changes: tuple[str, ...] = ()) -> dict[str, Any]:
         raise RecipeError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise RecipeError(f"{path} is not a mapping of keys to values")
+    return changed(content, changes)
+
+
+def changed(content: dict[str, Any], changes: tuple[str, ...]) -> dict[str, Any]:
+    """Applies `key=value` changes to a mapping, which is returned.
+
+    Raises:
+        RecipeError: a change has no `=`, or goes below a value.
+    """
     for change in changes:
         _apply(content, change)
     return content

@@ -5,7 +5,6 @@ on in the training that it was in, and one with more rates or batches makes only
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -14,11 +13,11 @@ from modelkit.train.grid import Cell, Grid
 from modelkit.train.loop import Watch
 from modelkit.train.recipe import Recipe, RecipeError
 from modelkit.train.run import RESULT_FILE
+from modelkit.train.sampling import Shard
 from modelkit.train.sweep_report import PLOT_FILE, REPORT_FILE, plot, render
-from modelkit.train.train import Pictures, Places, load_pictures, train
+from modelkit.train.train import Load, Places, load_pictures, pinned, train
 
 CELLS_FILE = "sweep.json"
-Load = Callable[[Recipe, Places], Pictures]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +44,12 @@ def sweep(
         RecipeError: a rate or batch does not fit, the data set has no `val`, or the sweep was of another recipe.
         DataError: there is no such data set.
     """
+    folder = places.runs / f"{recipe.name}-sweep"
+    recipe = recipe.model_copy(update={"dataset": pinned(recipe.dataset, folder, places, Shard())})
     recipes = list(grid.recipes(recipe))
     pictures = load(recipe, places)
     if "val" not in pictures.splits:
         raise RecipeError("a sweep chooses by the split val, which the data set lacks: `triptych model data split`")
-    folder = places.runs / f"{recipe.name}-sweep"
     cells: list[Cell] = []
     for each in recipes:
         run = train(each, replace(places, runs=folder), resume=True, watch=watch, load=lambda *_: pictures)

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load
 
+from modelkit.data.records import DataError
 from modelkit.train.distributed import process_group, read_for_all, told_by_first, wait
 from modelkit.train.files import write_json
 from modelkit.train.imitation import compute_freely, imitate_int8
@@ -18,7 +19,7 @@ from modelkit.train.networks import WEIGHTS_FILE, Architecture, Classifier, crea
 from modelkit.train.networks import load as load_network
 from modelkit.train.objective import Objective, distillation, labels_only
 from modelkit.train.pixels import Split, load_split
-from modelkit.train.recipe import Data, Recipe, RecipeError, Served, load_recipe
+from modelkit.train.recipe import LATEST, Data, Recipe, RecipeError, Served, load_recipe, load_yaml
 from modelkit.train.run import RECIPE_FILE, RESULT_FILE, finished, start, write_environment, write_lineage
 from modelkit.train.sampling import Shard, step_seed
 from modelkit.train.served_teacher import Answers, Questions, ask, read_answers
@@ -49,13 +50,16 @@ class Pictures:
     """By name: train, and val and test where there are any."""
 
 
+Load = Callable[[Recipe, Places], Pictures]
+
+
 def train(
     recipe: Recipe,
     places: Places,
     *,
     resume: bool = False,
     watch: Watch | None = None,
-    load: Callable[[Recipe, Places], "Pictures"] | None = None,
+    load: Load | None = None,
 ) -> Path:
     """Trains, and returns the run's folder. Under torchrun each process calls it, and the first one writes.
 
@@ -73,6 +77,7 @@ def train(
     folder = places.runs / recipe.name
     with process_group(recipe.device) as shard, torch_settings(recipe):
         recipe = settled(recipe, folder, shard)
+        recipe = recipe.model_copy(update={"dataset": pinned(recipe.dataset, folder, places, shard)})
         if shard.rank == 0:
             start(folder, recipe, resume=resume)
             if not finished(folder):
@@ -95,6 +100,25 @@ def settled(recipe: Recipe, folder: Path, shard: Shard) -> Recipe:
     begun = folder / RECIPE_FILE
     precision = load_recipe(begun).precision if begun.exists() else fastest_precision(recipe.device)
     return recipe.model_copy(update={"precision": told_by_first(precision, shard)})
+
+
+def pinned(wanted: Data, folder: Path, places: Places, shard: Shard) -> Data:
+    """Returns a data set with a version in place of `latest`: the run's where it has begun, else the one made last."""
+    if wanted.version != LATEST:
+        return wanted
+    begun = folder / RECIPE_FILE
+    version = load_yaml(begun)["dataset"]["version"] if begun.exists() else _made_last(wanted.name, places)
+    return wanted.model_copy(update={"version": told_by_first(version, shard)})
+
+
+def _made_last(name: str, places: Places) -> str:
+    """Returns a data set's newest version; of one that is not here `latest`, and reading it says so."""
+    from modelkit.data.store import open_dataset  # noqa: PLC0415 -- needs pyarrow
+
+    try:
+        return open_dataset(places.datasets, name).manifest.version
+    except DataError:
+        return LATEST
 
 
 @contextmanager

@@ -1,15 +1,17 @@
 """Training: killed and resumed, in two processes, from other weights."""
 
 import json
-import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
-from slow.toy_training import toy_pictures, toy_recipe, toy_train
+from candidates import colour_dataset, colour_picture
+from slow.toy_training import toy_killed, toy_pictures, toy_recipe, toy_train
 
+from modelkit.data.importing import Import, import_dataset
 from modelkit.train.augment import Batch
 from modelkit.train.distributed import shared
 from modelkit.train.journal import read_metrics
@@ -25,6 +27,8 @@ from modelkit.train.train import Places, prepare, train
 pytestmark = [pytest.mark.timeout(600)]
 
 TOY = Path(__file__).parent / "toy_training.py"
+ADAMW = ("optimiser={kind: adamw, lr: 0.01, weight_decay: 0.05}",)
+EARLY = ("epochs=30", "monitor=val", "early_stop=2", "schedule={kind: constant}")
 
 
 def _weights(folder: Path) -> str:
@@ -35,21 +39,43 @@ def _losses(folder: Path) -> list[float]:
     return [line["loss"] for line in read_metrics(folder / "toy", "train")]
 
 
-@pytest.mark.parametrize("kill_after", [1, 5])
-def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path, kill_after: int) -> None:
-    """Kill -9 before or after a checkpoint, resume: weights and losses are the same to the last bit."""
-    toy_train(tmp_path / "whole")
-    command = [sys.executable, str(TOY), str(tmp_path / "killed")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        while int(process.stdout.readline()) < kill_after:
-            pass
-        process.kill()
-    assert -signal.SIGKILL == process.returncode
+@pytest.mark.parametrize(
+    ("kill_after", "changes"),
+    [(1, ()), (5, ()), (4, (*ADAMW, "freeze_epochs=1")), (21, EARLY)],
+    ids=["before a checkpoint", "after one", "AdamW, with a frozen backbone", "stale for an epoch"],
+)
+def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path, kill_after: int, changes: tuple[str, ...]) -> None:
+    """Kill -9, resume: weights and losses are the same to the last bit, and an early stop comes at the same step."""
+    toy_train(tmp_path / "whole", *changes)
+    toy_killed(tmp_path / "killed", kill_after, *changes)
     assert not (tmp_path / "killed" / "toy" / "model.safetensors").exists()
-    toy_train(tmp_path / "killed")
+    toy_train(tmp_path / "killed", *changes)
     assert _weights(tmp_path / "whole") == _weights(tmp_path / "killed")
     assert _losses(tmp_path / "whole") == _losses(tmp_path / "killed")
+
+
+def test_a_run_goes_on_with_the_data_that_it_began_with(tmp_path: Path) -> None:
+    """`latest` is the version made last when a run begins, and its recipe says which; one made later is for others."""
+    first = colour_dataset(tmp_path, splits=("train", "val"))
+    changes = ("dataset={name: colours}", "input={width: 8, height: 8, crop: 1.0}", "augment={}", "batch=8")
+    recipe = toy_recipe(tmp_path, *changes)
+    places = Places(tmp_path / "datasets", tmp_path / "runs", tmp_path / "pixels")
+
+    def dies(done: int, _all: int, _words: str) -> None:
+        if done == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, places, watch=dies)
+    (tmp_path / "pictures" / "train" / "red" / "one-more.png").write_bytes(colour_picture("red", 999))
+    pictures = Import("colours", tmp_path / "pictures", labels=tmp_path / "labels.txt", license="CC0-1.0")
+    second = import_dataset(tmp_path / "datasets", pictures)
+    runs = [train(each, places, resume=True) for each in (recipe, toy_recipe(tmp_path, "name=other", *changes))]
+    for run, dataset in zip(runs, (first, second), strict=True):
+        assert load_recipe(run / "recipe.yaml").dataset.version == dataset.manifest.version
+        lineage = json.loads((run / "lineage.json").read_text())
+        assert lineage["dataset"] == {"name": "colours", "version": dataset.manifest.version}
+    assert first.manifest.version != second.manifest.version
 
 
 def test_two_processes_learn_as_one(tmp_path: Path) -> None:
@@ -85,7 +111,7 @@ def test_training_learns(tmp_path: Path) -> None:
 
 def test_early_stop_keeps_the_best_weights(tmp_path: Path) -> None:
     """A run whose rate ruins it ends before its time, with the weights of its best epoch."""
-    folder = toy_train(tmp_path, "epochs=30", "monitor=val", "early_stop=2", "schedule={kind: constant}")
+    folder = toy_train(tmp_path, *EARLY)
     measured = [line["top1"] for line in read_metrics(folder, "val")]
     assert len(measured) < 30
     assert max(measured) == json.loads((folder / "result.json").read_text())["val"]["top1"]
@@ -123,6 +149,38 @@ def test_a_step_is_that_of_plain_sgd() -> None:
         torch.testing.assert_close(model[1].bias, bias - 0.5 * gradients[1])
         results.append(model[1].weight.detach().clone())
     torch.testing.assert_close(results[0], results[1])
+
+
+def test_steps_are_those_of_plain_adamw() -> None:
+    """Two steps move a weight by its mean gradient over the root of its mean square; a bias the same, without decay."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3)).double()
+    options = Optimiser(kind="adamw", lr=1.0, betas=(0.8, 0.95), weight_decay=0.1)
+    batch = Batch(torch.rand(4, 2, 2, 3, dtype=torch.float64), torch.eye(3, dtype=torch.float64)[[0, 1, 2, 0]])
+    learner = Learner(shared(model, Shard()), make_optimiser(model, options), labels_only)
+    expected = [p.detach().clone() for p in model.parameters()]
+    means, squares = ([torch.zeros_like(each) for each in expected] for _ in range(2))
+    for step, rate in enumerate((0.5, 0.25), start=1):
+        model.zero_grad()
+        labels_only(batch, model(batch.images)).backward()
+        for index, (p, decay) in enumerate(zip(model.parameters(), (0.1, 0.0), strict=True)):
+            means[index] = 0.8 * means[index] + 0.2 * p.grad
+            squares[index] = 0.95 * squares[index] + 0.05 * p.grad**2
+            mean, square = means[index] / (1 - 0.8**step), squares[index] / (1 - 0.95**step)
+            expected[index] = (1 - rate * decay) * expected[index] - rate * mean / (square.sqrt() + 1e-8)
+        train_step(learner, [batch], rate)
+        torch.testing.assert_close([p.detach() for p in model.parameters()], expected)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_norms_and_biases_do_not_decay(kind: Literal["sgd", "adamw"]) -> None:
+    """With either optimiser, in a network that has both."""
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Linear(4, 2))
+    names = {id(p): name for name, p in model.named_parameters()}
+    groups = make_optimiser(model, Optimiser(kind=kind, lr=0.1, weight_decay=0.1)).param_groups
+    decays = {names[id(p)]: group["weight_decay"] for group in groups for p in group["params"]}
+    assert {name for name, decay in decays.items() if decay} == {"0.weight", "2.weight"}
+    assert decays.keys() == set(names.values())
 
 
 def test_an_odd_teacher_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """A tiny training that a test starts as a process of its own: `python toy_training.py FOLDER [KEY=VALUE ...]`."""
 
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -40,7 +42,7 @@ def toy_recipe(folder: Path, *changes: str) -> Recipe:
     return load_recipe(path, changes)
 
 
-def toy_pictures(_recipe: Recipe, _places: Places) -> Pictures:
+def toy_pictures(*_: object) -> Pictures:
     """Returns noise with a bright row (class 0), column (1) or neither (2)."""
     rng = np.random.default_rng(5)
     pixels = rng.integers(0, 160, (96, 12, 12, 3)).astype(np.uint8)
@@ -60,6 +62,17 @@ def toy_train(folder: Path, *changes: str) -> Path:
         watch=lambda done, _all, _words: print(done, flush=True),  # noqa: T201 -- the test reads it
         load=toy_pictures,
     )
+
+
+def toy_killed(folder: Path, after: int, *changes: str) -> None:
+    """Trains in a process of its own, which is killed after so many steps."""
+    command = [sys.executable, __file__, str(folder), *changes]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while int(process.stdout.readline()) < after:
+            pass
+        process.kill()
+    assert -signal.SIGKILL == process.returncode
 
 
 if __name__ == "__main__":

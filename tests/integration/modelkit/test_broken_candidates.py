@@ -257,9 +257,10 @@ def test_a_good_candidate_joins(tmp_path: Path, repository: Path, dataset: Datas
 
 
 def test_the_same_file_is_the_same_version(tmp_path: Path, repository: Path, dataset: Dataset) -> None:
-    """Publishing again, under no number, adds none."""
+    """Publishing again, under no number, adds none, and claims no agreement with a parent that was itself."""
     again = publish_colours(repository, dataset, colour_run(tmp_path / "again", dataset))
     assert ("1", ["1"]) == (again.version, list(again.manifest.versions))
+    assert "parent_same_top1" not in again.manifest.versions["1"].accuracy
 
 
 def test_another_model_stands_beside_it(tmp_path: Path, repository: Path, dataset: Dataset) -> None:

@@ -1,47 +1,19 @@
 """A publisher may die at any moment: the repository stays whole, and the next publisher goes on."""
 
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from dying import dies
 from releases import CARD, ONE, TWO
 
 from modelkit.publish import publish
 from modelkit.release.retention import collect
 from servicekit.manifest import read_repository
 
-WORDS = {"publish": "publish(root, CARD, TWO)", "collect": "collect(root, 'shapes', keep=1, grace_s=0)"}
-
-DOOMED = """
-import os, signal, sys
-from pathlib import Path
-from modelkit.publish import publish
-from modelkit.release.retention import collect
-from releases import CARD, TWO
-
-root, left = Path(sys.argv[1]), int(sys.argv[2])
-CHANGES = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "tempfile.mkdtemp"}
-
-def count(event, arguments):
-    global left
-    reads = event == "open" and not arguments[2] & (os.O_WRONLY | os.O_RDWR)
-    if event in CHANGES and not reads and str(root) in str(arguments[0]):
-        left -= 1
-        if left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-sys.addaudithook(count)
-"""
-
-
-def dies(root: Path, words: str, after: int) -> bool:
-    """Runs words of Python that are killed at their next change of the repository after so many; says whether."""
-    command = [sys.executable, "-c", DOOMED + words, str(root), str(after)]
-    done = subprocess.run(command, check=False, env={"PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True)
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode != 0
+WORDS = {
+    "publish": "from modelkit.publish import publish; from releases import CARD, TWO; publish(root, CARD, TWO)",
+    "collect": "from modelkit.release.retention import collect; collect(root, 'shapes', keep=1, grace_s=0)",
+}
 
 
 def whole(root: Path) -> set[str]:
