@@ -11,6 +11,7 @@ import numpy.typing as npt
 from modelkit.importing.preparation import Wishes
 from modelkit.train.networks import Architecture, Classifier, build
 from modelkit.train.recipe import RecipeError
+from modelkit.train.run import Downloaded
 
 Original = Callable[[Sequence[bytes]], npt.NDArray[np.float32]]
 """From encoded images to logits `[n, classes]`."""
@@ -27,6 +28,8 @@ class Loaded:
     """What a person should know."""
     original: Original | None = None
     """What the model answers with its own preparation, which judges the translation into ours; None: there is none."""
+    origin: Downloaded | None = None
+    """Where a hub's weights came from."""
 
 
 @dataclass(frozen=True, slots=True)
