@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+TESTS = Path(__file__).parents[1]
 PROGRAM = "from triptych.cli.__main__ import main; main()"
 
 
@@ -19,9 +20,11 @@ def run_import(root: Path, endpoint: str, source: str, name: str, program: str =
         program: that runs the command line.
     """
     places = ["--datasets", str(root / "datasets"), "--runs", str(root / "runs"), "--dataset", "colours"]
+    known = {"HF_ENDPOINT": endpoint, "HF_HOME": str(root / "hub"), "OMP_NUM_THREADS": "1"}
+    paths = {"PYTHONPATH": f"{TESTS.parent}:{TESTS}"}
     done = subprocess.run(
         [sys.executable, "-c", program, "model", "import", source, "--name", name, *places],
-        env={**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(root / "hub"), "OMP_NUM_THREADS": "1"},  # noqa: TID251 (of other programs)
+        env={**os.environ, **known, **paths},  # noqa: TID251 (a child's)
         cwd=root,
         capture_output=True,
         text=True,
