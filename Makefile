@@ -34,6 +34,15 @@ help: ## Show this text
 	@.venv-modelkit/bin/python -m pip -qq install --constraint constraints.txt $(EDITABLE) --editable '.[modelkit]' --group slow
 	@touch $@
 
+# timm asks for torchvision, which beside a torch that it was not built for breaks transformers, too. So this environment
+# holds the two alone, and looks into .venv-modelkit for the rest.
+.venv-timm/stamp: .venv-modelkit/stamp
+	@echo "Setting up .venv-timm ..."
+	@test -x .venv-timm/bin/python || .venv-modelkit/bin/python -m venv --without-pip .venv-timm
+	@echo "import site; site.addsitedir('$$(realpath .venv-modelkit/lib/python3*/site-packages)')" > $$(echo .venv-timm/lib/python3*/site-packages)/modelkit.pth
+	@.venv-modelkit/bin/python -m pip --python .venv-timm/bin/python -qq install --constraint constraints.txt --no-deps --group timm
+	@touch $@
+
 .venv-chart/stamp: pyproject.toml constraints.txt
 	@echo "Setting up .venv-chart ..."
 	@test -x .venv-chart/bin/python || { $(need_python) && $(PYTHON) -m venv .venv-chart; }
@@ -96,8 +105,11 @@ images: .venv/run.stamp .venv-containers/stamp ## Build every image and print it
 e2e-containers: .venv/run.stamp .venv-containers/stamp ## Build the images, run compose and prove what it promises
 	$(BIN)/python -m tools.containers e2e
 
-test-slow: .venv-modelkit/stamp ## Run the tests that need PyTorch
-	.venv-modelkit/bin/pytest tests/slow $(ARGS)
+test-slow: .venv-modelkit/stamp ## Run the tests that need PyTorch, but those of timm
+	.venv-modelkit/bin/pytest tests/slow --ignore tests/slow/test_import_timm.py $(ARGS)
+
+test-timm: .venv-timm/stamp ## Run the tests that need timm
+	.venv-timm/bin/python -m pytest tests/slow/test_import_timm.py $(ARGS)
 
 check-chart: .venv-chart/stamp .venv-checkov/stamp ## Hold every scenario of the Helm chart against schemas, policies and rules
 	@$(need_prometheus)
@@ -137,4 +149,4 @@ format: setup ## Format the code
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/clang-format -i triton_backends/openvino/*.[ch]
 
-.PHONY: help setup up down check check-chart check-chart-pods test unit e2e images e2e-containers test-slow gen check-dashboards bench modelkit lifecycle lifecycle-smoke format
+.PHONY: help setup up down check check-chart check-chart-pods test unit e2e images e2e-containers test-slow test-timm gen check-dashboards bench modelkit lifecycle lifecycle-smoke format

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelkit.data.cache import NOTHING_KEPT, Cache
 from modelkit.data.deriving import derive
 from modelkit.data.duplicates import NEAR, near_pairs
 from modelkit.data.features import Features, extract
@@ -26,23 +27,27 @@ class Look:
     seed: int = 0
 
 
-def inspect(dataset: Dataset, look: Look, track: Track = untracked) -> tuple[Features, list[Finding]]:
+def inspect(
+    dataset: Dataset, look: Look, track: Track = untracked, cache: Cache = NOTHING_KEPT
+) -> tuple[Features, list[Finding]]:
     """Finds what is wrong with a data set; the same look at the same version finds the same.
+
+    With a cache, a look that was cut off goes on where it was, and the same look again computes next to nothing.
 
     Raises:
         DataError: there are too many images to compare, or the file of probabilities is wrong.
     """
-    features = extract(dataset, track)
+    features = extract(dataset, track, cache)
     findings = of_features(features)
     if look.near is not None:
-        findings += of_pairs(features, near_pairs(features.thumbnails, look.near, track))
+        findings += of_pairs(features, near_pairs(features.thumbnails, look.near, track, cache))
     if look.label_errors:
         ids = [row.id for row in features.rows]
         given = look.probabilities
         beliefs = (
             read_probabilities(given, ids, features.labels, len(dataset.labels))
             if given
-            else cross_validated(features, look.seed, track)
+            else cross_validated(features, look.seed, track, cache)
         )
         findings += of_suspects(suspects(beliefs, features.labels), dataset.labels)
     return features, findings

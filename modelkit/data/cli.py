@@ -123,9 +123,13 @@ def clean_data(
     report: Annotated[Path | None, typer.Option(help="Where to write the report (.html).")] = None,
     root: Root = ROOT,
 ) -> None:
-    """Finds unreadable, equal, nearly equal, leaking, odd and wrongly labelled images; reports with pictures."""
+    """Finds unreadable, equal, nearly equal, leaking, odd and wrongly labelled images; reports with pictures.
+
+    Started again, also after it was killed, it does not repeat what it had found out.
+    """
     with telling_errors():
         from modelkit.data import cleaning
+        from modelkit.data.cache import beside
         from modelkit.data.findings import Kind
         from modelkit.data.progress import shown
         from modelkit.data.store import open_dataset
@@ -135,7 +139,7 @@ def clean_data(
             raise DataError(f"--drop {', '.join(sorted(words - set(Kind)))}: there are {', '.join(Kind)}")
         dataset = open_dataset(root, name, version)
         look = cleaning.Look(near or None, label_errors, probabilities, seed)
-        features, findings = cleaning.inspect(dataset, look, shown)
+        features, findings = cleaning.inspect(dataset, look, shown, beside(dataset, note))
         for kind in Kind:
             typer.echo(f"{kind:<16}{sum(each.kind is kind for each in findings):>8,}")
         path = report or dataset.folder.parent / f"clean-{dataset.manifest.version}.html"
@@ -160,11 +164,13 @@ def split_data(
 ) -> None:
     """Puts images into splits: alike in each label, nearly equal ones together, and stable when images are added."""
     with telling_errors():
+        from modelkit.data.cache import beside
         from modelkit.data.progress import shown
         from modelkit.data.splitting import Shares, split
         from modelkit.data.store import open_dataset
 
-        dataset = split(open_dataset(root, name, version), Shares(val, test, seed, near or None), shown)
+        parent = open_dataset(root, name, version)
+        dataset = split(parent, Shares(val, test, seed, near or None), shown, beside(parent, note))
         tell(dataset.folder, dataset.count())
         typer.echo(", ".join(f"{each} {dataset.count(each):,}" for each in Split))
 
@@ -172,3 +178,8 @@ def split_data(
 def tell(folder: Path, count: int) -> None:
     """Says where a new version is."""
     typer.echo(f"{folder.parent.name} {folder.name}: {count:,} images in {folder}")
+
+
+def note(text: str) -> None:
+    """Tells what is not as it should be, and does not stop the command."""
+    typer.echo(f"note: {text}", err=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelkit.data.cli import ROOT, Name, Root, Version, tell, telling_errors
+from modelkit.data.cli import ROOT, Name, Root, Version, note, tell, telling_errors
 from modelkit.data.records import DataError, Split
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def label_data(
 def _queue(
     dataset: "Dataset", split: Split, by: str | None, repository: Path, limit: int, *, suspects: bool
 ) -> "list[Waiting]":
+    from modelkit.data.cache import beside
     from modelkit.data.labelling.predictions import find_model, guess
     from modelkit.data.labelling.queue import find_suspects, make_queue
     from modelkit.data.progress import shown
@@ -75,7 +76,7 @@ def _queue(
         raise
     except ValueError as error:  # PublishError, ManifestError, GateError
         raise DataError(str(error)) from error
-    doubted = find_suspects(dataset, track=shown) if suspects else {}
+    doubted = find_suspects(dataset, track=shown, cache=beside(dataset, note)) if suspects else {}
     rows = (row for row in dataset.rows() if row.split is split)
     return make_queue(rows, dataset.labels, guesses, doubted, limit)
 

@@ -6,10 +6,12 @@ exactly, as products of matrices. On small pictures this tells apart what hashes
 
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from modelkit.data.cache import NOTHING_KEPT, Arrays, Cache, address
 from modelkit.data.records import DataError, Track, untracked
 
 NEAR = 0.997
@@ -25,7 +27,7 @@ Floats = npt.NDArray[np.float32]
 
 
 def near_pairs(
-    thumbnails: npt.NDArray[np.uint8], near: float = NEAR, track: Track = untracked
+    thumbnails: npt.NDArray[np.uint8], near: float = NEAR, track: Track = untracked, cache: Cache = NOTHING_KEPT
 ) -> list[tuple[int, int, float]]:
     """Finds all pairs of nearly equal pictures, the most alike first, each with its correlation.
 
@@ -33,6 +35,7 @@ def near_pairs(
         thumbnails: `[n, side, side, 3]`; flat ones are in no pair.
         near: correlation from which a pair counts.
         track: shows how far it is.
+        cache: keeps the pairs of each part of the pictures.
 
     Raises:
         DataError: there are too many pictures or pairs.
@@ -42,27 +45,36 @@ def near_pairs(
             f"{len(thumbnails)} images are too many to compare with each other; the limit is {MAX_COMPARED}"
         )
     grey = _normalised(thumbnails.mean(axis=3))
+    content = address("thumbnails", thumbnails)
     pairs: list[tuple[int, int, float]] = []
     starts = range(0, len(grey), _BLOCK)
     for start in track(starts, "compare", len(starts)):
-        alike = grey[start:] @ grey[start : start + _BLOCK].T
-        later, earlier = np.nonzero(alike >= near)
-        later, earlier = later[later > earlier] + start, earlier[later > earlier] + start
-        pairs.extend(_confirmed(thumbnails, earlier, later, near))
+        place = address("pairs", content, near, _BLOCK, start)
+        found = cache.get(place, partial(_of_block, thumbnails, grey, start, near))
+        pairs.extend(zip(found["first"].tolist(), found["second"].tolist(), found["alike"].tolist(), strict=True))
         if len(pairs) > MAX_PAIRS:
             raise DataError(f"over {MAX_PAIRS} pairs of images correlate by {near} or more; ask for a higher --near")
     return sorted(pairs, key=lambda pair: (-pair[2], pair[:2]))
 
 
-def _confirmed(
-    thumbnails: npt.NDArray[np.uint8], first: npt.NDArray[np.intp], second: npt.NDArray[np.intp], near: float
-) -> Iterable[tuple[int, int, float]]:
-    """Keeps the pairs whose colours correlate, too, in parts that fit into memory."""
+def _of_block(thumbnails: npt.NDArray[np.uint8], grey: Floats, start: int, near: float) -> Arrays:
+    """Compares the pictures of a block with each other and with all later ones."""
+    alike = grey[start:] @ grey[start : start + _BLOCK].T
+    later, earlier = np.nonzero(alike >= near)
+    later, earlier = later[later > earlier] + start, earlier[later > earlier] + start
+    correlations = _coloured(thumbnails, earlier, later)
+    kept = correlations >= near
+    return {"first": earlier[kept], "second": later[kept], "alike": np.minimum(correlations[kept], 1)}
+
+
+def _coloured(thumbnails: npt.NDArray[np.uint8], first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]) -> Floats:
+    """Correlates the colours of pairs, in parts that fit into memory."""
+    correlations = np.empty(len(first), np.float32)
     for start in range(0, len(first), _BLOCK):
-        a, b = first[start : start + _BLOCK], second[start : start + _BLOCK]
-        alike = np.einsum("ij,ij->i", _normalised(thumbnails[a]), _normalised(thumbnails[b]))
-        for position in np.nonzero(alike >= near)[0]:
-            yield int(a[position]), int(b[position]), min(float(alike[position]), 1.0)
+        part = slice(start, start + _BLOCK)
+        a, b = _normalised(thumbnails[first[part]]), _normalised(thumbnails[second[part]])
+        correlations[part] = np.einsum("ij,ij->i", a, b)
+    return correlations
 
 
 def _normalised(pictures: npt.NDArray[np.uint8] | npt.NDArray[np.float64]) -> Floats:

@@ -4,11 +4,13 @@ cleanlab decides, by confident learning: it needs no threshold, and allows for c
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from modelkit.data.cache import NOTHING_KEPT, Arrays, Cache, address
 from modelkit.data.features import Features
 from modelkit.data.records import NO_LABEL, DataError, Track, untracked
 
@@ -19,6 +21,7 @@ _GAMMA = 12.8
 MAX_PROBABILITIES_BYTES = 8 * 2**30
 
 Floats = npt.NDArray[np.float32]
+Positions = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +46,13 @@ class Suspect:
     believed_probability: float
 
 
-def cross_validated(features: Features, seed: int, track: Track = untracked) -> Beliefs:
+def cross_validated(features: Features, seed: int, track: Track = untracked, cache: Cache = NOTHING_KEPT) -> Beliefs:
     """Trains a cheap model on the thumbnails, `FOLDS` times, and asks each about the images it was not shown.
 
-    Labels with fewer images than folds are left out: nothing can be learned about them.
+    Labels with fewer images than folds are left out: nothing can be learned about them. What each fold's model
+    believes goes into the cache.
     """
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis  # noqa: PLC0415 -- seconds to import
-    from sklearn.kernel_approximation import Nystroem  # noqa: PLC0415
-    from sklearn.model_selection import StratifiedKFold  # noqa: PLC0415
-    from sklearn.pipeline import make_pipeline  # noqa: PLC0415
+    from sklearn.model_selection import StratifiedKFold  # noqa: PLC0415 -- seconds to import
 
     labels = features.labels
     positions = _judged(features)
@@ -60,14 +61,26 @@ def cross_validated(features: Features, seed: int, track: Track = untracked) -> 
     if len(known) < 2:
         return Beliefs(positions[:0], probabilities[:0])
     pixels = _pixels(features, positions)
+    content = address("pixels", pixels, given)
     folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(pixels, given))
-    for train, held_out in track(folds, "judge labels", FOLDS):
-        components = min(_COMPONENTS, len(train))
-        kernel = Nystroem(gamma=_GAMMA / pixels.shape[1], n_components=components, random_state=seed)
-        model = make_pipeline(kernel, LinearDiscriminantAnalysis(solver="lsqr", shrinkage=1e-4))
-        model.fit(pixels[train], given[train])
-        probabilities[np.ix_(held_out, known)] = model.predict_proba(pixels[held_out])
+    for number, (train, held_out) in enumerate(track(folds, "judge labels", FOLDS)):
+        place = address("beliefs", content, seed, FOLDS, number)
+        found = cache.get(place, partial(_believed, pixels, given, train, held_out, seed))
+        probabilities[np.ix_(held_out, known)] = found["probabilities"]
     return Beliefs(positions, probabilities)
+
+
+def _believed(pixels: Floats, given: Positions, train: Positions, held_out: Positions, seed: int) -> Arrays:
+    """Trains on some images and asks about others."""
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis  # noqa: PLC0415 -- seconds to import
+    from sklearn.kernel_approximation import Nystroem  # noqa: PLC0415
+    from sklearn.pipeline import make_pipeline  # noqa: PLC0415
+
+    components = min(_COMPONENTS, len(train))
+    kernel = Nystroem(gamma=_GAMMA / pixels.shape[1], n_components=components, random_state=seed)
+    model = make_pipeline(kernel, LinearDiscriminantAnalysis(solver="lsqr", shrinkage=1e-4))
+    model.fit(pixels[train], given[train])
+    return {"probabilities": model.predict_proba(pixels[held_out]).astype(np.float32)}
 
 
 def suspects(beliefs: Beliefs, labels: npt.NDArray[np.int64]) -> list[Suspect]:

@@ -4,6 +4,7 @@ import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
 
+from modelkit.data.cache import NOTHING_KEPT, Cache
 from modelkit.data.deriving import derive
 from modelkit.data.duplicates import NEAR, groups, near_pairs
 from modelkit.data.features import Features, extract
@@ -28,15 +29,15 @@ class Shares:
     """Correlation from which pictures stay together; None keeps only equal bytes together."""
 
 
-def split(dataset: Dataset, shares: Shares, track: Track = untracked) -> Dataset:
-    """Makes a version with other splits.
+def split(dataset: Dataset, shares: Shares, track: Track = untracked, cache: Cache = NOTHING_KEPT) -> Dataset:
+    """Makes a version with other splits; what it finds out about the images goes into the cache.
 
     Raises:
         DataError: the shares are more than there is, or would change an existing test split.
     """
     _check(dataset, shares)
-    features = extract(dataset, track)
-    places = assign(features, shares, track)
+    features = extract(dataset, track, cache)
+    places = assign(features, shares, track, cache)
 
     def change(_: int, record: Record, place: Split) -> tuple[Record, Split]:
         return record, place if place is Split.TEST and not shares.test else places[record.id]
@@ -45,7 +46,9 @@ def split(dataset: Dataset, shares: Shares, track: Track = untracked) -> Dataset
     return derive(dataset, "split", {**parameters}, change, track)
 
 
-def assign(features: Features, shares: Shares, track: Track = untracked) -> dict[str, Split]:
+def assign(
+    features: Features, shares: Shares, track: Track = untracked, cache: Cache = NOTHING_KEPT
+) -> dict[str, Split]:
     """Returns the split of every id that is not kept in test; nearly equal pictures share one."""
     rows = features.rows
     movable = [at for at, row in enumerate(rows) if shares.test or row.split is not Split.TEST]
@@ -53,7 +56,7 @@ def assign(features: Features, shares: Shares, track: Track = untracked) -> dict
     pairs = [(first[rows[at].id], at) for at in movable]
     if shares.near is not None:
         free = set(movable)
-        found = near_pairs(features.thumbnails, shares.near, track)
+        found = near_pairs(features.thumbnails, shares.near, track, cache)
         pairs += [(a, b) for a, b, _ in found if a in free and b in free]
     bundles = groups(pairs)
     placed = _by_hash(features, bundles, shares)

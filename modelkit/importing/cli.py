@@ -28,7 +28,8 @@ def import_model(  # noqa: PLR0913, PLR0917 -- Typer's options are arguments
     source: Annotated[
         str,
         typer.Argument(
-            help="efficientnet_lite0; a folder or hub id of transformers; timm:NAME; a file .onnx, .safetensors, .pt.",
+            help="efficientnet_lite0; a folder or ORG/NAME[@REVISION] of transformers; timm:NAME[@REVISION]; "
+            "a file .onnx, .safetensors, .pt.",
             show_default=False,
         ),
     ],

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from modelkit.importing.hub import fetch, split_id
 from modelkit.importing.loaded import Loaded, Wanted, built, first_line
 from modelkit.importing.pickles import WARNING, convert
 from modelkit.importing.preparation import Preparation, changed, of_processor
@@ -23,6 +25,7 @@ PICKLED = "pytorch_model.bin"
 _TOLERANCE = 1e-4
 """Of a logit, as a share: another layout in memory rounds otherwise."""
 _BESIDE = ("config.json", "preprocessor_config.json", "processor_config.json")
+_WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
 
 
 def load_transformers(wanted: Wanted) -> Loaded:
@@ -32,6 +35,8 @@ def load_transformers(wanted: Wanted) -> Loaded:
         RecipeError: there is none, it is not whole, or it cannot be served.
     """
     folder = Path(wanted.source)
+    if not folder.is_dir():
+        return _from_hub(wanted)
     if not (folder / PICKLED).exists() or list(folder.glob("*.safetensors")):
         return _from_place(wanted, wanted.source)
     with tempfile.TemporaryDirectory() as scratch:
@@ -40,7 +45,18 @@ def load_transformers(wanted: Wanted) -> Loaded:
                 shutil.copyfile(folder / name, Path(scratch) / name)
         convert(folder / PICKLED, Path(scratch) / "model.safetensors")
         loaded = _from_place(wanted, scratch)
-    return Loaded(loaded.architecture, loaded.model, (WARNING.format(file=PICKLED), *loaded.notes), loaded.original)
+    return replace(loaded, notes=(WARNING.format(file=PICKLED), *loaded.notes))
+
+
+def _from_hub(wanted: Wanted) -> Loaded:
+    """Loads from a folder with what a hub has; of its pickles, code and other formats nothing is fetched."""
+    place, origin = fetch(*split_id(wanted.source), (*_BESIDE, *_WEIGHTS))
+    if not list(place.glob("*.safetensors")):
+        raise RecipeError(
+            f"{wanted.source} has no weights as safetensors, and pickles are not fetched from a hub: get its folder "
+            "yourself if you trust it, and import that"
+        )
+    return replace(_from_place(wanted, str(place)), origin=origin)
 
 
 def _from_place(wanted: Wanted, place: str) -> Loaded:
@@ -79,7 +95,7 @@ def _net(place: str) -> tuple[Any, tuple[str, ...]]:
             dtype=torch.float32,
             attn_implementation=ATTENTION,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # safetensors has an error of its own, which is no ValueError
         raise RecipeError(
             f"transformers loads no image classifier with safetensors from {place!r}: {first_line(error)}"
         ) from error
@@ -107,13 +123,10 @@ def _labels(names: dict[int, str]) -> tuple[str, ...]:
 
 
 def _check_alike(net: Any, model: Classifier, preparation: Preparation) -> None:
-    """Refuses a network that is another one when it is built again, or that does not take its own processor's size."""
+    """Refuses a network that is another one when it is built again."""
     takes = preparation.input
     pixels = torch.rand(2, 3, takes.height, takes.width, generator=torch.Generator().manual_seed(0))
-    try:
-        with torch.inference_mode():
-            expected, rebuilt = net(pixels).logits, model.net(pixels).logits
-    except (RuntimeError, ValueError) as error:
-        raise RecipeError(f"the network does not take {takes.width} x {takes.height}: {first_line(error)}") from error
+    with torch.inference_mode():
+        expected, rebuilt = net(pixels).logits, model.net(pixels).logits
     if not torch.allclose(rebuilt, expected, rtol=_TOLERANCE, atol=_TOLERANCE * float(expected.abs().max())):
         raise RecipeError("the network answers otherwise when it is built again from its configuration")

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from modelkit.importing.preparation import Wishes
 from modelkit.train.networks import Architecture, Classifier, build
 from modelkit.train.recipe import RecipeError
+from modelkit.train.run import Downloaded
+from servicekit.manifest import Recipe as Input
 
 Original = Callable[[Sequence[bytes]], npt.NDArray[np.float32]]
 """From encoded images to logits `[n, classes]`."""
@@ -27,6 +30,8 @@ class Loaded:
     """What a person should know."""
     original: Original | None = None
     """What the model answers with its own preparation, which judges the translation into ours; None: there is none."""
+    origin: Downloaded | None = None
+    """Where a hub's weights came from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ def built(architecture: Architecture, weights: Mapping[str, Any]) -> Classifier:
     """Builds the network as a run's folder will, and fills it; every weight must have its place.
 
     Raises:
-        RecipeError: they do not fit.
+        RecipeError: they do not fit, or the network does not take pictures of the size that the architecture says.
     """
     model = build(architecture)
     try:
@@ -55,7 +60,16 @@ def built(architecture: Architecture, weights: Mapping[str, Any]) -> Classifier:
     except RuntimeError as error:
         raise RecipeError(f"the weights do not fit the network: {' '.join(str(error).split())[:400]}") from error
     model.eval()
+    _check_size(model, architecture.input)
     return model
+
+
+def _check_size(model: Classifier, takes: Input) -> None:
+    try:
+        with torch.inference_mode():
+            model(torch.zeros(1, takes.height, takes.width, 3, dtype=torch.uint8))
+    except (RuntimeError, ValueError, AssertionError) as error:  # timm asserts
+        raise RecipeError(f"the network does not take {takes.width} x {takes.height}: {first_line(error)}") from error
 
 
 def check_count(classes: int, labels: Sequence[str]) -> None:

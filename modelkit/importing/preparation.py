@@ -79,7 +79,8 @@ def of_timm(told: Mapping[str, Any]) -> Preparation:
         raise RecipeError(f"the network takes {channels} channels, crop mode {told.get('crop_mode')!r}: not served")
     squeezed = told.get("crop_mode") == "squash"
     mean, std = (_channels(told[key], 1 / 255) for key in ("mean", "std"))
-    recipe = _input((width, height), float(told.get("crop_pct") or 1.0), str(told.get("interpolation", "bicubic")))
+    crop = _share(width, float(told.get("crop_pct") or 1.0))
+    recipe = _input((width, height), crop, str(told.get("interpolation", "bicubic")))
     return Preparation(recipe, mean, std, _notes(squeezed))
 
 
@@ -138,12 +139,21 @@ def _geometry(told: Mapping[str, Any]) -> tuple[tuple[int, int], float, bool]:
     edges = _edges(told.get("size"), square=told.get("default_to_square", "crop_pct" not in told))
     if told.get("crop_pct") is not None and "shortest_edge" in edges:
         side = edges["shortest_edge"]
-        return (side, side), float(told["crop_pct"]) if side < _UNCROPPED_PX else 1.0, side >= _UNCROPPED_PX
+        return (
+            (side, side),
+            _share(side, float(told["crop_pct"])) if side < _UNCROPPED_PX else 1.0,
+            side >= _UNCROPPED_PX,
+        )
     if told.get("do_center_crop"):
         return _cropped(edges, _edges(told.get("crop_size"), square=True))
     if "shortest_edge" in edges:
         raise RecipeError("the image processor keeps each picture's own shape; serving needs one size: say --size")
     return (edges["width"], edges["height"]), 1.0, True
+
+
+def _share(side: int, told: float) -> float:
+    """Returns the share that is cut out in truth: pictures are first resized to whole pixels, rounded down."""
+    return side / int(side / told) if 0 < told <= 1 else told  # which is refused
 
 
 def _cropped(edges: Mapping[str, int], crop: Mapping[str, int]) -> tuple[tuple[int, int], float, bool]:

@@ -33,7 +33,8 @@ class Importing(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")
     """Of the run and its folder."""
     source: str
-    """Folder or hub id of transformers, `timm:NAME`, or a file: .onnx, .safetensors, .pt, .pth, .bin, .ckpt."""
+    """Folder or `ORG/NAME[@REVISION]` of transformers, `timm:NAME[@REVISION]`, or a file: .onnx, .safetensors, .pt,
+    .pth, .bin, .ckpt."""
     dataset: Data
     """That judges the model, and whose labels it must have."""
     labels: tuple[str, ...] | None = None
@@ -79,7 +80,9 @@ def _import_network(plan: Importing, places: Places, loaded: Loaded) -> Imported
     save(folder, architecture, model)
     figures = {name: _figures(loaded, pictures, name, places) for name in _judged(pictures)}
     size: dict[str, object] = asdict(size_of(model, architecture.input))
-    _finish(plan, folder, pictures, WEIGHTS_FILE, loaded.notes, {**figures, **size})
+    parents = {"weights": loaded.origin} if loaded.origin else {}
+    write_lineage(folder, "import", pictures.dataset, parents, folder / WEIGHTS_FILE)
+    _finish(plan, folder, loaded.notes, {**figures, **size})
     return Imported(folder, loaded.notes)
 
 
@@ -107,7 +110,8 @@ def _import_onnx(plan: Importing, places: Places, labels: tuple[str, ...]) -> Im
     digest = sha256(folder / MODEL_FILE)
     write_json(folder / EXPORT_FILE, {"model": MODEL_FILE, "sha256": digest, "differences": loaded.differences})
     figures = {name: measured(loaded.answer, pictures.splits[name]) for name in _judged(pictures)}
-    _finish(plan, folder, pictures, MODEL_FILE, loaded.notes, figures)
+    write_lineage(folder, "import", pictures.dataset, {}, folder / MODEL_FILE)
+    _finish(plan, folder, loaded.notes, figures)
     return Imported(folder, loaded.notes)
 
 
@@ -126,13 +130,10 @@ def _start(plan: Importing, places: Places, labels: Sequence[str], known: Sequen
     return folder
 
 
-def _finish(
-    plan: Importing, folder: Path, pictures: Pictures, model: str, notes: Sequence[str], result: Mapping[str, object]
-) -> None:
+def _finish(plan: Importing, folder: Path, notes: Sequence[str], result: Mapping[str, object]) -> None:
     source = Path(plan.source)
     known = {"sha256": sha256(source)} if source.is_file() else {}
     write_json(folder / NOTES_FILE, {"source": plan.source, **known, "notes": list(notes)})
-    write_lineage(folder, "import", pictures.dataset, {}, folder / model)
     write_json(folder / RESULT_FILE, result)
 
 

@@ -143,5 +143,7 @@ def _bytes(path: Path, hint: str) -> bytes:
 
 
 def parent_name(parent: Mapping[str, Any]) -> str:
-    """Returns what a lineage calls a parent: the run, or the served version."""
+    """Returns what a lineage calls a parent: the run, the served version, or the hub's repository with its commit."""
+    if "hub" in parent:
+        return f"hub {parent['hub']}@{parent['revision']}"
     return f"served {parent['served']}" if "served" in parent else f"run {parent.get('run')}"

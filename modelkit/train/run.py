@@ -5,6 +5,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +23,17 @@ LINEAGE_FILE = "lineage.json"
 ENVIRONMENT_FILE = "environment.json"
 
 _PACKAGES = ("triptych", "torch", "transformers", "torch-pruning", "numpy", "safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """Names a commit of a hub's repository, where weights came from."""
+
+    repository: str
+    commit: str
+
+
+Parent = Path | Served | Downloaded
 
 
 class Conditions(Protocol):
@@ -89,15 +101,15 @@ def write_environment(folder: Path, recipe: Conditions, processes: int) -> None:
 
 
 def write_lineage(
-    folder: Path, step: str, dataset: Mapping[str, str], parents: Mapping[str, Path | Served], model: Path
+    folder: Path, step: str, dataset: Mapping[str, str], parents: Mapping[str, Parent], model: Path
 ) -> None:
     """Says what a model was made of.
 
     Args:
         folder: of the run.
-        step: train, distil or prune.
+        step: train, distil, prune or import.
         dataset: its name and version.
-        parents: run folders, or a served version, by what they were to this one: `weights`, `teacher`.
+        parents: run folders, a served version or a hub's commit, by what they were to this one: `weights`, `teacher`.
         model: the weights' file.
     """
     write_json(
@@ -113,9 +125,11 @@ def write_lineage(
     )
 
 
-def _parent(folder: Path | Served, weights: str) -> dict[str, Any]:
+def _parent(folder: Parent, weights: str) -> dict[str, Any]:
     if isinstance(folder, Served):
         return {"served": f"{folder.model}:{folder.version}"}
+    if isinstance(folder, Downloaded):
+        return {"hub": folder.repository, "revision": folder.commit}
     lineage = folder / LINEAGE_FILE
     known = json.loads(lineage.read_text(encoding="utf-8")) if lineage.exists() else None
     return {"run": folder.name, "model_sha256": sha256(folder / weights), "lineage": known}

@@ -4,7 +4,6 @@ import copy
 import json
 import subprocess
 import sys
-import types
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -175,6 +174,15 @@ def test_a_network_that_is_not_whole_is_refused(root: Path, tmp_path: Path) -> N
     assert not (tmp_path / "imported").exists()
 
 
+@pytest.mark.parametrize("left", [0, 100, -1])
+def test_damaged_weights_are_refused(root: Path, tmp_path: Path, left: int) -> None:
+    """Whatever is left of the file, that is told with a sentence."""
+    weights = model_folder(tmp_path / "source", "vit") / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:left])
+    with pytest.raises(RecipeError, match=r"transformers loads no image classifier with safetensors from .*: Error"):
+        import_run(plan("imported", weights.parent), places(root, tmp_path))
+
+
 def test_labels_are_those_of_the_data_set(root: Path, tmp_path: Path) -> None:
     """Names without meaning, and others, are refused; a person may give them, in the network's order."""
     nameless = model_folder(tmp_path / "a", "vit", {at: f"LABEL_{at}" for at in range(4)})
@@ -186,6 +194,14 @@ def test_labels_are_those_of_the_data_set(root: Path, tmp_path: Path) -> None:
     assert LABELS == load(import_run(plan("imported", foreign, labels=LABELS), places(root, tmp_path)).folder)[0].labels
     with pytest.raises(RecipeError, match="imported exists: choose another name"):
         import_run(plan("imported", foreign, labels=LABELS), places(root, tmp_path))
+
+
+def test_a_size_that_the_network_does_not_take_is_refused(root: Path, tmp_path: Path) -> None:
+    """A vision transformer knows the places of so many patches, and no others."""
+    source = model_folder(tmp_path / "source", "vit")
+    with pytest.raises(RecipeError, match="the network does not take 32 x 32"):
+        import_run(plan("imported", source, wishes=Wishes(size=32)), places(root, tmp_path))
+    assert not (tmp_path / "imported").exists()
 
 
 def test_a_folder_that_is_no_classifier_is_refused(root: Path, tmp_path: Path) -> None:
@@ -331,25 +347,6 @@ def test_an_onnx_file_needs_a_word_about_its_pictures(root: Path, tmp_path: Path
     """Nothing in a file says what its floats are."""
     with pytest.raises(RecipeError, match="nothing says how pictures are prepared for this model: give --mean, --std"):
         import_run(plan("file", onnx_file(tmp_path / "small.onnx")), places(root, tmp_path))
-
-
-def test_networks_of_timm(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where timm is: stood in for here by a module that has one network and says what timm's says."""
-
-    def create_model(name: str, *, pretrained: bool, num_classes: int, **_: object) -> nn.Module:
-        torch.manual_seed(3)
-        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, num_classes))
-
-    told = {"input_size": (3, 12, 12), "crop_pct": 1.0, "interpolation": "bicubic", "num_classes": 4}
-    told |= {"mean": (0.5,) * 3, "std": (0.5,) * 3}
-    known = {"small": types.SimpleNamespace(to_dict=lambda: told)}
-    fake = types.SimpleNamespace(create_model=create_model, get_pretrained_cfg=known.get)
-    monkeypatch.setitem(sys.modules, "timm", fake)
-    run = import_run(plan("timm", "timm:small"), places(root, tmp_path)).folder
-    assert "timm" == load(run)[0].network.source
-    assert {"onnxruntime", "openvino"} == set(export_run(run).differences)
-    with pytest.raises(RecipeError, match="timm has no pretrained network 'large'"):
-        import_run(plan("other", "timm:large"), places(root, tmp_path))
 
 
 def test_without_timm_that_is_told(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
 
+from modelkit.data.cache import NOTHING_KEPT, Cache
 from modelkit.data.features import extract
 from modelkit.data.label_errors import cross_validated, suspects
 from modelkit.data.labelling.predictions import Guess
@@ -33,10 +34,12 @@ class Waiting:
     """Likeliest labels with their probabilities; empty where no model was asked."""
 
 
-def find_suspects(dataset: Dataset, seed: int = 0, track: Track = untracked) -> dict[str, Suspected]:
+def find_suspects(
+    dataset: Dataset, seed: int = 0, track: Track = untracked, cache: Cache = NOTHING_KEPT
+) -> dict[str, Suspected]:
     """Returns what `data clean` suspects of a wrong label, by id, the least believed first."""
-    features = extract(dataset, track)
-    found = suspects(cross_validated(features, seed, track), features.labels)
+    features = extract(dataset, track, cache)
+    found = suspects(cross_validated(features, seed, track, cache), features.labels)
     return {features.rows[each.position].id: Suspected(each.believed, each.believed_probability) for each in found}
 
 

@@ -41,7 +41,7 @@ def near(mean: float, std: float) -> Any:
             False,
         ),
         ({"size": {"shortest_edge": 224}, "crop_pct": 0.875}, (224, 224, 0.875, "bilinear"), False),
-        ({"size": 224, "crop_pct": 0.9, "resample": 1}, (224, 224, 0.9, "lanczos"), False),
+        ({"size": 224, "crop_pct": 0.9, "resample": 1}, (224, 224, 224 / 248, "lanczos"), False),
         ({"size": {"shortest_edge": 384}, "crop_pct": 0.875}, (384, 384, 1.0, "bilinear"), True),
         (
             {"size": {"height": 100, "width": 200}, "do_center_crop": True, "crop_size": {"height": 50, "width": 100}},
@@ -111,7 +111,7 @@ def test_timm_says_the_same_in_other_words() -> None:
         "std": (0.25, 0.25, 0.25),
     }
     found = of_timm(told)
-    assert Recipe(width=224, height=224, crop=0.95, interpolation="bicubic") == found.input
+    assert Recipe(width=224, height=224, crop=224 / 235, interpolation="bicubic") == found.input
     assert near(127.5, 63.75) == (list(found.mean), list(found.std))
     with pytest.raises(RecipeError, match="interpolation: Input should be"):
         of_timm({**told, "interpolation": "nearest"})
