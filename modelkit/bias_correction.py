@@ -24,21 +24,13 @@ _Constants = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """Is a convolution or matrix product with a bias: both integers with a scale for each output channel, or floats."""
+    """Is a convolution or matrix product whose weights were rounded: to integers with scales, or to shorter floats."""
 
     name: str
     weights: _Numbers
     """What it multiplies with; outputs come first."""
     bias: str
-    """Name of the bias's integers or floats."""
-    bias_scale: _Numbers | None
-    """None: they are floats."""
-
-    def moved(self, bias: npt.NDArray[Any], shift: _Numbers) -> npt.NDArray[Any]:
-        """Returns the bias without a shift of the layer's outputs."""
-        if self.bias_scale is None:
-            return (bias - shift).astype(bias.dtype)
-        return np.rint(bias - shift / self.bias_scale).astype(np.int32)
+    """Name of its floats."""
 
 
 def corrected(quantised: bytes, original: bytes, pictures: Pictures, *, tensor: str) -> bytes:
@@ -47,8 +39,8 @@ def corrected(quantised: bytes, original: bytes, pictures: Pictures, *, tensor: 
     Each layer is corrected for its own weights alone: it reads what the original's layers give it.
 
     Args:
-        quantised: the file; weights and bias of a layer are explicit Q/DQ or floats. Layers without bias, or whose
-            weights are the original's, stay as they are.
+        quantised: the file; weights of a layer are explicit Q/DQ or floats, biases are floats. Layers without bias,
+            or whose weights are the original's, stay as they are.
         original: what it was made of; nodes have the same names in both.
         pictures: what the shifts are averaged over.
         tensor: name of the model's input.
@@ -60,7 +52,8 @@ def corrected(quantised: bytes, original: bytes, pictures: Pictures, *, tensor: 
         return quantised
     for layer, shift in zip(layers, _shifts(original, layers, pictures, tensor), strict=True):
         bias = tensors[layer.bias]
-        bias.CopyFrom(numpy_helper.from_array(layer.moved(numpy_helper.to_array(bias), shift), layer.bias))
+        moved = (numpy_helper.to_array(bias) - shift).astype(np.float32)
+        bias.CopyFrom(numpy_helper.from_array(moved, layer.bias))
     result: bytes = model.SerializeToString()
     return result
 
@@ -73,20 +66,21 @@ def _layers(graph: onnx.GraphProto, before: _Constants) -> list[_Layer]:
     }
     layers = []
     for node in graph.node:
-        if node.op_type not in ("Conv", "Gemm") or len(node.input) != 3:
+        if node.op_type not in ("Conv", "Gemm") or len(node.input) != 3 or node.input[2] not in constants:
             continue
         weights, bias = node.input[1:]
-        if {weights, bias} <= from_integers.keys():
-            layers.append(_quantised_layer(node.name, from_integers[weights], from_integers[bias], constants))
-        elif {weights, bias} <= constants.keys():
-            layers.append(_Layer(node.name, constants[weights].astype(np.float64), bias, None))
+        if weights in from_integers:
+            layers.append(_Layer(node.name, _values(from_integers[weights], constants), bias))
+        elif weights in constants:
+            layers.append(_Layer(node.name, constants[weights].astype(np.float64), bias))
     return [each for each in layers if not np.array_equal(each.weights, before[each.name])]
 
 
-def _quantised_layer(name: str, weights: onnx.NodeProto, bias: onnx.NodeProto, constants: _Constants) -> _Layer:
+def _values(weights: onnx.NodeProto, constants: _Constants) -> _Numbers:
     integers, scale = (constants[each].astype(np.float64) for each in weights.input[:2])
-    values = integers * scale.reshape(-1, *[1] * (integers.ndim - 1))
-    return _Layer(name, values, bias.input[0], constants[bias.input[1]].astype(np.float64))
+    shape = [1] * integers.ndim
+    shape[next((each.i for each in weights.attribute if each.name == "axis"), 1)] = scale.size
+    return np.asarray(integers * scale.reshape(shape))
 
 
 def _weights(graph: onnx.GraphProto) -> _Constants:

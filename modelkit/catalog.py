@@ -1,10 +1,12 @@
 """The models that Triptych can import by name, each with its papers: source, licence, recipe, published accuracy."""
 
+import hashlib
 from collections.abc import Callable
 from enum import StrEnum
 from importlib import metadata, resources
 from pathlib import Path
 
+from modelkit.gate import Passed
 from modelkit.publish import Card, Release, publish
 from modelkit.signing.signer import Signer
 from servicekit.manifest import Manifest, Output, Recipe
@@ -56,6 +58,8 @@ def import_efficientnet_lite0(repository: Path, version: str = "1", signer: Sign
     Raises:
         SignatureError: the model is signed and there is no signer, or the signer does not trust what is there.
         ModelkitMissingError: torch or another package of the extra `modelkit` is not installed.
+        ParityError: an engine answers otherwise than torch.
+        GateError: the file is one that serving or TensorRT does not take.
         PublishError: the version already holds another model.
     """
     try:
@@ -63,12 +67,23 @@ def import_efficientnet_lite0(repository: Path, version: str = "1", signer: Sign
 
         from modelkit.efficientnet_lite import load_lite0  # noqa: PLC0415
         from modelkit.export import OPSET, export_onnx  # noqa: PLC0415
+        from modelkit.export_run import check_parity  # noqa: PLC0415
+        from modelkit.release.structure import check_structure  # noqa: PLC0415
+        from modelkit.tensorrt.gate import check_tensorrt  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ModelkitMissingError(error.name or "torch") from error
-    card = efficientnet_lite0()
+    card, network = efficientnet_lite0(), load_lite0()
     example = torch.zeros(2, card.input.height, card.input.width, 3, dtype=torch.uint8)
-    onnx = export_onnx(load_lite0(), example, input_name=card.input.tensor, output_name=card.output.tensor)
-    release = Release(version, onnx, lineage=_lineage(OPSET), accuracy=_PUBLISHED_ACCURACY)
+    onnx = export_onnx(network, example, input_name=card.input.tensor, output_name=card.output.tensor)
+    check_structure(onnx, card.input, card.output)
+    engines = check_parity(network, onnx, card.input)
+    figures: dict[str, float | int | str] = {
+        "tensorrt_gate": check_tensorrt(onnx).by,
+        **{f"{engine}_difference_max": float(f"{value:.2g}") for engine, value in engines.items()},
+        **_PUBLISHED_ACCURACY,
+    }
+    passed = Passed(hashlib.sha256(onnx).hexdigest(), figures)
+    release = Release(version, onnx, passed, lineage=_lineage(OPSET), accuracy=figures)
     return publish(repository, card, release, signer)
 
 

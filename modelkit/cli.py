@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from modelkit.catalog import ModelkitMissingError
 from modelkit.compress.cli import add_commands as add_compression
@@ -96,16 +97,20 @@ def quantise_model(  # noqa: PLR0913, PLR0917 -- the options of two kinds of mod
         raise _failed(PublishError(f"{name} is no folder of a finished run, and a published model needs --version"))
     signer = signer_or_fail(signing_key, trusted_keys)
     try:
-        from modelkit.quantise import Plan, publish_quantised  # noqa: PLC0415 -- serving has not the packages it needs
-
-        plan = Plan(parent, version, calibration, photographs, 6 if float_convolutions is None else float_convolutions)
-        manifest = publish_quantised(repository, name, plan, signer)
+        from modelkit.export_run import ParityError  # noqa: PLC0415 -- serving has not the packages they need
+        from modelkit.release.quantising import Plan, publish_quantised  # noqa: PLC0415
+        from modelkit.release.tables import checks_table  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise _failed(ModelkitMissingError(error.name or "onnxruntime")) from error
-    except (GateError, NoPhotographsError, PublishError, ManifestError) as error:
+    plan = Plan(parent, version, calibration, photographs, 6 if float_convolutions is None else float_convolutions)
+    try:
+        done = publish_quantised(repository, name, plan, signer)
+    except (GateError, ParityError, NoPhotographsError, PublishError, ManifestError) as error:
         raise _failed(error) from error
-    _tell(repository, manifest, version)
-    for figure, value in manifest.versions[version].accuracy.items():
+    Console().print(checks_table(done.checks))
+    typer.echo(done.tensorrt.sentence())
+    _tell(repository, done.manifest, version)
+    for figure, value in done.manifest.versions[version].accuracy.items():
         typer.echo(f"  {figure}: {value}")
 
 

@@ -47,7 +47,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """Is the gate's word for one file: `publish` takes no quantised model without it."""
+    """Is the gates' word for one file: `publish` takes no model without it."""
 
     sha256: str
     figures: dict[str, float | int | str]

@@ -53,14 +53,14 @@ class Release:
 
     version: str
     onnx: bytes
+    passed: Passed
+    """The gates' word for these very bytes."""
     lineage: Mapping[str, str] = field(default_factory=dict)
     accuracy: Mapping[str, float | int | str] = field(default_factory=dict)
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
     temperature: float = 1.0
     files: Mapping[str, bytes] = field(default_factory=dict)
     """Others that lie beside the model, such as its golden predictions."""
-    passed: Passed | None = None
-    """The gate's word, without which nothing quantised is published."""
 
 
 def model_card(folder: Path) -> Card:
@@ -99,8 +99,8 @@ def publish(
     Raises:
         SignatureError: the model is signed and there is no signer, or the signer does not trust what is there.
         PublishError: the version is no positive integer, the labels do not fit, the model has another input or other
-            labels, the version holds another model, a quantised model has not passed the gate, or nothing is live yet
-            that could be kept so.
+            labels, the version holds another model, the file has not passed the gates, or nothing is live that could
+            be kept so.
     """
     _check(card, release)
     folder = repository / card.name
@@ -148,8 +148,8 @@ def _check(card: Card, release: Release) -> None:
         raise PublishError(f"version {release.version!r} is not a positive integer, as Triton wants it")
     if len(card.labels) != card.output.classes:
         raise PublishError(f"{card.name} has {card.output.classes} classes but {len(card.labels)} labels")
-    if release.precision != "fp32" and (release.passed is None or release.passed.sha256 != sha256_of(release.onnx)):
-        raise PublishError(f"version {release.version} is {release.precision}, and this file has not passed the gate")
+    if release.passed.sha256 != sha256_of(release.onnx):
+        raise PublishError(f"version {release.version}: this file has not passed the gates")
 
 
 def _keep_promises(folder: Path, card: Card, before: Manifest | None) -> None:

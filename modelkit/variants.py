@@ -55,6 +55,16 @@ def variants(files: list[Path], recipe: Recipe, *, each: int, seed: int) -> Pict
     return np.stack([image_to_array(content, recipe, Limits()).pixels for content in encoded])
 
 
+def small(path: Path, side_px: int) -> bytes:
+    """Returns a photograph as a JPEG whose shorter side is so long."""
+    image = Image.open(path).convert("RGB")
+    share = side_px / min(image.size)
+    size = (round(image.width * share), round(image.height * share))
+    content = BytesIO()
+    image.resize(size, Image.Resampling.LANCZOS).save(content, "JPEG", quality=90)
+    return content.getvalue()
+
+
 def _variant(image: Image.Image, rng: np.random.Generator) -> bytes:
     image = _crop(image, rng)
     if rng.random() < 0.5:

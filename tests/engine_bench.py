@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
+from releases import release
 from typer.testing import CliRunner, Result
 
 from modelkit.cli import app
-from modelkit.publish import Card, Release, publish
+from modelkit.publish import Card, publish
 from servicekit.manifest import Output, Recipe
 
 NAME = "shapes"
@@ -29,7 +30,7 @@ class Bench:
         self.repository, self.engines, self.programs = folder / "models", folder / "engines", folder / "bin"
         self.cache = folder / "cache"
         self.programs.mkdir()
-        publish(self.repository, CARD, Release("1", b"a graph"))
+        publish(self.repository, CARD, release("1", b"a graph"))
 
     def add_gpu(self) -> None:
         """Puts an L4 into the machine."""

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -64,13 +64,28 @@ def measure_cost(file: Path, recipe: Recipe) -> Cost:
 
 def latency_ms(model: bytes, recipe: Recipe, batch: int) -> float:
     """Returns the median processor time of one picture, in batches of this size, at most 8, on one thread."""
-    answer = compiled(model, threads=1)
+    return latencies_ms({"": model}, recipe, batch)[""]
+
+
+def latencies_ms(models: Mapping[str, bytes], recipe: Recipe, batch: int) -> dict[str, float]:
+    """Times several models in turns, so that a change of the machine's speed is a change for all.
+
+    Args:
+        models: ONNX files by name.
+        recipe: what they take.
+        batch: pictures at once, at most 8.
+
+    Returns:
+        By name: the median processor time of one picture, in milliseconds, on one thread.
+    """
+    engines = {name: compiled(data, threads=1) for name, data in models.items()}
     pictures = np.random.default_rng(0).integers(0, 256, (batch, recipe.height, recipe.width, 3), np.uint8)
-    until = time.perf_counter() + _LONGEST_S
-    times = [_timed(partial(answer, pictures)) for _ in range(_WARM)]
-    while len(times) < _WARM + _PASSES and time.perf_counter() < until:
-        times.append(_timed(partial(answer, pictures)))
-    return 1000 * statistics.median(times[_WARM:] or times) / batch
+    until = time.perf_counter() + _LONGEST_S * len(models)
+    times: list[list[float]] = []
+    while len(times) <= _WARM or (len(times) < _WARM + _PASSES and time.perf_counter() < until):
+        times.append([_timed(partial(answer, pictures)) for answer in engines.values()])
+    medians = (1000 * statistics.median(each) / batch for each in zip(*times[_WARM:], strict=True))
+    return dict(zip(engines, medians, strict=True))
 
 
 def _timed(work: Callable[[], object]) -> float:

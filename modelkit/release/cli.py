@@ -37,9 +37,11 @@ def publish_model(
     license_: Annotated[str, typer.Option("--license", help="Of the weights; by default the data set's.")] = "",
     min_top1: Annotated[float, typer.Option(help="Least share of the test split that must be right.")] = 0.5,
     max_drop: Annotated[float, typer.Option(help="Most that top-1 may be below the live version's.")] = 0.005,
+    max_parent_drop: Annotated[float, typer.Option(help="Most that top-1 may be below the --parent's.")] = 0.01,
     max_parity_gap: Annotated[float, typer.Option(help="Most between top-1 in training and through serving.")] = 0.005,
     min_agreement: Annotated[float, typer.Option(help="Least share of answers that must be the parent's.")] = 0.8,
     max_robustness_drop: Annotated[float, typer.Option(help="Most that top-1 on corrupted pictures may drop.")] = 0.05,
+    max_slowdown: Annotated[float, typer.Option(help="Most times the time of the live version, or the parent.")] = 1.5,
     max_latency_ms: Annotated[float | None, typer.Option(help="For one picture on one thread.")] = None,
     keep_live: Annotated[bool, typer.Option("--keep-live", help="Leave live what is: an experiment decides.")] = False,
     repository: Repository = REPOSITORY,
@@ -58,7 +60,16 @@ def publish_model(
         from modelkit.release.publishing import Plan, publish_run
         from modelkit.release.tables import checks_table
 
-        limits = Limits(min_top1, max_drop, max_parity_gap, min_agreement, max_robustness_drop, max_latency_ms)
+        limits = Limits(
+            min_top1=min_top1,
+            max_drop=max_drop,
+            max_parent_drop=max_parent_drop,
+            max_parity_gap=max_parity_gap,
+            min_agreement=min_agreement,
+            max_robustness_drop=max_robustness_drop,
+            max_slowdown=max_slowdown,
+            max_latency_ms=max_latency_ms,
+        )
         plan = Plan(source, name, version, parent, title, license_, limits, keep_live)
         done = publish_run(repository, datasets, plan, signer_or_fail(signing_key, trusted_keys))
         Console().print(checks_table(done.checks))

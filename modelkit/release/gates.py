@@ -1,7 +1,7 @@
 """The gates of a trained model: each is a number, its limit, and a sentence where it is out of bounds."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,14 +23,18 @@ class Limits:
     """On the test split, whatever else is served."""
     max_drop: float = 0.005
     """Of top-1, below the version that is live."""
+    max_parent_drop: float = 0.01
+    """Of top-1, below the parent, which may well be a larger network."""
     max_parity_gap: float = 0.005
     """Of top-1, between training's own figure and serving's, either way."""
     min_agreement: float = 0.8
     """Share of the test split with the parent's first class."""
     max_robustness_drop: float = 0.05
     """Of the mean top-1 on corrupted pictures, below the live version, or the parent where that has no such figure."""
+    max_slowdown: float = 1.5
+    """Times the live version's time for a picture, or the parent's where nothing is live."""
     max_latency_ms: float | None = None
-    """Median for one picture on one thread."""
+    """Of a picture: the median of processor time, alone on one thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,8 @@ class Measured:
     agreement: float | None
     """Share of pictures to which candidate and parent answer alike; None without a parent of another file."""
     offline_top1: float
-    latency_ms: float
+    latency_ms: Mapping[str, float]
+    """By model: of a picture, the median of processor time, alone on one thread; measured in turns."""
     robustness: Robust | None = None
     """None where the run was not evaluated."""
     baseline: Baseline | None = None
@@ -132,26 +137,47 @@ def compared(measured: Measured) -> dict[str, float | int | str]:
 def checks(measured: Measured, limits: Limits) -> list[Check]:
     """Holds what was measured against the limits."""
     top1 = measured.top1[CANDIDATE]
-    found = [Check("accuracy", "top-1 on the test split", top1, limits.min_top1)]
-    if LIVE in measured.top1:
-        drop = measured.top1[LIVE] - top1
-        found.append(Check("accuracy", "the drop of top-1 below the live version", drop, limits.max_drop, at_most=True))
+    found = [*_accuracy(measured.top1, limits)]
     gap = abs(measured.offline_top1 - top1)
     what = f"the gap between top-1 in training ({measured.offline_top1:.4f}) and through serving ({top1:.4f})"
     found.append(Check("parity", what, gap, limits.max_parity_gap, at_most=True))
-    found.append(Check("steadiness", "the share of pictures answered alike when asked twice", measured.steadiness, 1.0))
+    found.append(steady(measured.steadiness))
     if measured.agreement is not None:
         what = "the share of pictures with the parent's first class"
         found.append(Check("agreement", what, measured.agreement, limits.min_agreement))
     return [*found, *_robustness(measured, limits), *_latency(measured, limits)]
 
 
+def steady(share: float) -> Check:
+    """Returns the check of the share of pictures with the same logits, to the last bit, when asked twice."""
+    return Check("steadiness", "the share of pictures answered alike when asked twice", share, 1.0)
+
+
+def as_robust(drop: float, whose: str, limit: float) -> Check:
+    """Returns the check of a drop of the mean top-1 on corrupted pictures."""
+    what = f"the drop of the mean top-1 on corrupted pictures below {whose}"
+    return Check("robustness", what, drop, limit, at_most=True)
+
+
+def as_fast(mine_ms: float, other_ms: float, whose: str, limit: float) -> Check:
+    """Returns the check of the time of a picture as a multiple of another model's."""
+    what = f"the time of a picture on one thread, {mine_ms:.3f} ms, as a multiple of {whose}'s {other_ms:.3f} ms"
+    return Check("latency", what, mine_ms / other_ms, limit, at_most=True)
+
+
+def _accuracy(top1: Mapping[str, float], limits: Limits) -> Iterator[Check]:
+    mine = top1[CANDIDATE]
+    yield Check("accuracy", "top-1 on the test split", mine, limits.min_top1)
+    for model, whose, limit in ((LIVE, "live version", limits.max_drop), (PARENT, "parent", limits.max_parent_drop)):
+        if model in top1:
+            yield Check("accuracy", f"the drop of top-1 below the {whose}", top1[model] - mine, limit, at_most=True)
+
+
 def _robustness(measured: Measured, limits: Limits) -> list[Check]:
     mine, baseline = measured.robustness, measured.baseline
     if baseline is None:
         return []
-    what = f"the drop of the mean top-1 on corrupted pictures below the {baseline.whose}"
-    check = Check("robustness", what, math.nan, limits.max_robustness_drop, at_most=True)
+    check = as_robust(math.nan, f"the {baseline.whose}", limits.max_robustness_drop)
     if mine is None or (mine.protocol != baseline.robust.protocol and not baseline.same_file):
         return [replace(check, missing=_not_alike(mine, baseline))]
     return [] if baseline.same_file else [replace(check, value=baseline.robust.mean_top1 - mine.mean_top1)]
@@ -163,11 +189,15 @@ def _not_alike(mine: Robust | None, baseline: Baseline) -> str:
     return f"the {baseline.whose} was evaluated on corrupted pictures{how}, the candidate {found}: `{baseline.command}`"
 
 
-def _latency(measured: Measured, limits: Limits) -> list[Check]:
-    if limits.max_latency_ms is None:
-        return []
-    what = "the median time of one picture on one thread"
-    return [Check("latency", what, measured.latency_ms, limits.max_latency_ms, at_most=True, unit=" ms")]
+def _latency(measured: Measured, limits: Limits) -> Iterator[Check]:
+    mine = measured.latency_ms[CANDIDATE]
+    rivals = ((LIVE, "the live version"), (PARENT, "the parent"))
+    rival = next(((model, whose) for model, whose in rivals if model in measured.latency_ms), None)
+    if rival is not None:
+        yield as_fast(mine, measured.latency_ms[rival[0]], rival[1], limits.max_slowdown)
+    if limits.max_latency_ms is not None:
+        what = "the time of a picture on one thread"
+        yield Check("latency", what, mine, limits.max_latency_ms, at_most=True, unit=" ms")
 
 
 def check_labels(labels: Sequence[str], known: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from modelkit.data.store import Dataset, open_dataset
 from modelkit.engine import float_precision
-from modelkit.evaluate.cost import latency_ms
+from modelkit.evaluate.cost import latencies_ms
 from modelkit.evaluate.pictures import labelled
 from modelkit.evaluate.robustness import options_of
 from modelkit.gate import GateError, Passed
@@ -156,7 +156,7 @@ def _measure(folder: Path, plan: Plan, candidate: Candidate, dataset: Dataset) -
         top1={name: tried.top1(name) for name in models},
         agreement=agreement,
         offline_top1=candidate.offline_top1,
-        latency_ms=latency_ms(candidate.onnx, candidate.recipe, 1),
+        latency_ms=latencies_ms(models, candidate.recipe, 1),
         robustness=evaluated_robustness(candidate.evaluation),
         baseline=_baseline(manifest, with_whom, candidate),
         steadiness=tried.steadiness(CANDIDATE, _AGAIN),
@@ -205,18 +205,18 @@ def _release(
         "test_top1": round(measured.top1[CANDIDATE], 5),
         **facts,
         "training_top1": round(candidate.offline_top1, 5),
-        "latency_1_thread_ms": round(measured.latency_ms, 3),
+        "latency_1_thread_ms": round(measured.latency_ms[CANDIDATE], 3),
         **compared(measured),
     }
     return Release(
         version,
         candidate.onnx,
+        Passed(candidate.sha256, figures),
         lineage=_lineage(candidate),
         accuracy={**figures, "source": _source(candidate)},
         precision=precision,
         temperature=float(candidate.evaluation.get("temperature", 1.0)),
         files={GOLDEN_FILE: golden, LINEAGE_FILE: (json.dumps(candidate.lineage, indent=2) + "\n").encode()},
-        passed=Passed(candidate.sha256, figures),
     )
 
 

@@ -15,9 +15,10 @@ import pytest
 from candidates import LABELS, SIDE, Colours, colour_model, colour_picture
 from e2e.cluster import PHOTOGRAPHS, Cluster, start_cluster, triptych, until
 from PIL import Image
+from releases import release
 
 from benchmarks import weights
-from modelkit.publish import Card, Release, publish
+from modelkit.publish import Card, publish
 from servicekit.manifest import Output, Recipe
 
 MODEL = "colours"
@@ -47,7 +48,7 @@ def shared_colours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster
     """A cluster with a good version that is live, and others."""
     folder = tmp_path_factory.mktemp("colours")
     for number, made in VERSIONS.items():
-        publish(folder / "models", CARD, Release(number, colour_model(made)), keep_live=number != "1")
+        publish(folder / "models", CARD, release(number, colour_model(made)), keep_live=number != "1")
     kept = {"TRIPTYCH_RETAIN_IMAGES": "all"}
     cluster = start_cluster(folder / "state", "--model-repository", str(folder / "models"), variables=kept)
     yield cluster

@@ -11,7 +11,8 @@ from modelkit.cli import app
 from modelkit.engine import int8_convolutions
 from modelkit.gate import GateError
 from modelkit.publish import PublishError
-from modelkit.quantise import Plan, publish_quantised
+from modelkit.release.quantising import Plan, publish_quantised
+from modelkit.release.versions import check_version
 from servicekit.manifest import read_manifest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -38,14 +39,20 @@ def _artifact(repository: Path) -> Path:
 
 
 def test_quantising_again_works(repository: Path) -> None:
-    """A fresh version passes the gate, computes in INT8 as the committed one does, and leaves version 1 the default."""
-    manifest = publish_quantised(repository, NAME, PLAN)
+    """A fresh version passes every gate, computes in INT8 as the committed one does, and leaves version 1 the default.
+
+    It has golden predictions, which can be asked again, and a build of TensorRT-RTX.
+    """
+    done = publish_quantised(repository, NAME, PLAN)
     fresh = _artifact(repository).read_bytes()
-    assert "1" == manifest.default_version
-    assert (43, 49) == int8_convolutions(fresh)
+    assert "1" == done.manifest.default_version
+    assert (29, 49) == int8_convolutions(fresh)
     assert pairs_fit(fresh)
     committed = read_manifest(ROOT / "triton_models" / NAME).versions["2"]
-    assert committed.lineage["calibration_sha256"] == manifest.versions["2"].lineage["calibration_sha256"]
+    assert committed.lineage["calibration_sha256"] == done.manifest.versions["2"].lineage["calibration_sha256"]
+    assert {"steadiness", "robustness", "latency"} == {check.gate for check in done.checks}
+    assert done.tensorrt.by.startswith("TensorRT-RTX")
+    assert committed.accuracy["golden_pictures"] == check_version(repository / NAME, done.manifest, "2") >= 3
 
 
 def test_the_command_publishes_and_tells(repository: Path) -> None:

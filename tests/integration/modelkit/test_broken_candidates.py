@@ -148,6 +148,26 @@ def test_a_slow_candidate_is_refused(tmp_path: Path, repository: Path, dataset: 
         publish_colours(repository, dataset, run, Limits(max_latency_ms=0))
 
 
+@pytest.mark.parametrize(("name", "whose"), [("colours", "live version"), ("first", "parent")])
+def test_a_candidate_slower_than_what_it_replaces_is_refused(
+    tmp_path: Path, repository: Path, dataset: Dataset, name: str, whose: str
+) -> None:
+    """It is timed in turns with the live version, or with the parent where nothing is live."""
+    run = colour_run(tmp_path / "bad", dataset, Colours(gain=2))
+    refusal = rf"the latency gate: .* as a multiple of the {whose}'s 0\.\d+ ms is \d+\.\d+, at most 0.0100 is allowed"
+    with pytest.raises(GateError, match=refusal):
+        publish_colours(repository, dataset, run, Limits(max_slowdown=0.01), name, tmp_path / "good")
+
+
+def test_a_candidate_worse_than_its_parent_is_refused(tmp_path: Path, repository: Path, dataset: Dataset) -> None:
+    """Where nothing is live under that name, the parent's top-1 counts."""
+    worse = Colours(mean=(0, 0, 0), std=(1, 1, 1), top1=0.75)
+    run = colour_run(tmp_path / "bad", dataset, worse)
+    refusal = "the accuracy gate: the drop of top-1 below the parent is 0.2500, at most 0.0100 is allowed: 0.2400 above"
+    with pytest.raises(GateError, match=refusal):
+        publish_colours(repository, dataset, run, name="first", parent=tmp_path / "good")
+
+
 def test_a_candidate_that_noise_upsets_is_refused(tmp_path: Path, repository: Path, dataset: Dataset) -> None:
     """Its evaluation on corrupted pictures is held against the live version's."""
     for name, top1 in (("sturdy", 0.9), ("frail", 0.7)):

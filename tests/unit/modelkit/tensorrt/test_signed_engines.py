@@ -10,9 +10,10 @@ import pytest
 from engine_bench import CARD, NAME, Bench
 from fakes.signatures import signed, signer, write_trusted
 from fakes.tensorrt import FakeTensorRT
+from releases import release
 from typer.testing import Result
 
-from modelkit.publish import Release, publish
+from modelkit.publish import publish
 from modelkit.signing.keys import new_key, read_key
 from modelkit.signing.manifests import sign_model
 from modelkit.signing.signer import Signer
@@ -198,7 +199,7 @@ def test_nothing_is_built_of_a_strangers_model(vault: Vault, tensorrt: FakeTenso
 
 def test_a_plan_of_nothing_that_is_published_is_refused(vault: Vault) -> None:
     """Whoever signed it: its version has to be there, and to hold the file that the plan was built of."""
-    publish(vault.bench.repository, CARD, Release("2", b"another graph"), vault.me)
+    publish(vault.bench.repository, CARD, release("2", b"another graph"), vault.me)
     for version, says in (("7", "is of no version that counts: shapes has no version '7'"), ("2", "of another file")):
         vault.write(signed(vault.manifest() | {"version": version}, vault.me))
         assert says in vault.verify().stderr
