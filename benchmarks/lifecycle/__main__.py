@@ -7,20 +7,39 @@ import argparse
 import platform
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 from benchmarks.cluster import Cluster, running
-from benchmarks.lifecycle.chain import DATASET, FINAL, FULL, MODELS, RUNS, SMOKE, STUDENT, TEACHER, Chain, Scale
+from benchmarks.lifecycle.chain import (
+    DATASET,
+    FINAL,
+    FULL,
+    LITE0,
+    LITE0_FLOAT,
+    LITE0_INT8,
+    MODELS,
+    PHOTOGRAPHS,
+    RUNS,
+    SMOKE,
+    STUDENT,
+    TEACHER,
+    Chain,
+    Scale,
+)
 from benchmarks.lifecycle.data import NoDataError, fashion_mnist, first
-from benchmarks.lifecycle.figures import Lifecycle, Served, passed, read_results
+from benchmarks.lifecycle.figures import Lifecycle, Quantised, Served, passed, read_evaluations, read_results
 from benchmarks.lifecycle.page import render
-from benchmarks.lifecycle.served import Answers, ask, best_class, images_per_second, wait_until_ready
+from benchmarks.lifecycle.served import Answers, alike, ask, best_class, images_per_second, wait_until_ready
 from benchmarks.lifecycle.shell import CommandError, Shell
 from benchmarks.limit import CORES
 from benchmarks.machine import cpu_field
 from benchmarks.workload import ROOT
 from modelkit.data.store import open_dataset
+from modelkit.evaluate.pictures import labelled
 from modelkit.publish import live_version
+from modelkit.release.trial import SPLIT, decode
+from modelkit.variants import photographs, unchanged
 from servicekit.manifest import read_manifest
 
 PHOTOGRAPH = ROOT / "examples" / "chelsea.png"
@@ -77,13 +96,15 @@ def _run(chain: Chain, source: Path, seconds: float) -> tuple[str, bool]:
         live = live_version(read_manifest(models / TEACHER))
         refusal = chain.offer_worse()
         student, rates = _serve(cluster, server, scale, seconds)
+        chain.quantise_published()
         served = Served(
             student,
             rates,
+            lite0=_photographs(cluster, server, models, seconds),
             photographs=(before, best_class(server, PHOTOGRAPH)),
             live=(live, live_version(read_manifest(models / TEACHER))),
         )
-    found = Lifecycle(read_results(scale.folder, scale.seeds), scale.seeds, served)
+    found = Lifecycle(read_results(scale.folder, scale.seeds), read_evaluations(scale.folder), scale.seeds, served)
     page = render(found, refusal.output, chain.shell.done, _about(time.monotonic() - begin))
     return page, passed(found, held=scale.held)
 
@@ -91,12 +112,25 @@ def _run(chain: Chain, source: Path, seconds: float) -> tuple[str, bool]:
 def _serve(cluster: Cluster, server: str, scale: Scale, seconds: float) -> tuple[Answers, dict[str, dict[int, float]]]:
     wait_until_ready(server, STUDENT, "1")
     models, dataset = scale.folder / MODELS, open_dataset(scale.folder / ".triptych" / "datasets", DATASET)
-    names = {TEACHER: TEACHER, FINAL: STUDENT}
+    recipe = read_manifest(models / STUDENT).input
+    batches = [decode(list(islice(labelled(dataset, SPLIT), size)), recipe) for size in BATCHES]
     rates = {
-        run: {size: images_per_second(cluster, models, name, "1", dataset, size, seconds) for size in BATCHES}
-        for run, name in names.items()
+        run: {len(batch): images_per_second(cluster, models, name, "1", batch, seconds) for batch in batches}
+        for run, name in ((TEACHER, TEACHER), (FINAL, STUDENT))
     }
     return ask(server, models, STUDENT, "1", dataset), rates
+
+
+def _photographs(cluster: Cluster, server: str, models: Path, seconds: float) -> Quantised:
+    wait_until_ready(server, LITE0, LITE0_INT8)
+    manifest, files = read_manifest(models / LITE0), photographs(PHOTOGRAPHS)
+    pictures = unchanged(files, manifest.input)
+    rates = {
+        version: {size: images_per_second(cluster, models, LITE0, version, pictures[:size], seconds) for size in (1, 8)}
+        for version in (LITE0_FLOAT, LITE0_INT8)
+    }
+    same = alike(server, LITE0, (LITE0_FLOAT, LITE0_INT8), files)
+    return Quantised(len(files), same, rates, manifest.versions[LITE0_INT8].accuracy)
 
 
 def _about(seconds: float) -> dict[str, str]:

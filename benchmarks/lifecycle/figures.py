@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,25 @@ from benchmarks.lifecycle.served import Answers
 from benchmarks.report.claims import Claim
 
 PTQ = "fashion_mnist_ptq"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantised:
+    """Is EfficientNet-Lite0 in INT8 beside the same in floats."""
+
+    photographs: int
+    alike: int
+    """Photographs to which both versions answer alike through the gateway."""
+    throughput: dict[str, dict[int, float]]
+    """Images per second through Triton, by version and batch; floats first."""
+    said: Mapping[str, float | int | str]
+    """What its gates measured, from the manifest."""
+
+    @property
+    def faster(self) -> float:
+        """Returns its best throughput as a multiple of that of the floats."""
+        floats, integers = (max(rates.values()) for rates in self.throughput.values())
+        return integers / floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +44,7 @@ class Served:
     """What the default model saw before the student was published, and beside it."""
     live: tuple[str, str]
     """The teacher's live version before a worse one was offered, and after that."""
+    lite0: Quantised
 
     @property
     def undisturbed(self) -> bool:
@@ -38,6 +58,8 @@ class Lifecycle:
 
     results: dict[str, dict[str, Any]]
     """`result.json` by run."""
+    evaluations: dict[str, dict[str, Any]]
+    """`evaluation.json` of the teacher and of the final student."""
     seeds: tuple[int, ...]
     served: Served
 
@@ -56,6 +78,11 @@ def read_results(folder: Path, seeds: tuple[int, ...]) -> dict[str, dict[str, An
     several = (f"{name}_{seed}" for name in ("alone", "distil") for seed in seeds)
     names = (TEACHER, *several, WIDE, PRUNED, PTQ, AWARE, FINAL)
     return {name: json.loads((folder / RUNS / name / "result.json").read_bytes()) for name in names}
+
+
+def read_evaluations(folder: Path) -> dict[str, dict[str, Any]]:
+    """Reads what the evaluations of the teacher and of the final student found."""
+    return {name: json.loads((folder / RUNS / name / "evaluation.json").read_bytes()) for name in (TEACHER, FINAL)}
 
 
 def passed(found: Lifecycle, *, held: bool) -> bool:
@@ -83,4 +110,17 @@ def goals(found: Lifecycle) -> Iterator[Claim]:
     yield Claim("INT8: top-1 below the pruned student", quantised, 0.3, at_least=False, unit=" points")
     yield Claim("final student: top-1 below the teacher", below, 1.0, at_least=False, unit=" points")
     yield Claim("final student: throughput through Triton / the teacher's", faster, 4.0, at_least=True)
+    photographs = served.lite0.photographs
+    yield Claim(
+        f"EfficientNet-Lite0 in INT8: first class of floats, of {photographs} photographs",
+        served.lite0.alike,
+        photographs,
+        at_least=True,
+    )
+    yield Claim(
+        "EfficientNet-Lite0 in INT8: throughput through Triton / that of floats",
+        served.lite0.faster,
+        1.0,
+        at_least=True,
+    )
     yield Claim(f"gateway: first class as offline, of {pictures:,}", served.student.agreement, pictures, at_least=True)

@@ -1,10 +1,13 @@
 """The report of a life cycle as Markdown."""
 
 from collections.abc import Iterator, Sequence
+from statistics import mean
+from typing import Any
 
 from benchmarks.lifecycle.chain import AWARE, FINAL, PRUNED, TEACHER, WIDE
-from benchmarks.lifecycle.figures import PTQ, Lifecycle, goals
+from benchmarks.lifecycle.figures import PTQ, Lifecycle, Quantised, goals
 from benchmarks.lifecycle.shell import Done
+from modelkit.release.gates import PROTOCOL
 
 _MADE = {
     TEACHER: "trained",
@@ -26,8 +29,12 @@ def render(found: Lifecycle, refusal: str, commands: Sequence[Done], about: dict
         "\n## Runs\n\n| run | made | top-1 | million multiply-accumulates | parameters | seconds |",
         "| --- | --- | --- | --- | --- | --- |",
         *_runs(found),
+        "\n## Judged\n",
+        *_judged(found),
         "\n## Served\n",
         *_served(found),
+        "\n## EfficientNet-Lite0 in INT8\n",
+        *_lite0(found.served.lite0),
         f"\nA student that learned alone, offered as the teacher's next version:\n\n```\n{refusal.strip()}\n```",
         "\n## Commands\n\n| seconds | command |\n| --- | --- |",
         *(f"| {done.seconds:.0f} | `{done.command}` |" for done in commands),
@@ -59,6 +66,39 @@ def _row(found: Lifecycle, name: str, made: str) -> str:
     seconds = f"{result['seconds']:.0f}" if "seconds" in result else ""
     size = f"{result['macs'] / 1e6:.2f} | {result['parameters']:,}"
     return f"| {name} | {made} | {found.top1(name):.2%} | {size} | {seconds} |"
+
+
+def _judged(found: Lifecycle) -> Iterator[str]:
+    yield "| `triptych model evaluate` | " + " | ".join(found.evaluations) + " |"
+    yield "| --- |" + " --- |" * len(found.evaluations)
+    columns = [_evaluated(each) for each in found.evaluations.values()]
+    for what in columns[0]:
+        yield f"| {what} | " + " | ".join(column[what] for column in columns) + " |"
+
+
+def _evaluated(evaluation: dict[str, Any]) -> dict[str, str]:
+    accuracy, calibration, robust = (evaluation[part] for part in ("accuracy", "calibration", "robustness"))
+    before, after = calibration["ece"]
+    spoilt = {name: mean(by_severity) for name, by_severity in robust["corruptions"].items()}
+    return {
+        "top-1, top-5": f"{accuracy['top1']:.2%}, {accuracy['top5']:.2%}",
+        "expected calibration error, without and with its temperature": f"{before:.4f}, {after:.4f}",
+        "temperature": f"{evaluation['temperature']:.3f}",
+        f"top-1 of {robust['pictures']} pictures": f"{robust['clean_top1']:.1%}",
+        f"the same under {len(spoilt)} corruptions, mean": f"{robust['mean_top1']:.1%}",
+        **{name.replace("_", " "): f"{top1:.1%}" for name, top1 in spoilt.items()},
+    }
+
+
+def _lite0(lite0: Quantised) -> Iterator[str]:
+    sizes = " | ".join(f"in batches of {size}" for size in next(iter(lite0.throughput.values())))
+    yield f"| images per second through Triton | {sizes} |"
+    yield "| --- |" + " --- |" * len(next(iter(lite0.throughput.values())))
+    for version, rates in lite0.throughput.items():
+        yield f"| version {version} | " + " | ".join(f"{rate:,.1f}" for rate in rates.values()) + " |"
+    yield f"\nThrough the gateway {lite0.alike} of {lite0.photographs} photographs have the same first class in both.\n"
+    yield "| what its gates measured | |\n| --- | --- |"
+    yield from (f"| {name} | {value} |" for name, value in lite0.said.items() if name != PROTOCOL)
 
 
 def _served(found: Lifecycle) -> Iterator[str]:

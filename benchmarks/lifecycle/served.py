@@ -1,10 +1,10 @@
 """What the published models do in the running cluster: the same answers as offline, and how fast."""
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,9 @@ from benchmarks.prepared import METHOD, request, top1
 from modelkit.data.store import Dataset
 from modelkit.engine import compiled
 from modelkit.evaluate.pictures import labelled
-from modelkit.release.trial import SPLIT, decode, try_models
+from modelkit.release.trial import SPLIT, try_models
 from modelkit.release.versions import model_bytes
+from modelkit.variants import Pictures
 from servicekit.manifest import read_manifest
 from triptych import Client
 
@@ -84,13 +85,11 @@ def ask(server: str, repository: Path, model: str, version: str, dataset: Datase
 
 
 def images_per_second(
-    cluster: Cluster, repository: Path, model: str, version: str, dataset: Dataset, size: int, seconds: float
+    cluster: Cluster, repository: Path, model: str, version: str, batch: Pictures, seconds: float
 ) -> float:
-    """Returns what Triton infers of prepared batches of `size`, with two requests under way for each core."""
+    """Returns what Triton infers of a prepared batch, asked again and again by two clients for each core."""
     folder = repository / model
-    manifest = read_manifest(folder)
-    batch = decode(list(islice(labelled(dataset, SPLIT), size)), manifest.input)
-    expected = int(compiled(model_bytes(folder, manifest, version))(batch)[0].argmax())
+    expected = int(compiled(model_bytes(folder, read_manifest(folder), version))(batch)[0].argmax())
     message = request(model, batch, version)
     workload = Workload(("127.0.0.1", cluster.triton_port), lambda: Grpc(METHOD, [message]), top1, (expected,))
     engine = Engine(workload, 2 * CORES, {})
@@ -100,7 +99,17 @@ def images_per_second(
         engine.close()
     if outcome.failures:
         raise RuntimeError(outcome.failures[0])
-    return outcome.rate * size
+    return outcome.rate * len(batch)
+
+
+def alike(server: str, model: str, versions: Sequence[str], photographs: Sequence[Path]) -> int:
+    """Returns how many photographs have the same first class in all of a model's versions."""
+    with Client(server) as client:
+        classes = (
+            {client.classify(photograph, model=model, version=version).best.index for version in versions}
+            for photograph in photographs
+        )
+        return sum(len(each) == 1 for each in classes)
 
 
 def best_class(server: str, photograph: Path) -> str:

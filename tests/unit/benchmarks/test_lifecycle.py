@@ -10,13 +10,19 @@ import numpy as np
 import pytest
 
 from benchmarks.lifecycle.data import first
-from benchmarks.lifecycle.figures import Lifecycle, Served, goals, passed
+from benchmarks.lifecycle.figures import Lifecycle, Quantised, Served, goals, passed
 from benchmarks.lifecycle.page import render
 from benchmarks.lifecycle.served import Answers
 from benchmarks.lifecycle.shell import CommandError, Shell
 from modelkit.data.sources.idx import read_idx
 
 SEEDS = (1, 2)
+EVALUATION: dict[str, Any] = {
+    "accuracy": {"top1": 0.93, "top5": 0.998},
+    "calibration": {"ece": [0.02, 0.008]},
+    "temperature": 0.95,
+    "robustness": {"pictures": 500, "clean_top1": 0.92, "mean_top1": 0.588, "corruptions": {"shot_noise": [0.7, 0.5]}},
+}
 
 
 def _idx(folder: Path, split: str, count: int) -> None:
@@ -60,7 +66,9 @@ def _lifecycle(pictures: int = 100, /, **changes: float) -> Lifecycle:
     truth = np.arange(pictures) % 10
     answers = Answers(truth, truth, truth, seconds=2.0)
     rates = {"fashion_mnist_teacher": {1: 300.0, 8: 350.0}, "fashion_mnist_small": {1: 1500.0, 8: 4000.0}}
-    return Lifecycle(_results(**changes), SEEDS, Served(answers, rates, ("tiger cat", "tiger cat"), ("1", "1")))
+    lite0 = Quantised(8, 8, {"1": {1: 300.0, 8: 350.0}, "3": {1: 380.0, 8: 430.0}}, {"kl_mean_nats": 0.0077})
+    served = Served(answers, rates, ("tiger cat", "tiger cat"), ("1", "1"), lite0)
+    return Lifecycle(_results(**changes), {"fashion_mnist_small": EVALUATION}, SEEDS, served)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +100,27 @@ def test_the_page_tells_every_run_with_mean_and_spread() -> None:
     assert "| fashion_mnist_small | 1,500 | 4,000 |" in page
     assert "100.00% of 100 pictures right, in 2.0 s; 100 of its first classes" in page
     assert "error: the accuracy gate: no" in page
+
+
+def test_the_page_tells_what_the_gates_measured() -> None:
+    """Calibration and each corruption of the runs that were evaluated, and EfficientNet-Lite0 in INT8."""
+    page = render(_lifecycle(), "", [], {})
+    assert "| expected calibration error, without and with its temperature | 0.0200, 0.0080 |" in page
+    assert "| shot noise | 60.0% |" in page
+    assert "| version 3 | 380.0 | 430.0 |" in page
+    assert "8 of 8 photographs have the same first class" in page
+    assert "| kl_mean_nats | 0.0077 |" in page
+
+
+def test_a_quantised_version_that_is_slower_or_answers_otherwise_misses_a_goal() -> None:
+    """Both are measured through the running cluster."""
+    found = _lifecycle()
+    slow = replace(found.served.lite0, throughput={"1": {1: 300.0}, "3": {1: 290.0}})
+    other = replace(found.served.lite0, alike=7)
+    for lite0, missed in ((slow, "throughput through Triton / that of floats"), (other, "first class of floats")):
+        worse = replace(found, served=replace(found.served, lite0=lite0))
+        (goal,) = (goal for goal in goals(worse) if not goal.met)
+        assert missed in goal.text
 
 
 def test_counts_are_whole_and_every_table_is_closed() -> None:
