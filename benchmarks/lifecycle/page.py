@@ -7,6 +7,7 @@ from typing import Any
 from benchmarks.lifecycle.chain import AWARE, FINAL, PRUNED, TEACHER, WIDE
 from benchmarks.lifecycle.figures import PTQ, Lifecycle, Quantised, goals
 from benchmarks.lifecycle.shell import Done
+from benchmarks.workload import ROOT
 from modelkit.release.gates import PROTOCOL
 
 _MADE = {
@@ -98,7 +99,9 @@ def _lite0(lite0: Quantised) -> Iterator[str]:
         yield f"| version {version} | " + " | ".join(f"{rate:,.1f}" for rate in rates.values()) + " |"
     yield f"\nThrough the gateway {lite0.alike} of {lite0.photographs} photographs have the same first class in both.\n"
     yield "| what its gates measured | |\n| --- | --- |"
-    yield from (f"| {name} | {value} |" for name, value in lite0.said.items() if name != PROTOCOL)
+    for name, value in lite0.said.items():
+        if name != PROTOCOL:
+            yield f"| {name} | {value} |".replace(f"{ROOT}/", "")
 
 
 def _served(found: Lifecycle) -> Iterator[str]:
