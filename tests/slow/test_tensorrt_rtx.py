@@ -9,10 +9,12 @@ import onnx
 import pytest
 from candidates import Colours, colour_dataset, colour_model, colour_run
 from onnx import TensorProto, helper, numpy_helper
+from releases import CARD, release
 from typer.testing import CliRunner
 
 from modelkit.cli import app
 from modelkit.gate import GateError
+from modelkit.publish import publish
 from modelkit.release.publishing import Plan, publish_run
 from modelkit.signing.keys import new_key, read_key
 from modelkit.signing.manifests import sign_model
@@ -63,14 +65,22 @@ def _quantised_off_centre() -> bytes:
     return _graph(nodes, scale, zero)
 
 
-def _int8_for_cpus() -> bytes:
-    """Returns the default model's version 2, whose biases are quantised too."""
-    return (MODELS / NAME / "2" / "model.onnx").read_bytes()
+def _quantised_bias() -> bytes:
+    """Returns a graph that adds what is kept as int32 with a scale, as ONNX Runtime keeps biases by default."""
+    scale = numpy_helper.from_array(np.array(0.5, np.float32), "scale")
+    bias = numpy_helper.from_array(np.array([7, 8, 9], np.int32), "bias")
+    nodes = [
+        helper.make_node("Cast", ["image"], ["floats"], name="cast", to=TensorProto.FLOAT),
+        helper.make_node("DequantizeLinear", ["bias", "scale"], ["offset"], name="bias_dequantise"),
+        helper.make_node("Add", ["floats", "offset"], ["pixels"], name="add"),
+    ]
+    return _graph(nodes, scale, bias)
 
 
-def test_the_default_model_passes() -> None:
-    """Version 1 is read, and a plan of it is built."""
-    verdict = check_tensorrt((MODELS / NAME / "1" / "model.onnx").read_bytes())
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_the_default_model_passes(version: str) -> None:
+    """Both versions, floats and INT8, are read, and a plan of each is built."""
+    verdict = check_tensorrt((MODELS / NAME / version / "model.onnx").read_bytes())
     assert verdict.by.startswith("TensorRT-RTX 1.")
     assert verdict.by.endswith(" for sm89")
     assert not verdict.why
@@ -79,7 +89,7 @@ def test_the_default_model_passes() -> None:
 REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "uint8 pixels that are transposed before they are cast": (_transposed_before_the_cast, "turn"),
     "a zero point": (_quantised_off_centre, r"quantise.*Non-zero zero point is not supported"),
-    "a quantised bias": (_int8_for_cpus, r"weight_bias_DequantizeLinear.*input has type Int32 but must have type"),
+    "a quantised bias": (_quantised_bias, r"bias_dequantise.*input has type Int32 but must have type"),
 }
 
 
@@ -140,10 +150,12 @@ def test_a_real_plan_is_signed(tmp_path: Path) -> None:
     verify_engine(models, store, name)
 
 
-def test_a_version_for_cpus_gets_no_plan(tmp_path: Path) -> None:
-    """The command tells the parser's reason."""
-    told = _build(tmp_path / "engines", f"{NAME}:2", "--runtime", "tensorrt-rtx", "--target", "sm89")
-    assert told.startswith("refused: error: efficientnet_lite0: tensorrt-rtx 1.")
+def test_what_tensorrt_does_not_take_gets_no_plan(tmp_path: Path) -> None:
+    """A version that was published where TensorRT-RTX is not installed: the command tells the parser's reason."""
+    publish(tmp_path / "models", CARD, release("1", _quantised_bias()))
+    words = (CARD.name, "--runtime", "tensorrt-rtx", "--target", "sm89")
+    told = _build(tmp_path / "engines", *words, repository=tmp_path / "models")
+    assert told.startswith(f"refused: error: {CARD.name}: tensorrt-rtx 1.")
     assert "input has type Int32" in told
 
 
