@@ -63,7 +63,7 @@ def quantise_model(  # noqa: PLR0913, PLR0917 -- the options of two kinds of mod
         typer.Option(min=0, help="Convolutions, from the input on, that stay in floating point: 6, for a run 0."),
     ] = None,
     method: Annotated[
-        str | None, typer.Option(help="Of a run's calibration: minmax (the default), entropy or percentile.")
+        str | None, typer.Option(help="Of a run's calibration: minmax (the default) or percentile.")
     ] = None,
     calibration_pictures: Annotated[
         int | None, typer.Option(help="Training pictures that set the ranges of a run's activations: 512.")

@@ -6,6 +6,8 @@ two products in 16 bits and cuts what exceeds them: 2 x 255 x 127 does, 2 x 255 
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Literal
 
@@ -18,11 +20,10 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from modelkit.compress.strides import without_strides
 from modelkit.variants import Pictures
 
-Method = Literal["minmax", "entropy", "percentile"]
+Method = Literal["minmax", "percentile"]
 
 _METHODS = {
     "minmax": CalibrationMethod.MinMax,
-    "entropy": CalibrationMethod.Entropy,
     "percentile": CalibrationMethod.Percentile,
 }
 _OPERATORS = ["Conv", "Gemm", "MatMul", "Add"]
@@ -63,8 +64,7 @@ def quantised(
         model: the file, with float weights.
         pictures: what the ranges of the activations are taken from.
         tensor: name of the model's input.
-        method: how a range follows from the values seen: all of them, those that keep most of the information, or all
-            but the rarest.
+        method: how a range follows from the values seen: all of them, or all but the rarest.
         float_convolutions: convolutions, counted from the input, that stay as they are.
         float_depthwise: whether convolutions in groups of channels stay as they are, too.
     """
@@ -72,19 +72,20 @@ def quantised(
         before, after = (Path(scratch) / f"{name}.onnx" for name in ("before", "after"))
         before.write_bytes(prepared(model))
         graph = onnx.load(before).graph
-        quantize_static(
-            before,
-            after,
-            Reader(tensor, pictures),
-            per_channel=True,
-            reduce_range=True,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=_METHODS[method],
-            op_types_to_quantize=_OPERATORS,
-            nodes_to_exclude=_floats(graph, float_convolutions, float_depthwise=float_depthwise),
-            extra_options=_OPTIONS,
-        )
+        with redirect_stdout(StringIO()):  # percentiles tell how far they are
+            quantize_static(
+                before,
+                after,
+                Reader(tensor, pictures),
+                per_channel=True,
+                reduce_range=True,
+                activation_type=QuantType.QInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=_METHODS[method],
+                op_types_to_quantize=_OPERATORS,
+                nodes_to_exclude=_floats(graph, float_convolutions, float_depthwise=float_depthwise),
+                extra_options=_OPTIONS,
+            )
         return without_strides(after.read_bytes())
 
 
