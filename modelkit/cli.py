@@ -87,6 +87,10 @@ def quantise_model(  # noqa: PLR0913, PLR0917 -- the options of two kinds of mod
     triptych model quantise modelkit/recipes/fashion_mnist_small.yaml --set method=percentile
     """  # noqa: D301 -- Typer's mark for lines that stay as they are
     of_runs = {"name": as_name, "method": method, "calibration": calibration_pictures}
+    if names_run(name) and version:
+        raise _failed(
+            PublishError(f"--version is of published models, and {name} is of a run: `model publish` numbers it")
+        )
     if names_run(name):
         quantise_folder(Path(name), {**of_runs, "float_convolutions": float_convolutions}, changes, datasets)
         return

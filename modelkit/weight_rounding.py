@@ -171,10 +171,12 @@ def _inputs(layer: _Layer, seen: npt.NDArray[np.float32], rng: np.random.Generat
         return seen[np.newaxis]
     attributes = _attributes(layer.node)
     down, across = attributes.get("strides", (1, 1))
+    apart = attributes.get("dilations", (1, 1))
     top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
     padded = np.pad(seen[0], ((0, 0), (top, bottom), (left, right)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, layer.weights.shape[2:], axis=(1, 2))
-    windows = windows[:, ::down, ::across]
+    reach = [each * (size - 1) + 1 for each, size in zip(apart, layer.weights.shape[2:], strict=True)]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(1, 2))
+    windows = windows[:, ::down, ::across, :: apart[0], :: apart[1]]
     height, width = windows.shape[1:3]
     at = rng.choice(height * width, min(_POSITIONS, height * width), replace=False)
     some = windows[:, at // width, at % width]

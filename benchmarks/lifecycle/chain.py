@@ -8,6 +8,7 @@ from benchmarks.lifecycle.shell import Done, Shell
 from benchmarks.limit import CORES
 from benchmarks.workload import ROOT
 from modelkit.shelf import exclusive, scratch
+from servicekit.manifest import read_manifest
 
 RECIPES = ROOT / "modelkit" / "recipes"
 LABELS = ROOT / "modelkit" / "data" / "fashion_mnist.txt"
@@ -133,7 +134,7 @@ class Chain:
 
     def quantise_published(self) -> None:
         """Makes an INT8 version of EfficientNet-Lite0, which has no run and no data set here, with photographs."""
-        if (self.scale.folder / MODELS / LITE0 / LITE0_INT8).exists():
+        if LITE0_INT8 in read_manifest(self.scale.folder / MODELS / LITE0).versions:
             return
         pictures = ("--calibration", ROOT / "modelkit" / "calibration", "--photographs", PHOTOGRAPHS)
         versions = ("--from", LITE0_FLOAT, "--version", LITE0_INT8)

@@ -34,9 +34,9 @@ def render(found: Lifecycle, refusal: str, commands: Sequence[Done], about: dict
         *_judged(found),
         "\n## Served\n",
         *_served(found),
+        f"\nA student that learned alone, offered as the teacher's next version:\n\n```\n{refusal.strip()}\n```",
         "\n## EfficientNet-Lite0 in INT8\n",
         *_lite0(found.served.lite0),
-        f"\nA student that learned alone, offered as the teacher's next version:\n\n```\n{refusal.strip()}\n```",
         "\n## Commands\n\n| seconds | command |\n| --- | --- |",
         *(f"| {done.seconds:.0f} | `{done.command}` |" for done in commands),
     ]

@@ -90,12 +90,21 @@ def quantised(
 
 
 def prepared(model: bytes) -> bytes:
-    """Returns an ONNX file as quantising reads it: constants folded, shapes known, no dead weights."""
+    """Returns an ONNX file as quantising reads it: constants folded, shapes known, no dead weights, layers named."""
     with tempfile.TemporaryDirectory() as scratch:
         plain, result = (Path(scratch) / f"{name}.onnx" for name in ("plain", "result"))
         plain.write_bytes(model)
         quant_pre_process(plain, result, skip_symbolic_shape=True)
-        return result.read_bytes()
+        return _named(result.read_bytes())
+
+
+def _named(model: bytes) -> bytes:
+    """Names the layers that have no name, by which they are chosen and found again."""
+    loaded = onnx.load_from_string(model)
+    unnamed = [node for node in loaded.graph.node if node.op_type in _OPERATORS and not node.name]
+    for node in unnamed:
+        node.name = node.output[0]
+    return bytes(loaded.SerializeToString()) if unnamed else model
 
 
 def _floats(graph: onnx.GraphProto, first: int, *, float_depthwise: bool) -> list[str]:

@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from modelkit.catalog import IMPORTS, Importable, ModelkitMissingError
-from modelkit.publish import PublishError
 from modelkit.signing.cli import SigningKey, TrustedKeysFile, signer_or_fail
 from modelkit.train.cli import DATASETS, RUNS, Datasets, Runs, told
-from servicekit.manifest import ManifestError
 
 if TYPE_CHECKING:
     from modelkit.importing.preparation import Channels
@@ -87,7 +85,7 @@ def import_model(  # noqa: PLR0913, PLR0917 -- Typer's options are arguments
 def _publish(which: Importable, repository: Path, version: str, signer: "Signer | None") -> None:
     try:
         manifest = IMPORTS[which](repository, version, signer)
-    except (ModelkitMissingError, PublishError, ManifestError) as error:
+    except (ModelkitMissingError, ValueError) as error:  # PublishError, GateError, ParityError, ManifestError
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     artifact = manifest.versions[version].artifacts["cpu"]

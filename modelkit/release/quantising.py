@@ -1,7 +1,7 @@
 """Quantises a published version and publishes the result as another version, if every gate lets it pass."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -29,7 +29,7 @@ class Plan:
     """Says what to quantise and with which pictures."""
 
     parent: str
-    """Version to quantise."""
+    """Version to quantise; empty for the live one."""
     version: str
     """Version to publish."""
     calibration: Path
@@ -53,7 +53,8 @@ def publish_quantised(repository: Path, name: str, plan: Plan, signer: Signer | 
     """
     _keep_apart(plan)
     folder = repository / name
-    manifest, _ = find_version(repository, name, plan.parent)
+    manifest, chosen = find_version(repository, name, plan.parent)
+    plan = replace(plan, parent=chosen)
     open_manifest(folder, signer)  # rather than after minutes of gates
     original = model_bytes(folder, manifest, plan.parent)
     pictures = _calibration(plan.calibration, manifest.input)

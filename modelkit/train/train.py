@@ -107,7 +107,8 @@ def pinned(wanted: Data, folder: Path, places: Places, shard: Shard) -> Data:
     if wanted.version != LATEST:
         return wanted
     begun = folder / RECIPE_FILE
-    version = load_yaml(begun)["dataset"]["version"] if begun.exists() else _made_last(wanted.name, places)
+    recipe = load_yaml(begun) if begun.exists() else {}  # of a quantised run, which names no data set, and is refused
+    version = recipe["dataset"]["version"] if "dataset" in recipe else _made_last(wanted.name, places)
     return wanted.model_copy(update={"version": told_by_first(version, shard)})
 
 

@@ -78,6 +78,14 @@ def test_a_run_goes_on_with_the_data_that_it_began_with(tmp_path: Path) -> None:
     assert first.manifest.version != second.manifest.version
 
 
+def test_the_name_of_a_quantised_run_is_taken(tmp_path: Path) -> None:
+    """Its recipe names no data set, and is another one."""
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "recipe.yaml").write_text("name: toy\nparent: other\nmethod: minmax\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match="was started with another recipe, which differs in dataset"):
+        toy_train(tmp_path)
+
+
 def test_two_processes_learn_as_one(tmp_path: Path) -> None:
     """Two gloo processes have the loss curve of one process that splits its batches in two, and the same pictures."""
     toy_train(tmp_path / "one", "accumulate=2")

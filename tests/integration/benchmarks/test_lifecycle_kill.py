@@ -9,6 +9,7 @@ from benchmarks.lifecycle import data
 from benchmarks.lifecycle.chain import Chain, Scale
 from benchmarks.lifecycle.shell import Shell
 from benchmarks.workload import ROOT
+from servicekit.manifest import read_manifest
 
 COPY = """
 from benchmarks.lifecycle.chain import Chain, Scale
@@ -43,6 +44,23 @@ def test_a_copy_that_was_cut_off_is_made_anew(tmp_path: Path, after: int) -> Non
     models = Chain(Shell(Path("python"), tmp_path), Scale(tmp_path)).repository()
     assert _contents(models) == _contents(ROOT / "triton_models")
     assert [models] == list(tmp_path.iterdir())
+
+
+def test_a_version_that_no_manifest_names_is_made_anew(tmp_path: Path) -> None:
+    """A publisher that was killed may leave a version's folder; only one that the manifest names is finished."""
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    chain = Chain(Shell(program, tmp_path), Scale(tmp_path))
+    folder = chain.repository() / "efficientnet_lite0"
+    (folder / "3").mkdir()
+    chain.quantise_published()
+    assert 1 == len(chain.shell.done)
+    manifest = read_manifest(folder)
+    versions = {**manifest.versions, "3": manifest.versions["2"]}
+    (folder / "manifest.json").write_text(manifest.model_copy(update={"versions": versions}).model_dump_json())
+    chain.quantise_published()
+    assert 1 == len(chain.shell.done)
 
 
 def test_a_fetch_that_was_cut_off_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,7 +104,8 @@ def test_the_page_tells_every_run_with_mean_and_spread() -> None:
 
 def test_the_page_tells_what_the_gates_measured() -> None:
     """Calibration and each corruption of the runs that were evaluated, and EfficientNet-Lite0 in INT8."""
-    page = render(_lifecycle(), "", [], {})
+    page = render(_lifecycle(), "error: the accuracy gate", [], {})
+    assert page.index("## Served") < page.index("error: the accuracy gate") < page.index("## EfficientNet-Lite0")
     assert "| expected calibration error, without and with its temperature | 0.0200, 0.0080 |" in page
     assert "| shot noise | 60.0% |" in page
     assert "| version 3 | 380.0 | 430.0 |" in page

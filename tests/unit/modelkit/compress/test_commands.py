@@ -1,5 +1,7 @@
 """What the commands say before anything is loaded."""
 
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
@@ -16,3 +18,12 @@ def test_a_published_model_takes_no_options_of_runs(words: tuple[str, str]) -> N
     assert (
         "--name, --method, --calibration-pictures and --set are of runs, which efficientnet_lite0 is not" in told.output
     )
+
+
+def test_a_run_takes_no_version(tmp_path: Path) -> None:
+    """It gets one when it is published; a number that is given now would be dropped."""
+    recipe = tmp_path / "small.yaml"
+    recipe.write_text("name: small\nparent: large\n", encoding="utf-8")
+    told = CliRunner().invoke(app, ["quantise", str(recipe), "--version", "3"])
+    assert 1 == told.exit_code
+    assert "--version is of published models" in told.output
