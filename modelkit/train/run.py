@@ -79,25 +79,30 @@ def start(folder: Path, recipe: BaseModel, *, resume: bool) -> None:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Keeps other processes of this machine out of a run's folder; what a killed one left half-written is removed.
+    """Keeps other processes out of a run's folder, and removes what a killed one left half-written.
+
+    Where the file system has no locks, it does neither.
 
     Raises:
         RecipeError: another process works in it.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        _lock(descriptor, folder)
-        remove_unfinished(folder)
+        if _locked(descriptor, folder):
+            remove_unfinished(folder)
         yield
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, folder: Path) -> None:
+def _locked(descriptor: int, folder: Path) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # goes with its holder, also by kill -9
     except BlockingIOError as error:
         raise RecipeError(f"another process works in {folder}: wait for it, or choose another name") from error
+    except OSError:  # some network file systems have no locks
+        return False
+    return True
 
 
 def _changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

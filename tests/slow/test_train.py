@@ -209,13 +209,16 @@ def test_auto_precision_of_a_run_that_has_begun_is_the_runs(tmp_path: Path) -> N
 
 def test_a_run_has_one_process_at_a_time(tmp_path: Path) -> None:
     """Another one is refused at once; when the first is killed, what it left half-written goes."""
-    first = subprocess.Popen([sys.executable, TOY, tmp_path, "epochs=200"], stdout=subprocess.PIPE, text=True)
-    assert first.stdout is not None
-    first.stdout.readline()
-    with pytest.raises(RecipeError, match=r"another process works in .*toy: wait for it, or choose another name"):
-        toy_train(tmp_path, "epochs=200")
-    first.kill()
-    first.communicate()
+    with subprocess.Popen([sys.executable, TOY, tmp_path, "epochs=200"], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        first.stdout.readline()
+        try:
+            with pytest.raises(
+                RecipeError, match=r"another process works in .*toy: wait for it, or choose another name"
+            ):
+                toy_train(tmp_path, "epochs=200")
+        finally:
+            first.kill()
     half = tmp_path / "toy" / f".checkpoint.pt-{first.pid}"
     half.write_bytes(b"half")
     with alone(tmp_path / "toy"):
