@@ -6,7 +6,6 @@ done comes last, so that a pruning which was cut off goes on where it was, to th
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,10 @@ from modelkit.train.files import write_json
 from modelkit.train.loop import Watch
 from modelkit.train.measure import size_of
 from modelkit.train.networks import WEIGHTS_FILE, Classifier, load, save
-from modelkit.train.recipe import Recipe, RecipeError, Served
-from modelkit.train.run import RESULT_FILE, finished, start, write_environment, write_lineage
+from modelkit.train.recipe import RecipeError, Served
+from modelkit.train.run import RESULT_FILE, alone, finished, start, write_environment, write_lineage
 from modelkit.train.sampling import Shard
-from modelkit.train.train import Pictures, Places, load_pictures, pinned, torch_settings, train
+from modelkit.train.train import Load, Pictures, Places, load_pictures, pinned, torch_settings, train
 from servicekit.manifest import Recipe as Input
 
 SENSITIVITY_FILE = "sensitivity.json"
@@ -50,7 +49,7 @@ def prune(
     *,
     resume: bool = False,
     watch: Watch | None = None,
-    read: Callable[[Recipe, Places], Pictures] = load_pictures,
+    read: Load = load_pictures,
 ) -> Path:
     """Prunes, and returns the new run's folder.
 
@@ -69,8 +68,13 @@ def prune(
     folder = places.runs / recipe.name
     recipe = recipe.model_copy(update={"dataset": pinned(recipe.dataset, folder, places, Shard())})
     start(folder, recipe, resume=resume)
-    if finished(folder):
-        return folder
+    with alone(folder):
+        if not finished(folder):
+            _prune(recipe, folder, places, watch, read)
+    return folder
+
+
+def _prune(recipe: PruneRecipe, folder: Path, places: Places, watch: Watch | None, read: Load) -> None:
     write_environment(folder, recipe, processes=1)
     known, _ = load(recipe.parent)
     pictures = read(recipe.tuning(1, recipe.parent, known.input), places)
@@ -83,7 +87,6 @@ def prune(
             _take_step(pruning, step, last)
         last = _learn(pruning, step)
     _finish(pruning, last)
-    return folder
 
 
 def read_sensitivity(folder: Path) -> tuple[float, dict[str, Sensitivity]]:

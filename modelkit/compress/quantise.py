@@ -27,7 +27,7 @@ from modelkit.train.measure import size_of
 from modelkit.train.networks import ARCHITECTURE_FILE, load
 from modelkit.train.pixels import Split
 from modelkit.train.recipe import Data, RecipeError, changed, load_yaml, parse
-from modelkit.train.run import LINEAGE_FILE, RESULT_FILE, finished, sha256, start, write_lineage
+from modelkit.train.run import LINEAGE_FILE, RESULT_FILE, alone, finished, sha256, start, write_lineage
 from modelkit.train.train import Pictures, Places, read_pictures
 from modelkit.variants import Pictures as Pixels
 from servicekit.manifest import Recipe as Input
@@ -85,8 +85,13 @@ def quantise_run(plan: Quantising, places: Places, *, read: Read = read_pictures
     """
     folder = places.runs / plan.name
     start(folder, plan, resume=True)
-    if finished(folder):
-        return folder
+    with alone(folder):
+        if not finished(folder):
+            _quantise(plan, folder, places, read)
+    return folder
+
+
+def _quantise(plan: Quantising, folder: Path, places: Places, read: Read) -> None:
     architecture, network = load(plan.parent)
     pictures = read(dataset_of(plan.parent), architecture.input, places)
     original = export_run(plan.parent).model.read_bytes()
@@ -103,7 +108,6 @@ def quantise_run(plan: Quantising, places: Places, *, read: Read = read_pictures
     write_lineage(folder, "quantise", pictures.dataset, {"weights": plan.parent}, folder / MODEL_FILE)
     result = _measured(original, candidate, pictures.splits)
     write_json(folder / RESULT_FILE, {**result, **asdict(size_of(network, architecture.input))})
-    return folder
 
 
 def _export(folder: Path, candidate: bytes, pictures: Pixels, takes: Input) -> None:

@@ -2,8 +2,11 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
+
+_UNFINISHED = re.compile(r"\..+-\d+")
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -14,6 +17,13 @@ def write_atomically(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what writers that were killed left; nobody else may be writing there."""
+    for each in folder.iterdir():
+        if _UNFINISHED.fullmatch(each.name):
+            each.unlink()
 
 
 def write_json(path: Path, content: Any) -> None:

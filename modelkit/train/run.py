@@ -1,10 +1,13 @@
 """A run's folder: what went in, how it went, what came out."""
 
+import fcntl
 import hashlib
 import json
+import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +16,7 @@ from typing import Any, Protocol
 import yaml
 from pydantic import BaseModel
 
-from modelkit.train.files import write_atomically, write_json
+from modelkit.train.files import remove_unfinished, write_atomically, write_json
 from modelkit.train.recipe import RecipeError, Served, dump_recipe
 
 RECIPE_FILE = "recipe.yaml"
@@ -72,6 +75,34 @@ def start(folder: Path, recipe: BaseModel, *, resume: bool) -> None:
     if path.read_text(encoding="utf-8") != text:
         changed = ", ".join(_changed(yaml.safe_load(path.read_text(encoding="utf-8")), recipe.model_dump(mode="json")))
         raise RecipeError(f"{folder} was started with another recipe, which differs in {changed}: choose another name")
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keeps other processes out of a run's folder, and removes what a killed one left half-written.
+
+    Where the file system has no locks, it does neither.
+
+    Raises:
+        RecipeError: another process works in it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if _locked(descriptor, folder):
+            remove_unfinished(folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int, folder: Path) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # goes with its holder, also by kill -9
+    except BlockingIOError as error:
+        raise RecipeError(f"another process works in {folder}: wait for it, or choose another name") from error
+    except OSError:  # some network file systems have no locks
+        return False
+    return True
 
 
 def _changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

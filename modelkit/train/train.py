@@ -20,7 +20,7 @@ from modelkit.train.networks import load as load_network
 from modelkit.train.objective import Objective, distillation, labels_only
 from modelkit.train.pixels import Split, load_split
 from modelkit.train.recipe import LATEST, Data, Recipe, RecipeError, Served, load_recipe, load_yaml
-from modelkit.train.run import RECIPE_FILE, RESULT_FILE, finished, start, write_environment, write_lineage
+from modelkit.train.run import RECIPE_FILE, RESULT_FILE, alone, finished, start, write_environment, write_lineage
 from modelkit.train.sampling import Shard, step_seed
 from modelkit.train.served_teacher import Answers, Questions, ask, read_answers
 from modelkit.train.step import fastest_precision
@@ -78,19 +78,29 @@ def train(
     with process_group(recipe.device) as shard, torch_settings(recipe):
         recipe = settled(recipe, folder, shard)
         recipe = recipe.model_copy(update={"dataset": pinned(recipe.dataset, folder, places, shard)})
-        if shard.rank == 0:
-            start(folder, recipe, resume=resume)
-            if not finished(folder):
-                write_environment(folder, recipe, shard.world)
-        if read_for_all(folder / RESULT_FILE, shard) is not None:
-            return folder
-        pictures = (load or load_pictures)(recipe, places)
-        wait(shard)
-        architecture, course = prepare(recipe, pictures, folder, shard)
-        course.watch = watch or course.watch
-        course.answers = served_answers(course, pictures, places)
-        _finish(course, pictures, architecture)
+        with _begun(folder, recipe, shard, resume=resume):
+            if read_for_all(folder / RESULT_FILE, shard) is not None:
+                return folder
+            pictures = (load or load_pictures)(recipe, places)
+            wait(shard)
+            architecture, course = prepare(recipe, pictures, folder, shard)
+            course.watch = watch or course.watch
+            course.answers = served_answers(course, pictures, places)
+            _finish(course, pictures, architecture)
     return folder
+
+
+@contextmanager
+def _begun(folder: Path, recipe: Recipe, shard: Shard, *, resume: bool) -> Iterator[None]:
+    """Has the first process make the run's folder, or take it up again, and keep it."""
+    if shard.rank > 0:
+        yield
+        return
+    start(folder, recipe, resume=resume)
+    with alone(folder):
+        if not finished(folder):
+            write_environment(folder, recipe, shard.world)
+        yield
 
 
 def settled(recipe: Recipe, folder: Path, shard: Shard) -> Recipe:

@@ -19,7 +19,7 @@ from modelkit.train.measure import evaluate
 from modelkit.train.networks import load
 from modelkit.train.objective import labels_only
 from modelkit.train.recipe import Optimiser, RecipeError, load_recipe
-from modelkit.train.run import sha256
+from modelkit.train.run import alone, sha256
 from modelkit.train.sampling import Shard
 from modelkit.train.step import Learner, fastest_precision, make_optimiser, train_step
 from modelkit.train.train import Places, prepare, train
@@ -213,3 +213,21 @@ def test_auto_precision_of_a_run_that_has_begun_is_the_runs(tmp_path: Path) -> N
     first = toy_train(tmp_path, "epochs=1", f"precision={other}")
     assert toy_train(tmp_path, "epochs=1", "precision=auto") == first
     assert load_recipe(first / "recipe.yaml").precision == other
+
+
+def test_a_run_has_one_process_at_a_time(tmp_path: Path) -> None:
+    """Another one is refused at once; when the first is killed, what it left half-written goes."""
+    with subprocess.Popen([sys.executable, TOY, tmp_path, "epochs=200"], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        first.stdout.readline()
+        try:
+            with pytest.raises(
+                RecipeError, match=r"another process works in .*toy: wait for it, or choose another name"
+            ):
+                toy_train(tmp_path, "epochs=200")
+        finally:
+            first.kill()
+    half = tmp_path / "toy" / f".checkpoint.pt-{first.pid}"
+    half.write_bytes(b"half")
+    with alone(tmp_path / "toy"):
+        assert not half.exists()
