@@ -12,7 +12,7 @@ from modelkit.train.files import write_atomically, write_json
 from modelkit.train.grid import Cell, Grid
 from modelkit.train.loop import Watch
 from modelkit.train.recipe import Recipe, RecipeError
-from modelkit.train.run import RESULT_FILE
+from modelkit.train.run import RECIPE_FILE, RESULT_FILE
 from modelkit.train.sampling import Shard
 from modelkit.train.sweep_report import PLOT_FILE, REPORT_FILE, plot, render
 from modelkit.train.train import Load, Places, load_pictures, pinned, train
@@ -45,7 +45,8 @@ def sweep(
         DataError: there is no such data set.
     """
     folder = places.runs / f"{recipe.name}-sweep"
-    recipe = recipe.model_copy(update={"dataset": pinned(recipe.dataset, folder, places, Shard())})
+    begun = next(iter(sorted(folder.glob(f"*/{RECIPE_FILE}"))), folder / RECIPE_FILE).parent
+    recipe = recipe.model_copy(update={"dataset": pinned(recipe.dataset, begun, places, Shard())})
     recipes = list(grid.recipes(recipe))
     pictures = load(recipe, places)
     if "val" not in pictures.splits:

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from candidates import colour_dataset, colour_picture
 from slow.toy_training import toy_pictures, toy_recipe
 
+from modelkit.data.importing import Import, import_dataset
 from modelkit.train.grid import Grid
-from modelkit.train.recipe import RecipeError
+from modelkit.train.recipe import RecipeError, load_recipe
 from modelkit.train.sweep import sweep
 from modelkit.train.train import Pictures, Places
 
@@ -36,6 +38,27 @@ def test_a_sweep_that_was_cut_off_goes_on(tmp_path: Path) -> None:
     assert figures[0] == figures[1]
     assert "still to come" not in (resumed.folder / "sweep.md").read_text()
     assert (resumed.folder / "sweep.png").exists()
+
+
+def test_a_sweep_goes_on_with_the_data_that_it_began_with(tmp_path: Path) -> None:
+    """`latest` is the version made last when the sweep begins: its trainings compare with each other."""
+    first = colour_dataset(tmp_path, splits=("train", "val"))
+    changes = (
+        "dataset={name: colours}",
+        "input={width: 8, height: 8, crop: 1.0}",
+        "augment={}",
+        "checkpoint_steps=null",
+    )
+    recipe = toy_recipe(tmp_path, *changes)
+    places = Places(tmp_path / "datasets", tmp_path / "runs", tmp_path / "pixels")
+    sweep(recipe, Grid((0.1,), (8,), 1), places)
+    (tmp_path / "pictures" / "train" / "red" / "one-more.png").write_bytes(colour_picture("red", 999))
+    pictures = Import("colours", tmp_path / "pictures", labels=tmp_path / "labels.txt", license="CC0-1.0")
+    second = import_dataset(tmp_path / "datasets", pictures)
+    folder = sweep(recipe, Grid((0.1, 0.2), (8,), 1), places).folder
+    versions = [load_recipe(run).dataset.version for run in folder.glob("*/recipe.yaml")]
+    assert [first.manifest.version] * 2 == versions
+    assert first.manifest.version != second.manifest.version
 
 
 def test_a_rate_that_runs_away_is_told(tmp_path: Path) -> None:
