@@ -24,6 +24,8 @@ class Candidate:
     kilobytes: float
     """Of the ONNX file."""
     macs: int
+    sha256: str
+    """Of the ONNX file: another one under the same name is another candidate."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from modelkit.compress.rungs import Climb, Rung, Search, architecture_of
 from modelkit.engine import compiled
 from modelkit.export_run import EXPORT_FILE, export_run
 from modelkit.publish import MODEL_FILE
+from modelkit.signing.files import sha256_of
 from modelkit.train.files import write_json
 from modelkit.train.loop import Watch
 from modelkit.train.pixels import Split
@@ -74,7 +75,10 @@ def compress(
     known = _known(folder)
     candidates: list[Candidate] = []
     for rung in climb.rungs():
-        if rung.run.name not in known:
+        if not _exported(rung.run):
+            export_run(rung.run)
+        before = known.get(rung.run.name)
+        if before is None or before.sha256 != sha256(rung.run / MODEL_FILE):
             known[rung.run.name] = _measured(rung, climb.pictures.splits["val"])
             write_json(folder / CANDIDATES_FILE, {"candidates": [asdict(each) for each in known.values()]})
         candidates.append(known[rung.run.name])
@@ -119,8 +123,6 @@ def _pictures(search: Search, places: Places, read: Read) -> Pictures:
 
 
 def _measured(rung: Rung, judging: Split) -> Candidate:
-    if not _exported(rung.run):
-        export_run(rung.run)
     model = (rung.run / MODEL_FILE).read_bytes()
     result = json.loads((rung.run / RESULT_FILE).read_text(encoding="utf-8"))
     return Candidate(
@@ -131,6 +133,7 @@ def _measured(rung: Rung, judging: Split) -> Candidate:
         latency_ms=round(latency_ms(model, judging), 4),
         kilobytes=round(len(model) / 1000, 1),
         macs=result["macs"],
+        sha256=sha256_of(model),
     )
 
 

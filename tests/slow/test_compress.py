@@ -39,7 +39,8 @@ def folder(run: Path, tmp_path: Path) -> Path:
 def test_a_search_measures_each_candidate_once(folder: Path) -> None:
     """The network, a pruned one and both in INT8, and a choice that can be published.
 
-    A search that was cut off makes only what is missing, and other bounds make nothing.
+    A search that was cut off makes only what is missing, what was measured of another file of that name is measured
+    anew, and other bounds make nothing.
     """
     search = toy_search(folder)
     found = toy_compress(search)
@@ -57,11 +58,13 @@ def test_a_search_measures_each_candidate_once(folder: Path) -> None:
     check_file(read_candidate(folder / found.choice.name))
 
     written = json.loads((found.folder / "candidates.json").read_text())
-    cut_off = {**written, "candidates": written["candidates"][:3]}
+    *kept, other, _ = written["candidates"]
+    cut_off = {**written, "candidates": [*kept, {**other, "top1": 0.0, "sha256": "0" * 64}]}
     (found.folder / "candidates.json").write_text(json.dumps(cut_off))
     weights = sha256(folder / "toy-without-40" / "model.safetensors")
     again = toy_compress(search, Wanted(max_drop=0))
-    assert found.candidates[:3] == again.candidates[:3]
+    assert found.candidates[:2] == again.candidates[:2]
+    assert [each.top1 for each in found.candidates] == [each.top1 for each in again.candidates]
     assert weights == sha256(folder / "toy-without-40" / "model.safetensors")
     assert toy_compress(search, Wanted(target_latency_ms=0)).choice.name is None
 

@@ -2,10 +2,10 @@
 
 from modelkit.compress.ladder import Candidate, Wanted, choose, front
 
-GIVEN = Candidate("given", "as given", "fp32", 0.930, 1.0, 400, 10)
-HALF = Candidate("half", "pruned by half", "fp32", 0.927, 0.6, 200, 5)
-SMALL = Candidate("half-int8", "pruned by half", "INT8", 0.925, 0.4, 60, 5)
-BAD = Candidate("tenth", "pruned to a tenth", "fp32", 0.85, 0.5, 40, 1)
+GIVEN = Candidate("given", "as given", "fp32", 0.930, 1.0, 400, 10, "")
+HALF = Candidate("half", "pruned by half", "fp32", 0.927, 0.6, 200, 5, "")
+SMALL = Candidate("half-int8", "pruned by half", "INT8", 0.925, 0.4, 60, 5, "")
+BAD = Candidate("tenth", "pruned to a tenth", "fp32", 0.85, 0.5, 40, 1, "")
 ALL = (GIVEN, HALF, SMALL, BAD)
 
 

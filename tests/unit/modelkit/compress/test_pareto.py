@@ -7,10 +7,10 @@ from modelkit.compress.ladder import Candidate
 from modelkit.compress.pareto import draw
 
 CANDIDATES = (
-    Candidate("given", "as given", "fp32", 0.93, 1.0, 400, 10_000_000),
-    Candidate("given-int8", "as given", "INT8", 0.92, 0.4, 100, 10_000_000),
-    Candidate("given-qat-int8", "as given", "INT8 after QAT", 0.925, 0.5, 100, 10_000_000),
-    Candidate("half", "pruned", "fp32", 0.91, 0.6, 200, 5_000_000),
+    Candidate("given", "as given", "fp32", 0.93, 1.0, 400, 10_000_000, ""),
+    Candidate("given-int8", "as given", "INT8", 0.92, 0.4, 100, 10_000_000, ""),
+    Candidate("given-qat-int8", "as given", "INT8 after QAT", 0.925, 0.5, 100, 10_000_000, ""),
+    Candidate("half", "pruned", "fp32", 0.91, 0.6, 200, 5_000_000, ""),
 )
 
 
