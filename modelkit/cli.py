@@ -26,6 +26,7 @@ from servicekit.manifest import Manifest, ManifestError
 
 Repository = Annotated[Path, typer.Option(help="Folder of the model repository.")]
 REPOSITORY = Path("triton_models")
+CALIBRATION, PHOTOGRAPHS = Path("modelkit/calibration"), Path("tests/photographs")
 
 app = typer.Typer(help="Train, publish and keep models in a Triton model repository.", no_args_is_help=True)
 add_label(data_app)
@@ -50,14 +51,17 @@ add_signing(app)
 def quantise_model(  # noqa: PLR0913, PLR0917 -- the options of two kinds of models
     name: Annotated[str, typer.Argument(help="The published model, the folder of a finished run, or a recipe.")],
     version: Annotated[str, typer.Option(help="Version to publish: a positive integer. Not with a run.")] = "",
-    parent: Annotated[str, typer.Option("--from", help="Version to quantise.")] = "1",
+    parent: Annotated[str | None, typer.Option("--from", help="Version to quantise: 1.")] = None,
     repository: Repository = REPOSITORY,
     calibration: Annotated[
-        Path, typer.Option(help="Folder with the photographs that set the ranges of the activations.")
-    ] = Path("modelkit/calibration"),
+        Path | None, typer.Option(help=f"Folder with the photographs that set ranges and fit weights: {CALIBRATION}.")
+    ] = None,
     photographs: Annotated[
-        Path, typer.Option(help="Folder with the photographs on which the new version must answer as the old one.")
-    ] = Path("tests/photographs"),
+        Path | None, typer.Option(help=f"Folder with those on which it must answer as the old one: {PHOTOGRAPHS}.")
+    ] = None,
+    max_slowdown: Annotated[
+        float | None, typer.Option(help="Most times the old version's time for a picture: 1.")
+    ] = None,
     float_convolutions: Annotated[
         int | None,
         typer.Option(min=0, help="Convolutions, from the input on, that stay in floating point: 6, for a run 0."),
@@ -87,11 +91,11 @@ def quantise_model(  # noqa: PLR0913, PLR0917 -- the options of two kinds of mod
     triptych model quantise modelkit/recipes/fashion_mnist_small.yaml --set method=percentile
     """  # noqa: D301 -- Typer's mark for lines that stay as they are
     of_runs = {"name": as_name, "method": method, "calibration": calibration_pictures}
-    if names_run(name) and version:
-        raise _failed(
-            PublishError(f"--version is of published models, and {name} is of a run: `model publish` numbers it")
-        )
+    of_models = (version or None, parent, calibration, photographs, max_slowdown)
     if names_run(name):
+        if any(value is not None for value in of_models):
+            options = "--version, --from, --calibration, --photographs and --max-slowdown"
+            raise _failed(PublishError(f"{options} are of published models, which {name} is not"))
         quantise_folder(Path(name), {**of_runs, "float_convolutions": float_convolutions}, changes, datasets)
         return
     if changes or any(value is not None for value in of_runs.values()):
@@ -106,7 +110,14 @@ def quantise_model(  # noqa: PLR0913, PLR0917 -- the options of two kinds of mod
         from modelkit.release.tables import checks_table  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise _failed(ModelkitMissingError(error.name or "onnxruntime")) from error
-    plan = Plan(parent, version, calibration, photographs, 6 if float_convolutions is None else float_convolutions)
+    plan = Plan(
+        "1" if parent is None else parent,
+        version,
+        calibration or CALIBRATION,
+        photographs or PHOTOGRAPHS,
+        6 if float_convolutions is None else float_convolutions,
+        1.0 if max_slowdown is None else max_slowdown,
+    )
     try:
         done = publish_quantised(repository, name, plan, signer)
     except (GateError, ParityError, NoPhotographsError, PublishError, ManifestError) as error:

@@ -143,9 +143,14 @@ def live_version(manifest: Manifest) -> str:
     return manifest.default_version or max(manifest.versions, key=int)
 
 
+def check_number(version: str) -> None:
+    """Raises PublishError: the version is no positive integer."""
+    if not (version.isascii() and version.isdigit() and not version.startswith("0")):
+        raise PublishError(f"version {version!r} is not a positive integer, as Triton wants it")
+
+
 def _check(card: Card, release: Release) -> None:
-    if not (release.version.isascii() and release.version.isdigit() and not release.version.startswith("0")):
-        raise PublishError(f"version {release.version!r} is not a positive integer, as Triton wants it")
+    check_number(release.version)
     if len(card.labels) != card.output.classes:
         raise PublishError(f"{card.name} has {card.output.classes} classes but {len(card.labels)} labels")
     if release.passed.sha256 != sha256_of(release.onnx):

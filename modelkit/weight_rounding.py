@@ -118,15 +118,18 @@ def _layers(graph: onnx.GraphProto, before: onnx.GraphProto) -> Iterator[_Layer]
     }
     nodes = {node.name: node for node in before.node}
     for node in graph.node:
-        if node.input and node.op_type in ("Conv", "Gemm") and node.input[1] in integers and _rows(node):
+        if node.input and node.op_type in ("Conv", "Gemm") and node.input[1] in integers and _understood(node):
             values, scales = integers[node.input[1]].input[:2]
             weights = old[nodes[node.name].input[1]]
             scale = np.broadcast_to(constants[scales], len(weights))
             yield _Layer(nodes[node.name], weights, scale, values)
 
 
-def _rows(node: onnx.NodeProto) -> bool:
-    return node.op_type == "Conv" or bool(_attributes(node).get("transB"))
+def _understood(node: onnx.NodeProto) -> bool:
+    attributes = _attributes(node)
+    if node.op_type == "Conv":
+        return bool(attributes.get("auto_pad", b"NOTSET") == b"NOTSET")
+    return bool(attributes.get("transB"))
 
 
 def _moments(model: onnx.ModelProto, layers: list[_Layer], pictures: Pictures, tensor: str) -> list[_Numbers]:

@@ -42,8 +42,10 @@ class Scale:
     """More of them, of the teacher's."""
     gates: tuple[str, ...] = ()
     """Options of `publish`."""
+    quantising: tuple[str, ...] = ()
+    """Options of `quantise` of a published model."""
     refusing: tuple[str, ...] = ()
-    """More of them, for what shall be refused."""
+    """More options of `publish`, for what shall be refused."""
     evaluated: int = 500
     """Pictures for robustness."""
     held: bool = True
@@ -62,6 +64,7 @@ SMOKE = Scale(
         *("--min-top1", "0.15", "--min-agreement", "0.1", "--max-parity-gap", "0.05"),
         *("--max-parent-drop", "0.5", "--max-robustness-drop", "0.5"),
     ),
+    quantising=("--max-slowdown", "1.5"),
     refusing=("--min-top1", "0.999"),
     evaluated=16,
     held=False,
@@ -138,7 +141,7 @@ class Chain:
             return
         pictures = ("--calibration", ROOT / "modelkit" / "calibration", "--photographs", PHOTOGRAPHS)
         versions = ("--from", LITE0_FLOAT, "--version", LITE0_INT8)
-        self.shell("model", "quantise", LITE0, *versions, "--repository", MODELS, *pictures)
+        self.shell("model", "quantise", LITE0, *versions, "--repository", MODELS, *pictures, *self.scale.quantising)
 
     def offer_worse(self) -> Done:
         """Offers a student that learned alone as the teacher's next version, which a gate refuses."""

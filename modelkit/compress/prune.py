@@ -20,8 +20,17 @@ from modelkit.train.files import write_json
 from modelkit.train.loop import Watch
 from modelkit.train.measure import size_of
 from modelkit.train.networks import WEIGHTS_FILE, Classifier, load, save
-from modelkit.train.recipe import RecipeError, Served
-from modelkit.train.run import RESULT_FILE, alone, finished, start, write_environment, write_lineage
+from modelkit.train.recipe import RecipeError
+from modelkit.train.run import (
+    RESULT_FILE,
+    Parent,
+    alone,
+    check_origin,
+    finished,
+    start,
+    write_environment,
+    write_lineage,
+)
 from modelkit.train.sampling import Shard
 from modelkit.train.train import Load, Pictures, Places, load_pictures, pinned, torch_settings, train
 from servicekit.manifest import Recipe as Input
@@ -69,7 +78,9 @@ def prune(
     recipe = recipe.model_copy(update={"dataset": pinned(recipe.dataset, folder, places, Shard())})
     start(folder, recipe, resume=resume)
     with alone(folder):
-        if not finished(folder):
+        if finished(folder):
+            check_origin(folder, _parents(recipe), WEIGHTS_FILE)
+        else:
             _prune(recipe, folder, places, watch, read)
     return folder
 
@@ -87,6 +98,10 @@ def _prune(recipe: PruneRecipe, folder: Path, places: Places, watch: Watch | Non
             _take_step(pruning, step, last)
         last = _learn(pruning, step)
     _finish(pruning, last)
+
+
+def _parents(recipe: PruneRecipe) -> dict[str, Parent]:
+    return {"weights": recipe.parent, **({"teacher": recipe.teacher.source} if recipe.teacher else {})}
 
 
 def read_sensitivity(folder: Path) -> tuple[float, dict[str, Sensitivity]]:
@@ -148,10 +163,7 @@ def _learn(pruning: _Pruning, step: int) -> Path:
 def _finish(pruning: _Pruning, last: Path) -> None:
     recipe, folder = pruning.recipe, pruning.folder
     save(folder, *load(last))
-    parents: dict[str, Path | Served] = {"weights": recipe.parent}
-    if recipe.teacher:
-        parents["teacher"] = recipe.teacher.source
-    write_lineage(folder, "prune", pruning.pictures.dataset, parents, folder / WEIGHTS_FILE)
+    write_lineage(folder, "prune", pruning.pictures.dataset, _parents(recipe), folder / WEIGHTS_FILE)
     result, before = _result(last), _result(recipe.parent)
     size = asdict(size_of(load(recipe.parent)[1], pruning.takes))
     kept = {split: before[split] for split in ("val", "test") if split in before}

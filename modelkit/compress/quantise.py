@@ -27,7 +27,7 @@ from modelkit.train.measure import size_of
 from modelkit.train.networks import ARCHITECTURE_FILE, load
 from modelkit.train.pixels import Split
 from modelkit.train.recipe import Data, RecipeError, changed, load_yaml, parse
-from modelkit.train.run import LINEAGE_FILE, RESULT_FILE, alone, finished, sha256, start, write_lineage
+from modelkit.train.run import LINEAGE_FILE, RESULT_FILE, alone, check_origin, finished, sha256, start, write_lineage
 from modelkit.train.train import Pictures, Places, read_pictures
 from modelkit.variants import Pictures as Pixels
 from servicekit.manifest import Recipe as Input
@@ -86,7 +86,9 @@ def quantise_run(plan: Quantising, places: Places, *, read: Read = read_pictures
     folder = places.runs / plan.name
     start(folder, plan, resume=True)
     with alone(folder):
-        if not finished(folder):
+        if finished(folder):
+            check_origin(folder, {"weights": plan.parent}, MODEL_FILE)
+        else:
             _quantise(plan, folder, places, read)
     return folder
 

@@ -17,6 +17,7 @@ ARCHITECTURE_FILE = "architecture.json"
 EXPORT_FILE = "export.json"
 LINEAGE_FILE = "lineage.json"
 RESULT_FILE = "result.json"
+WEIGHTS_FILE = "model.safetensors"
 EVALUATION_FILE = "evaluation.json"
 
 
@@ -90,6 +91,20 @@ def read_candidate(source: Path) -> Candidate:
         offline_top1=offline,
         evaluation=_evaluation(folder),
     )
+
+
+def beginning(candidate: Candidate) -> Path | None:
+    """Returns the folder of the run whose weights a candidate began with.
+
+    None where that does not lie beside it, was made anew or was not exported.
+    """
+    known = candidate.lineage.get("parents", {}).get("weights", {})
+    folder = candidate.folder.parent / str(known.get("run", ""))
+    if "run" not in known or not (folder / EXPORT_FILE).exists():
+        return None
+    files = (each for each in (folder / MODEL_FILE, folder / WEIGHTS_FILE) if each.exists())
+    hashes = (hashlib.sha256(each.read_bytes()).hexdigest() for each in files)
+    return folder if known.get("model_sha256") in hashes else None
 
 
 def check_file(candidate: Candidate) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from modelkit.gate import GateError
@@ -35,6 +35,13 @@ class Limits:
     """Times the live version's time for a picture, or the parent's where nothing is live."""
     max_latency_ms: float | None = None
     """Of a picture: the median of processor time, alone on one thread."""
+
+    def moved(self) -> dict[str, float | int | str]:
+        """Returns the limits that are not the usual ones, as a manifest says them."""
+        pairs = (
+            (each.name, getattr(self, each.name)) for each in fields(self) if getattr(self, each.name) != each.default
+        )
+        return {f"limit_{name}": value for name, value in pairs}
 
 
 @dataclass(frozen=True, slots=True)

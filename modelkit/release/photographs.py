@@ -57,6 +57,7 @@ class Trial:
     """With the photographs."""
     recipe: Recipe
     output: Output
+    max_slowdown: float = MAX_SLOWDOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ def judge_by_photographs(trial: Trial) -> Judged:
         **{f"{engine}_difference_max": round(value, 4) for engine, value in engines.items()},
         "golden_pictures": ask_golden(golden, trial.candidate, trial.recipe),
         "tensorrt_gate": tensorrt.by,
+        **({} if trial.max_slowdown == MAX_SLOWDOWN else {"limit_max_slowdown": trial.max_slowdown}),
     }
     return Judged(Passed(answers.sha256, dict(told)), found, tensorrt, golden)
 
@@ -115,7 +117,7 @@ def _held(trial: Trial, plain: Pictures) -> tuple[list[Check], Figures]:
     checks = [
         steady(_steadiness(trial.candidate, plain)),
         as_robust(robust[PARENT].mean_top1 - robust[CANDIDATE].mean_top1, parent, MAX_ROBUSTNESS_DROP),
-        as_fast(took[CANDIDATE], took[PARENT], parent, MAX_SLOWDOWN),
+        as_fast(took[CANDIDATE], took[PARENT], parent, trial.max_slowdown),
     ]
     return checks, {
         MEAN_TOP1: round(robust[CANDIDATE].mean_top1, 5),

@@ -17,6 +17,7 @@ from modelkit.publish import Card, PublishError, Release, live_version, model_ca
 from modelkit.release.candidate import (
     LINEAGE_FILE,
     Candidate,
+    beginning,
     check_evaluation,
     check_file,
     parent_name,
@@ -62,7 +63,9 @@ class Plan:
     version: str = ""
     """A positive integer; empty for the next one."""
     parent: Path | None = None
-    """Run to agree with, by default the live version; and to be as robust as, where no live version says how it is."""
+    """Run to agree with, by default the live version; and to be as robust as, where no live version says how it is.
+
+    Where nothing is live it is by default the run that the candidate began with, such as the floats of an INT8 one."""
     title: str = ""
     license: str = ""
     """By default the data set's."""
@@ -114,7 +117,7 @@ def publish_run(repository: Path, datasets: Path, plan: Plan, signer: Signer | N
         "golden_pictures": ask_golden(golden, candidate.onnx, candidate.recipe),
         "tensorrt_gate": tensorrt.by,
     }
-    release = _release(version, candidate, precision, measured, golden, facts)
+    release = _release(version, candidate, precision, measured, golden, {**facts, **plan.limits.moved()})
     manifest = publish(repository, card, release, signer, keep_live=plan.keep_live)
     return Published(manifest, version, found, tensorrt)
 
@@ -145,7 +148,8 @@ def _measure(folder: Path, plan: Plan, candidate: Candidate, dataset: Dataset) -
     manifest = read_manifest(folder) if (folder / MANIFEST_FILE).exists() else None
     if manifest is not None:
         models[LIVE] = model_bytes(folder, manifest, live_version(manifest))
-    with_whom = read_candidate(plan.parent) if plan.parent is not None else None
+    parent_folder = plan.parent or (beginning(candidate) if manifest is None else None)
+    with_whom = read_candidate(parent_folder) if parent_folder is not None else None
     if with_whom is not None:
         check_evaluation(with_whom)
         models[PARENT] = with_whom.onnx

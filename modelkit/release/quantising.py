@@ -9,10 +9,10 @@ import numpy as np
 
 from modelkit import measure as measuring
 from modelkit.engine import float_precision
-from modelkit.publish import PublishError, Release, model_card, publish
+from modelkit.publish import PublishError, Release, check_number, model_card, publish
 from modelkit.quantise import quantise
 from modelkit.release.golden import GOLDEN_FILE
-from modelkit.release.photographs import Trial, judge_by_photographs
+from modelkit.release.photographs import MAX_SLOWDOWN, Trial, judge_by_photographs
 from modelkit.release.publishing import Published
 from modelkit.release.versions import find_version, model_bytes
 from modelkit.signing.manifests import open_manifest
@@ -38,6 +38,8 @@ class Plan:
     """Folder with the photographs that judge; others than those that calibrate."""
     float_convolutions: int
     """Convolutions, counted from the input, that stay in floating point, beside the depthwise ones."""
+    max_slowdown: float = MAX_SLOWDOWN
+    """Times the parent's time for a picture."""
 
 
 def publish_quantised(repository: Path, name: str, plan: Plan, signer: Signer | None = None) -> Published:
@@ -51,6 +53,7 @@ def publish_quantised(repository: Path, name: str, plan: Plan, signer: Signer | 
         ManifestError: the model's manifest is missing or wrong.
         SignatureError: the model is signed and there is no signer, or the signer does not trust what is there.
     """
+    check_number(plan.version)
     _keep_apart(plan)
     folder = repository / name
     manifest, chosen = find_version(repository, name, plan.parent)
@@ -59,7 +62,9 @@ def publish_quantised(repository: Path, name: str, plan: Plan, signer: Signer | 
     original = model_bytes(folder, manifest, plan.parent)
     pictures = _calibration(plan.calibration, manifest.input)
     candidate = quantise(original, pictures, tensor=manifest.input.tensor, float_convolutions=plan.float_convolutions)
-    trial = Trial(original, candidate, plan.parent, plan.photographs, manifest.input, manifest.output)
+    trial = Trial(
+        original, candidate, plan.parent, plan.photographs, manifest.input, manifest.output, plan.max_slowdown
+    )
     judged = judge_by_photographs(trial)
     parent = manifest.versions[plan.parent]
     release = Release(

@@ -2,16 +2,15 @@
 
 import json
 import os
-import re
 from pathlib import Path
 from typing import Any
 
-_UNFINISHED = re.compile(r"\..+-\d+")
+_UNFINISHED = ".unfinished-"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Writes beside the file, then renames: readers see the old content or the new, also after a crash."""
-    unfinished = path.with_name(f".{path.name}-{os.getpid()}")
+    unfinished = path.with_name(f"{_UNFINISHED}{path.name}-{os.getpid()}")
     with unfinished.open("wb") as file:
         file.write(data)
         file.flush()
@@ -21,9 +20,8 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 def remove_unfinished(folder: Path) -> None:
     """Removes what writers that were killed left; nobody else may be writing there."""
-    for each in folder.iterdir():
-        if _UNFINISHED.fullmatch(each.name):
-            each.unlink()
+    for each in folder.glob(f"{_UNFINISHED}*"):
+        each.unlink()
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -114,6 +114,24 @@ def finished(folder: Path) -> bool:
     return (folder / RESULT_FILE).exists()
 
 
+def check_origin(folder: Path, parents: Mapping[str, Parent], file: str) -> None:
+    """Refuses a finished run whose parents are not any more what it was made of.
+
+    Args:
+        folder: of the run.
+        parents: as `write_lineage` took them.
+        file: name of the parents' weights.
+
+    Raises:
+        RecipeError: a parent was made anew under its name.
+    """
+    known = json.loads((folder / LINEAGE_FILE).read_text(encoding="utf-8"))["parents"]
+    for role, parent in parents.items():
+        said = known.get(role, {}).get("model_sha256")
+        if isinstance(parent, Path) and said and (parent / file).exists() and sha256(parent / file) != said:
+            raise RecipeError(f"{folder} was made of another {parent} than is there now: choose another name")
+
+
 def write_environment(folder: Path, recipe: Conditions, processes: int) -> None:
     """Notes what the run depends on beside its recipe and data."""
     write_json(

@@ -19,8 +19,18 @@ from modelkit.train.networks import WEIGHTS_FILE, Architecture, Classifier, crea
 from modelkit.train.networks import load as load_network
 from modelkit.train.objective import Objective, distillation, labels_only
 from modelkit.train.pixels import Split, load_split
-from modelkit.train.recipe import LATEST, Data, Recipe, RecipeError, Served, load_recipe, load_yaml
-from modelkit.train.run import RECIPE_FILE, RESULT_FILE, alone, finished, start, write_environment, write_lineage
+from modelkit.train.recipe import LATEST, Data, Recipe, RecipeError, load_recipe, load_yaml
+from modelkit.train.run import (
+    RECIPE_FILE,
+    RESULT_FILE,
+    Parent,
+    alone,
+    check_origin,
+    finished,
+    start,
+    write_environment,
+    write_lineage,
+)
 from modelkit.train.sampling import Shard, step_seed
 from modelkit.train.served_teacher import Answers, Questions, ask, read_answers
 from modelkit.train.step import fastest_precision
@@ -98,7 +108,9 @@ def _begun(folder: Path, recipe: Recipe, shard: Shard, *, resume: bool) -> Itera
         return
     start(folder, recipe, resume=resume)
     with alone(folder):
-        if not finished(folder):
+        if finished(folder):
+            check_origin(folder, _parents(recipe), WEIGHTS_FILE)
+        else:
             write_environment(folder, recipe, shard.world)
         yield
 
@@ -258,10 +270,14 @@ def _finish(course: Course, pictures: Pictures, architecture: Architecture) -> N
 def _write_result(course: Course, pictures: Pictures, architecture: Architecture, model: Classifier) -> None:
     recipe, folder = course.recipe, course.folder
     save(folder, architecture, model)
-    parents: dict[str, Path | Served] = {}
+    step = "distil" if recipe.teacher else "train"
+    write_lineage(folder, step, pictures.dataset, _parents(recipe), folder / WEIGHTS_FILE)
+
+
+def _parents(recipe: Recipe) -> dict[str, Parent]:
+    parents: dict[str, Parent] = {}
     if recipe.teacher:
         parents["teacher"] = recipe.teacher.source
     if recipe.network.source == "run" and recipe.network.pretrained:
         parents["weights"] = Path(recipe.network.pretrained)
-    step = "distil" if recipe.teacher else "train"
-    write_lineage(folder, step, pictures.dataset, parents, folder / WEIGHTS_FILE)
+    return parents

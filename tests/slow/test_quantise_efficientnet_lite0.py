@@ -78,3 +78,10 @@ def test_the_judges_are_new_to_the_model(repository: Path) -> None:
     partial = Plan(PLAN.parent, PLAN.version, PLAN.photographs, PLAN.photographs, float_convolutions=6)
     with pytest.raises(PublishError, match="share photographs"):
         publish_quantised(repository, NAME, partial)
+
+
+def test_a_version_that_triton_would_not_take_is_told_at_once(repository: Path) -> None:
+    """Before a minute of quantising."""
+    partial = Plan(PLAN.parent, "x", PLAN.calibration, PLAN.photographs, float_convolutions=6)
+    with pytest.raises(PublishError, match="version 'x' is not a positive integer"):
+        publish_quantised(repository, NAME, partial)

@@ -1,6 +1,7 @@
 """Quantising a trained run: a run folder with an INT8 file that every engine takes."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -132,6 +133,16 @@ def test_another_plan_wants_another_name(run: Path, tmp_path: Path) -> None:
     quantise_run(Quantising(name="int8", parent=run, calibration=8), Places(runs=tmp_path), read=judged_pictures)
     with pytest.raises(RecipeError, match="differs in calibration"):
         quantise_run(Quantising(name="int8", parent=run, calibration=9), Places(runs=tmp_path), read=judged_pictures)
+
+
+def test_a_parent_that_was_made_anew_is_told(run: Path, tmp_path: Path) -> None:
+    """What was made of the old one does not pass for the new one's."""
+    parent = Path(shutil.copytree(run, tmp_path / "toy"))
+    plan = Quantising(name="int8", parent=parent, calibration=8)
+    assert quantise_run(plan, Places(runs=tmp_path), read=judged_pictures).name == "int8"
+    (parent / "model.onnx").write_bytes(b"made anew")
+    with pytest.raises(RecipeError, match=r"int8 was made of another .*toy than is there now: choose another name"):
+        quantise_run(plan, Places(runs=tmp_path), read=judged_pictures)
 
 
 def test_a_recipe_says_what_a_command_says(run: Path, tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ def test_a_run_has_one_process_at_a_time(tmp_path: Path) -> None:
                 toy_train(tmp_path, "epochs=200")
         finally:
             first.kill()
-    half = tmp_path / "toy" / f".checkpoint.pt-{first.pid}"
+    half = tmp_path / "toy" / f".unfinished-checkpoint.pt-{first.pid}"
     half.write_bytes(b"half")
     with alone(tmp_path / "toy"):
         assert not half.exists()

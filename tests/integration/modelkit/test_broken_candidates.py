@@ -159,6 +159,28 @@ def test_a_candidate_slower_than_what_it_replaces_is_refused(
         publish_colours(repository, dataset, run, Limits(max_slowdown=0.01), name, tmp_path / "good")
 
 
+def test_a_first_version_is_held_against_the_run_that_it_began_with(
+    tmp_path: Path, repository: Path, dataset: Dataset
+) -> None:
+    """Nothing is live under that name and nobody named a parent: the lineage does, while that run is what it was."""
+    begun = hashlib.sha256((tmp_path / "good" / "model.onnx").read_bytes()).hexdigest()
+    parents = {"weights": {"run": "good", "model_sha256": begun}}
+    worse = Colours(mean=(0, 0, 0), std=(1, 1, 1), top1=0.75, parents=parents)
+    run = colour_run(tmp_path / "bad", dataset, worse)
+    with pytest.raises(GateError, match=r"the drop of top-1 below the parent is 0\.2500"):
+        publish_colours(repository, dataset, run, name="first")
+    (tmp_path / "good" / "model.onnx").write_bytes(b"made anew")
+    assert "1" == publish_colours(repository, dataset, run, name="first").version
+
+
+def test_a_limit_that_was_moved_is_told(tmp_path: Path, repository: Path, dataset: Dataset) -> None:
+    """Whoever looks at the manifest later sees what the gates were told; the usual limits need no word."""
+    worse = colour_run(tmp_path / "bad", dataset, Colours(mean=(0, 0, 0), std=(1, 1, 1), top1=0.75))
+    done = publish_colours(repository, dataset, worse, Limits(max_drop=0.3, min_agreement=0.5, max_slowdown=9))
+    told = {name: value for name, value in done.manifest.versions["2"].accuracy.items() if name.startswith("limit")}
+    assert {"limit_max_drop": 0.3, "limit_min_agreement": 0.5, "limit_max_slowdown": 9} == told
+
+
 def test_a_candidate_worse_than_its_parent_is_refused(tmp_path: Path, repository: Path, dataset: Dataset) -> None:
     """Where nothing is live under that name, the parent's top-1 counts."""
     worse = Colours(mean=(0, 0, 0), std=(1, 1, 1), top1=0.75)

@@ -20,10 +20,14 @@ def test_a_published_model_takes_no_options_of_runs(words: tuple[str, str]) -> N
     )
 
 
-def test_a_run_takes_no_version(tmp_path: Path) -> None:
-    """It gets one when it is published; a number that is given now would be dropped."""
+@pytest.mark.parametrize(
+    "words",
+    [("--version", "3"), ("--from", "1"), ("--calibration", "x"), ("--photographs", "x"), ("--max-slowdown", "2")],
+)
+def test_a_run_takes_no_options_of_published_models(tmp_path: Path, words: tuple[str, str]) -> None:
+    """It gets a number when it is published, and is judged by its data set."""
     recipe = tmp_path / "small.yaml"
     recipe.write_text("name: small\nparent: large\n", encoding="utf-8")
-    told = CliRunner().invoke(app, ["quantise", str(recipe), "--version", "3"])
+    told = CliRunner().invoke(app, ["quantise", str(recipe), *words])
     assert 1 == told.exit_code
-    assert "--version is of published models" in told.output
+    assert "--version, --from, --calibration, --photographs and --max-slowdown are of published models" in told.output
