@@ -22,7 +22,7 @@ from modelkit.train.loop import Watch
 from modelkit.train.measure import size_of
 from modelkit.train.networks import WEIGHTS_FILE, Classifier, load, save
 from modelkit.train.recipe import Recipe, RecipeError, Served
-from modelkit.train.run import RESULT_FILE, finished, start, write_environment, write_lineage
+from modelkit.train.run import RESULT_FILE, beginning, finished, start, write_environment, write_lineage
 from modelkit.train.sampling import Shard
 from modelkit.train.train import Pictures, Places, load_pictures, pinned, torch_settings, train
 from servicekit.manifest import Recipe as Input
@@ -72,10 +72,11 @@ def prune(
     if finished(folder):
         return folder
     write_environment(folder, recipe, processes=1)
-    known, _ = load(recipe.parent)
-    pictures = read(recipe.tuning(1, recipe.parent, known.input), places)
-    if known.labels != pictures.labels:
-        raise RecipeError(f"{recipe.parent} was trained for other classes than {pictures.dataset['name']} has")
+    with beginning(folder):
+        known, _ = load(recipe.parent)
+        pictures = read(recipe.tuning(1, recipe.parent, known.input), places)
+        if known.labels != pictures.labels:
+            raise RecipeError(f"{recipe.parent} was trained for other classes than {pictures.dataset['name']} has")
     pruning = _Pruning(recipe, folder, places, known.input, pictures, watch or (lambda _done, _all, _words: None))
     last = recipe.parent
     for step in range(1, recipe.steps + 1):

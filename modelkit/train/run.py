@@ -3,8 +3,10 @@
 import hashlib
 import json
 import platform
+import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -72,6 +74,17 @@ def start(folder: Path, recipe: BaseModel, *, resume: bool) -> None:
     if path.read_text(encoding="utf-8") != text:
         changed = ", ".join(_changed(yaml.safe_load(path.read_text(encoding="utf-8")), recipe.model_dump(mode="json")))
         raise RecipeError(f"{folder} was started with another recipe, which differs in {changed}: choose another name")
+
+
+@contextmanager
+def beginning(folder: Path) -> Iterator[None]:
+    """Removes a run that is refused before anything was learnt, so that the mended recipe may have its name."""
+    try:
+        yield
+    except ValueError:  # RecipeError, DataError
+        if {each.name for each in folder.glob("*")} <= {RECIPE_FILE, ENVIRONMENT_FILE}:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -20,7 +20,15 @@ from modelkit.train.networks import load as load_network
 from modelkit.train.objective import Objective, distillation, labels_only
 from modelkit.train.pixels import Split, load_split
 from modelkit.train.recipe import LATEST, Data, Recipe, RecipeError, Served, load_recipe, load_yaml
-from modelkit.train.run import RECIPE_FILE, RESULT_FILE, finished, start, write_environment, write_lineage
+from modelkit.train.run import (
+    RECIPE_FILE,
+    RESULT_FILE,
+    beginning,
+    finished,
+    start,
+    write_environment,
+    write_lineage,
+)
 from modelkit.train.sampling import Shard, step_seed
 from modelkit.train.served_teacher import Answers, Questions, ask, read_answers
 from modelkit.train.step import fastest_precision
@@ -84,11 +92,12 @@ def train(
                 write_environment(folder, recipe, shard.world)
         if read_for_all(folder / RESULT_FILE, shard) is not None:
             return folder
-        pictures = (load or load_pictures)(recipe, places)
-        wait(shard)
-        architecture, course = prepare(recipe, pictures, folder, shard)
-        course.watch = watch or course.watch
-        course.answers = served_answers(course, pictures, places)
+        with beginning(folder):
+            pictures = (load or load_pictures)(recipe, places)
+            wait(shard)
+            architecture, course = prepare(recipe, pictures, folder, shard)
+            course.watch = watch or course.watch
+            course.answers = served_answers(course, pictures, places)
         _finish(course, pictures, architecture)
     return folder
 
@@ -144,9 +153,9 @@ def load_pictures(recipe: Recipe, places: Places) -> Pictures:
     """
     pictures = read_pictures(recipe.dataset, recipe.input, places)
     for needed in ("train", recipe.monitor):
-        if needed and needed not in pictures.splits:
+        if needed and not len(pictures.splits.get(needed, ())):
             raise RecipeError(
-                "data set {name} {version} has no pictures".format_map(pictures.dataset) + f" in {needed}"
+                "data set {name} {version} has no pictures with a label".format_map(pictures.dataset) + f" in {needed}"
             )
     return pictures
 
