@@ -4,6 +4,7 @@ Readers may look at any moment (a service that re-reads manifests, Triton that l
 a rename, and the manifest, which names a version's files, comes last.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from modelkit.signing.signer import Signer
 from modelkit.triton_config import render_config
 from servicekit.manifest import (
     MANIFEST_FILE,
+    MODEL_NAME,
     Artifact,
     Manifest,
     Output,
@@ -143,7 +145,21 @@ def live_version(manifest: Manifest) -> str:
     return manifest.default_version or max(manifest.versions, key=int)
 
 
+def check_name(name: str) -> None:
+    """Lets only a name pass that a model's folder and its manifest can have.
+
+    Raises:
+        PublishError: it has other characters, or too many.
+    """
+    if not re.fullmatch(MODEL_NAME, name):
+        raise PublishError(
+            f"the model's name {name!r}: up to 63 lower-case letters, digits, '_', '-' and '.', the first of them a "
+            "letter or a digit"
+        )
+
+
 def _check(card: Card, release: Release) -> None:
+    check_name(card.name)
     if not (release.version.isascii() and release.version.isdigit() and not release.version.startswith("0")):
         raise PublishError(f"version {release.version!r} is not a positive integer, as Triton wants it")
     if len(card.labels) != card.output.classes:

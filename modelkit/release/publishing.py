@@ -13,7 +13,7 @@ from modelkit.evaluate.cost import latencies_ms
 from modelkit.evaluate.pictures import labelled
 from modelkit.evaluate.robustness import options_of
 from modelkit.gate import GateError, Passed
-from modelkit.publish import Card, PublishError, Release, live_version, model_card, publish
+from modelkit.publish import Card, PublishError, Release, check_name, live_version, model_card, publish
 from modelkit.release.candidate import (
     LINEAGE_FILE,
     Candidate,
@@ -88,9 +88,10 @@ def publish_run(repository: Path, datasets: Path, plan: Plan, signer: Signer | N
         SignatureError: the model is signed and there is no signer, or the signer does not trust what is there.
         GateError: a gate refused, with the number, the limit and by how much.
         DataError: the data set that the run was trained on is not here.
-        PublishError: the model has other labels or another input, or the version holds another file.
+        PublishError: the name is none, the model has other labels or another input, or the version holds another file.
         ManifestError: the model's manifest is wrong.
     """
+    check_name(plan.name)
     if (repository / plan.name / MANIFEST_FILE).exists():
         open_manifest(repository / plan.name, signer)  # rather than after minutes of gates
     candidate = read_candidate(plan.source)
