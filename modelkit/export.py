@@ -1,6 +1,10 @@
 """Exports a torch module to ONNX bytes that OpenVINO, ONNX Runtime and TensorRT all take."""
 
 import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import onnx
 import onnxscript  # noqa: F401 -- torch's exporter wants it late and obscurely; here its absence is told at once
@@ -22,21 +26,36 @@ def export_onnx(module: nn.Module, example: torch.Tensor, *, input_name: str, ou
         input_name: name of the graph's input.
         output_name: name of the graph's output.
     """
-    program = torch.onnx.export(
-        module,
-        (example,),
-        input_names=[input_name],
-        output_names=[output_name],
-        dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
+    with _quiet():
+        program = torch.onnx.export(
+            module,
+            (example,),
+            input_names=[input_name],
+            output_names=[output_name],
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
     if program is None:  # the exporter's signature allows it, with dynamo it never happens
         raise RuntimeError("torch exported nothing")
     buffer = io.BytesIO()
     program.save(buffer)
     return _portable(buffer.getvalue())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Drops what the exporter says to nobody's use: that torchvision is missing, and that its own calls are old."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _portable(data: bytes) -> bytes:

@@ -4,6 +4,7 @@ Readers may look at any moment (a service that re-reads manifests, Triton that l
 a rename, and the manifest, which names a version's files, comes last.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from modelkit.signing.signer import Signer
 from modelkit.triton_config import render_config
 from servicekit.manifest import (
     MANIFEST_FILE,
+    MODEL_NAME,
     Artifact,
     Manifest,
     Output,
@@ -149,7 +151,21 @@ def check_number(version: str) -> None:
         raise PublishError(f"version {version!r} is not a positive integer, as Triton wants it")
 
 
+def check_name(name: str) -> None:
+    """Lets only a name pass that a model's folder and its manifest can have.
+
+    Raises:
+        PublishError: it has other characters, or too many.
+    """
+    if not re.fullmatch(MODEL_NAME, name):
+        raise PublishError(
+            f"the model's name {name!r}: up to 63 lower-case letters, digits, '_', '-' and '.', the first of them a "
+            "letter or a digit"
+        )
+
+
 def _check(card: Card, release: Release) -> None:
+    check_name(card.name)
     check_number(release.version)
     if len(card.labels) != card.output.classes:
         raise PublishError(f"{card.name} has {card.output.classes} classes but {len(card.labels)} labels")

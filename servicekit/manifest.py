@@ -79,11 +79,15 @@ class Signature(_Frozen):
     """Ed25519, in hexadecimal digits."""
 
 
+MODEL_NAME = r"^[a-z0-9][a-z0-9_.-]{0,62}$"
+"""What a model may be called: its folder has the same name."""
+
+
 class Manifest(_Frozen):
     """Is everything Triptych knows about one model."""
 
     schema_version: Literal[1]
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")
+    name: str = Field(pattern=MODEL_NAME)
     title: str
     description: str
     license: str

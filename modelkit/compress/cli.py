@@ -10,7 +10,19 @@ from rich.console import Console
 from rich.table import Table
 
 from modelkit.compress.recipe import PruneRecipe
-from modelkit.train.cli import DATASETS, RUNS, SERVER, Changes, Datasets, Resume, Runs, Server, told, watching
+from modelkit.train.cli import (
+    DATASETS,
+    RUNS,
+    SERVER,
+    Changes,
+    Datasets,
+    Resume,
+    Runs,
+    Server,
+    tell_result,
+    told,
+    watching,
+)
 from modelkit.train.recipe import RecipeError, load_recipe, load_yaml, parse
 from modelkit.train.run import RESULT_FILE
 
@@ -53,7 +65,7 @@ def prune_model(
         with watching() as watch:
             folder = prune(loaded, Places(datasets, runs, gateway=server), resume=resume, watch=watch)
         _show(*read_sensitivity(folder))
-        typer.echo(f"{folder}  {json.dumps(json.loads((folder / RESULT_FILE).read_text(encoding='utf-8')))}")
+        tell_result(folder)
 
 
 def compress_model(  # noqa: PLR0913, PLR0917 -- options are arguments

@@ -25,6 +25,7 @@ from modelkit.train.run import (
     RESULT_FILE,
     Parent,
     alone,
+    beginning,
     check_origin,
     finished,
     start,
@@ -87,10 +88,11 @@ def prune(
 
 def _prune(recipe: PruneRecipe, folder: Path, places: Places, watch: Watch | None, read: Load) -> None:
     write_environment(folder, recipe, processes=1)
-    known, _ = load(recipe.parent)
-    pictures = read(recipe.tuning(1, recipe.parent, known.input), places)
-    if known.labels != pictures.labels:
-        raise RecipeError(f"{recipe.parent} was trained for other classes than {pictures.dataset['name']} has")
+    with beginning(folder):
+        known, _ = load(recipe.parent)
+        pictures = read(recipe.tuning(1, recipe.parent, known.input), places)
+        if known.labels != pictures.labels:
+            raise RecipeError(f"{recipe.parent} was trained for other classes than {pictures.dataset['name']} has")
     pruning = _Pruning(recipe, folder, places, known.input, pictures, watch or (lambda _done, _all, _words: None))
     last = recipe.parent
     for step in range(1, recipe.steps + 1):

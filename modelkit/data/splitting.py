@@ -93,6 +93,9 @@ def _value(seed: int, key: str) -> float:
 
 
 def _check(dataset: Dataset, shares: Shares) -> None:
+    for option, share in (("--val", shares.val), ("--test", shares.test)):
+        if share > 1 and share % 1:
+            raise DataError(f"{option} {share:g}: a fraction below 1, or a whole number of images")
     if shares.test and dataset.count(Split.TEST):
         raise DataError(
             f"{dataset.manifest.name} has {dataset.count(Split.TEST)} test images already: leave out --test"
@@ -100,4 +103,4 @@ def _check(dataset: Dataset, shares: Shares) -> None:
     movable = dataset.count() - dataset.count(Split.TEST)
     wanted = sum(share if share >= 1 else share * movable for share in (shares.val, shares.test))
     if min(shares.val, shares.test) < 0 or not 0 < wanted < movable:
-        raise DataError(f"--val {shares.val} and --test {shares.test} take {wanted:.0f} of {movable} images")
+        raise DataError(f"--val {shares.val:.15g} and --test {shares.test:.15g} take {wanted:.0f} of {movable} images")

@@ -66,10 +66,12 @@ def read_candidate(source: Path) -> Candidate:
     """Reads a run folder, or the run folder that an ONNX file lies in.
 
     Raises:
-        GateError: a file of it is missing or is not what training and exporting write.
+        GateError: it or a file of it is missing or is not what training and exporting write.
     """
     folder, model = (source, source / MODEL_FILE) if source.is_dir() else (source.parent, source)
-    onnx = _bytes(model, "`triptych model export` writes it")
+    if not source.exists() and source.suffix != ".onnx":
+        raise GateError(f"the file gate finds no run {source}")
+    onnx = _bytes(model, f"`triptych model export {folder}` writes it")
     try:
         architecture = _Architecture.model_validate(_json(folder / ARCHITECTURE_FILE))
         lineage = _json(folder / LINEAGE_FILE)
@@ -93,7 +95,7 @@ def read_candidate(source: Path) -> Candidate:
     )
 
 
-def beginning(candidate: Candidate) -> Path | None:
+def origin(candidate: Candidate) -> Path | None:
     """Returns the folder of the run whose weights a candidate began with.
 
     None where that does not lie beside it, was made anew or was not exported.

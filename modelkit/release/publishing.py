@@ -13,13 +13,13 @@ from modelkit.evaluate.cost import latencies_ms
 from modelkit.evaluate.pictures import labelled
 from modelkit.evaluate.robustness import options_of
 from modelkit.gate import GateError, Passed
-from modelkit.publish import Card, PublishError, Release, live_version, model_card, publish
+from modelkit.publish import Card, PublishError, Release, check_name, live_version, model_card, publish
 from modelkit.release.candidate import (
     LINEAGE_FILE,
     Candidate,
-    beginning,
     check_evaluation,
     check_file,
+    origin,
     parent_name,
     read_candidate,
 )
@@ -91,9 +91,10 @@ def publish_run(repository: Path, datasets: Path, plan: Plan, signer: Signer | N
         SignatureError: the model is signed and there is no signer, or the signer does not trust what is there.
         GateError: a gate refused, with the number, the limit and by how much.
         DataError: the data set that the run was trained on is not here.
-        PublishError: the model has other labels or another input, or the version holds another file.
+        PublishError: the name is none, the model has other labels or another input, or the version holds another file.
         ManifestError: the model's manifest is wrong.
     """
+    check_name(plan.name)
     if (repository / plan.name / MANIFEST_FILE).exists():
         open_manifest(repository / plan.name, signer)  # rather than after minutes of gates
     candidate = read_candidate(plan.source)
@@ -148,7 +149,7 @@ def _measure(folder: Path, plan: Plan, candidate: Candidate, dataset: Dataset) -
     manifest = read_manifest(folder) if (folder / MANIFEST_FILE).exists() else None
     if manifest is not None:
         models[LIVE] = model_bytes(folder, manifest, live_version(manifest))
-    parent_folder = plan.parent or (beginning(candidate) if manifest is None else None)
+    parent_folder = plan.parent or (origin(candidate) if manifest is None else None)
     with_whom = read_candidate(parent_folder) if parent_folder is not None else None
     if with_whom is not None:
         check_evaluation(with_whom)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from modelkit.catalog import ModelkitMissingError
 from modelkit.train.recipe import Recipe, RecipeError, load_recipe
@@ -187,11 +187,27 @@ def export_model(
 def _train(recipe: Recipe, places: "Places", *, resume: bool) -> None:
     from modelkit.train.train import train  # noqa: PLC0415 -- torch
 
-    with watching() as watch:
-        folder = train(recipe, places, resume=resume, watch=watch)
-    result = folder / RESULT_FILE
-    if result.exists():  # on other nodes than the first process's it may not be seen yet
-        typer.echo(f"{folder}  {json.dumps(json.loads(result.read_text(encoding='utf-8')))}")
+    try:
+        with watching() as watch:
+            folder = train(recipe, places, resume=resume, watch=watch)
+    except KeyboardInterrupt:
+        typer.echo("stopped: the same command with --resume goes on from the last checkpoint", err=True)
+        raise
+    if (folder / RESULT_FILE).exists():  # on other nodes than the first process's it may not be seen yet
+        tell_result(folder)
+
+
+def tell_result(folder: Path) -> None:
+    """Says how good a finished run is on the splits that judged it, how large, and where it lies."""
+    result = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
+    for split in ("val", "test"):
+        if split in result:
+            of = result[split]
+            typer.echo(f"{split}: top-1 {of['top1']:.2%}, loss {of['loss']:.4f}, of {of['pictures']:,} pictures")
+    size = f"{result['parameters']:,} parameters, {result['macs'] / 1e6:.2f} million multiply-accumulates"
+    if "removed_macs" in result:
+        size += f" ({result['removed_macs']:.1%} of the parent's went)"
+    typer.echo(f"{folder}  {size}, {result['steps']:,} steps, {result['seconds']:g} s")
 
 
 @contextmanager
@@ -210,7 +226,7 @@ def told() -> Iterator[None]:
 @contextmanager
 def watching() -> "Iterator[Watch]":
     """Shows how far a training is."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress:
         task = progress.add_task("train", total=None)
         yield lambda done, every, words: progress.update(task, completed=done, total=every, description=words)

@@ -83,6 +83,7 @@ def create(network: Network, labels: tuple[str, ...], recipe: Input) -> tuple[Ar
         RecipeError: the library does not know what is asked for, or is missing.
     """
     if network.pretrained is None:
+        _check_options(network)
         architecture = Architecture(network=network, labels=labels, input=recipe)
         return architecture, build(architecture)
     if network.source == "run":
@@ -91,6 +92,23 @@ def create(network: Network, labels: tuple[str, ...], recipe: Input) -> tuple[Ar
     built = network.model_copy(update={"config": config, "pretrained": None})
     architecture = Architecture(network=built, labels=labels, input=recipe)
     return architecture, _laid_out(Classifier(net, built))
+
+
+def _check_options(network: Network) -> None:
+    """Refuses what transformers would keep without a word, and build the network as if it was not there."""
+    kind = network.config.get("model_type")
+    if network.source != "transformers" or kind is None:
+        return
+    from transformers import AutoConfig  # noqa: PLC0415 -- seconds
+
+    try:
+        defaults = AutoConfig.for_model(kind)
+    except ValueError as error:
+        raise RecipeError(f"network.config.model_type: transformers knows no {kind!r}") from error
+    known = {*defaults.to_dict(), *defaults.attribute_map}
+    for key in network.config:
+        if key not in known:
+            raise RecipeError(f"network.config.{key} is unknown; there are {', '.join(sorted(known))}")
 
 
 def describe(architecture: Architecture, model: Classifier) -> Architecture:
@@ -171,6 +189,8 @@ def _transformers(network: Network, classes: int) -> nn.Module:
 def _with_small_stem(net: Any, stride: int | None) -> nn.Module:
     """Replaces what transformers' ResNet always starts with, a 7 x 7 convolution and a pool: 28 pixels would be 7."""
     if stride is not None:
+        if not hasattr(net, "resnet"):
+            raise RecipeError(f"network.small_stem is of ResNets, which {net.config.model_type!r} is not")
         embedder = net.resnet.embedder
         old = embedder.embedder.convolution
         stem = nn.Conv2d(old.in_channels, old.out_channels, 3, stride, 1, bias=False)

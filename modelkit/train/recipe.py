@@ -214,11 +214,11 @@ def load_yaml(path: Path, changes: tuple[str, ...] = ()) -> dict[str, Any]:
     """Reads a YAML mapping and applies `key=value` changes.
 
     Raises:
-        RecipeError: the file is missing or no mapping, or a change has no `=`.
+        RecipeError: the file is missing or no mapping, or a change has no `=` or a value that is not YAML.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise RecipeError(f"{path} is not a mapping of keys to values")
@@ -229,7 +229,7 @@ def changed(content: dict[str, Any], changes: tuple[str, ...]) -> dict[str, Any]
     """Applies `key=value` changes to a mapping, which is returned.
 
     Raises:
-        RecipeError: a change has no `=`, or goes below a value.
+        RecipeError: a change has no `=`, goes below a value, or its own is not YAML.
     """
     for change in changes:
         _apply(content, change)
@@ -245,7 +245,10 @@ def _apply(content: dict[str, Any], change: str) -> None:
         content = content.setdefault(parent, {})
         if not isinstance(content, dict):
             raise RecipeError(f"{change!r}: {parent} holds a value and has no keys below it")
-    content[last] = yaml.safe_load(value)
+    try:
+        content[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{change!r}: the value is not YAML; quote what has brackets, braces or colons") from error
 
 
 def parse(kind: type[T], content: dict[str, Any], where: str) -> T:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -103,6 +104,17 @@ def _locked(descriptor: int, folder: Path) -> bool:
     except OSError:  # some network file systems have no locks
         return False
     return True
+
+
+@contextmanager
+def beginning(folder: Path) -> Iterator[None]:
+    """Removes a run that is refused before anything was learnt, so that the mended recipe may have its name."""
+    try:
+        yield
+    except ValueError:  # RecipeError, DataError
+        if {each.name for each in folder.glob("*")} <= {RECIPE_FILE, ENVIRONMENT_FILE}:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -25,6 +25,7 @@ from modelkit.train.run import (
     RESULT_FILE,
     Parent,
     alone,
+    beginning,
     check_origin,
     finished,
     start,
@@ -91,11 +92,12 @@ def train(
         with _begun(folder, recipe, shard, resume=resume):
             if read_for_all(folder / RESULT_FILE, shard) is not None:
                 return folder
-            pictures = (load or load_pictures)(recipe, places)
-            wait(shard)
-            architecture, course = prepare(recipe, pictures, folder, shard)
-            course.watch = watch or course.watch
-            course.answers = served_answers(course, pictures, places)
+            with beginning(folder):
+                pictures = (load or load_pictures)(recipe, places)
+                wait(shard)
+                architecture, course = prepare(recipe, pictures, folder, shard)
+                course.watch = watch or course.watch
+                course.answers = served_answers(course, pictures, places)
             _finish(course, pictures, architecture)
     return folder
 
@@ -167,9 +169,9 @@ def load_pictures(recipe: Recipe, places: Places) -> Pictures:
     """
     pictures = read_pictures(recipe.dataset, recipe.input, places)
     for needed in ("train", recipe.monitor):
-        if needed and needed not in pictures.splits:
+        if needed and not len(pictures.splits.get(needed, ())):
             raise RecipeError(
-                "data set {name} {version} has no pictures".format_map(pictures.dataset) + f" in {needed}"
+                "data set {name} {version} has no pictures with a label".format_map(pictures.dataset) + f" in {needed}"
             )
     return pictures
 

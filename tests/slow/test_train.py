@@ -12,6 +12,7 @@ from candidates import colour_dataset, colour_picture
 from slow.toy_training import toy_killed, toy_pictures, toy_recipe, toy_train
 
 from modelkit.data.importing import Import, import_dataset
+from modelkit.data.records import DataError
 from modelkit.train.augment import Batch
 from modelkit.train.distributed import shared
 from modelkit.train.journal import read_metrics
@@ -197,6 +198,36 @@ def test_an_odd_teacher_is_refused(tmp_path: Path) -> None:
     recipe = toy_recipe(tmp_path, "name=odd", f"teacher={{run: {parent}}}", "input.width=14")
     with pytest.raises(RecipeError, match="other classes or takes other pictures"):
         prepare(recipe, toy_pictures(recipe, Places()), tmp_path, Shard())
+
+
+def test_a_refused_recipe_leaves_its_name_free(tmp_path: Path) -> None:
+    """A mistake that only the data show makes no run: the same command, mended, trains."""
+    places = Places(tmp_path / "datasets", tmp_path / "runs", tmp_path / "pixels")
+    with pytest.raises(DataError, match="no data set 'toy'"):
+        train(toy_recipe(tmp_path), places)
+    with pytest.raises(RecipeError, match=r"network\.config\.layr_type is unknown; there are .*layer_type"):
+        train(toy_recipe(tmp_path, "network.config.layr_type=basic"), places, load=toy_pictures)
+    with pytest.raises(RecipeError, match="small_stem is of ResNets, which 'vit' is not"):
+        train(toy_recipe(tmp_path, "network.config={model_type: vit, image_size: 12}"), places, load=toy_pictures)
+    assert not (places.runs / "toy").exists()
+
+
+def test_pictures_without_labels_are_told_as_such(tmp_path: Path) -> None:
+    """A flat folder is a data set, of which nothing can be learnt yet."""
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    (pictures / "one.png").write_bytes(colour_picture("red", 1))
+    version = import_dataset(tmp_path / "datasets", Import("toy", pictures)).manifest.version
+    with pytest.raises(RecipeError, match=rf"data set toy {version} has no pictures with a label in train"):
+        train(toy_recipe(tmp_path), Places(tmp_path / "datasets", tmp_path / "runs", tmp_path / "pixels"))
+
+
+def test_a_refusal_keeps_what_was_learnt(tmp_path: Path) -> None:
+    """Only a run that has nothing but its recipe goes."""
+    toy_killed(tmp_path, 4)
+    with pytest.raises(DataError, match="no data set 'toy'"):
+        train(toy_recipe(tmp_path), Places(tmp_path / "datasets", tmp_path), resume=True)
+    assert (tmp_path / "toy" / "checkpoint.pt").exists()
 
 
 def test_auto_precision_is_what_the_machine_computes_in(tmp_path: Path) -> None:

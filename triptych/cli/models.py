@@ -74,4 +74,7 @@ def model(context: typer.Context) -> None:
         from modelkit.cli import app
     except ModuleNotFoundError as error:
         fail(f"{error.name} is not installed: pip install 'triptych[modelkit]'")
-    app(args=context.args, prog_name="triptych model")
+    try:
+        app(args=context.args, prog_name="triptych model")
+    except OSError as error:  # a full disk, a folder that may not be written to
+        fail(f"{error.filename or 'writing or reading'}: {error.strerror or error}")

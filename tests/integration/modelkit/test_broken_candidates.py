@@ -12,6 +12,7 @@ from candidates import MEAN, STD, Colours, colour_dataset, colour_model, colour_
 from modelkit import engine
 from modelkit.data.store import Dataset
 from modelkit.gate import GateError, Logits
+from modelkit.publish import PublishError
 from modelkit.release import golden
 from modelkit.release.gates import Limits
 from modelkit.release.publishing import Plan, Published, publish_run
@@ -310,3 +311,20 @@ def test_another_model_stands_beside_it(tmp_path: Path, repository: Path, datase
     publish_colours(repository, dataset, colour_run(tmp_path / "second", dataset), name="more_colours")
     assert {"colours", "more_colours"} == {path.name for path in repository.iterdir()}
     assert ["1"] == list(read_manifest(repository / "more_colours").versions)
+
+
+def test_a_run_that_is_not_there_is_no_run_to_export(repository: Path, dataset: Dataset, tmp_path: Path) -> None:
+    """A misspelt folder is named as such; one that was not exported gets the whole command."""
+    with pytest.raises(GateError, match=r"the file gate finds no run .*/misspelt$"):
+        publish_colours(repository, dataset, tmp_path / "misspelt")
+    run = colour_run(tmp_path / "new", dataset)
+    (run / "model.onnx").unlink()
+    with pytest.raises(GateError, match=rf"`triptych model export {run}` writes it"):
+        publish_colours(repository, dataset, run)
+
+
+def test_a_name_that_no_model_can_have_is_refused_before_the_gates(dataset: Dataset, tmp_path: Path) -> None:
+    """The run is not even read, and the repository gets no folder."""
+    with pytest.raises(PublishError, match="the model's name 'Two Words'"):
+        publish_colours(tmp_path / "models", dataset, tmp_path / "nothing", name="Two Words")
+    assert not (tmp_path / "models").exists()

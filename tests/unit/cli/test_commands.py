@@ -255,3 +255,13 @@ def test_a_deadline_is_told_in_words(tmp_path: Path) -> None:
 def test_bars_grow_by_eighths(score: float, cells: str) -> None:
     """A bar is as long as its score, also below one character."""
     assert f"[cyan]{cells}[/cyan]" == bar(score)
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
+    """`model` names the path and the system's reason, without a traceback."""
+    (tmp_path / "file").touch()
+    (tmp_path / "pictures").mkdir()
+    result = run("model", "data", "import", str(tmp_path / "pictures"), "--name", "a", "--root", str(tmp_path / "file"))
+    assert 1 == result.exit_code
+    assert f"{tmp_path / 'file' / 'a'}: Not a directory" in result.stderr.replace("\n", "")
+    assert "Traceback" not in result.stderr

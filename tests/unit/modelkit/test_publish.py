@@ -184,3 +184,11 @@ def test_config_suits_the_native_backend() -> None:
     config = text_format.Parse(render_config("shapes", CARD.input, CARD.output), model_config_pb2.ModelConfig())
     assert known >= set(config.parameters)
     assert config.parameters["ENABLE_BATCH_PADDING"].string_value == "YES"
+
+
+@pytest.mark.parametrize("name", ["a/b", "../b", "Shapes", "", "x" * 64, "shapes\n"])
+def test_a_name_that_no_model_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    """Nothing is written, not even a folder, which Triton would try to load."""
+    with pytest.raises(PublishError, match=r"the model's name .*: up to 63 lower-case letters"):
+        publish(tmp_path / "repository", replace(CARD, name=name), ONE)
+    assert not list(tmp_path.iterdir())

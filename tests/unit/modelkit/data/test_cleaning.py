@@ -1,4 +1,5 @@
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -150,3 +151,18 @@ def test_an_existing_test_split_is_not_made_again(tmp_path: Path) -> None:
     dataset = import_dataset(tmp_path / "root", Import("a", image_folder(tmp_path / "a", {"test/x": 2, "train/x": 4})))
     with pytest.raises(DataError, match="has 2 test images already: leave out --test"):
         split(dataset, Shares(0.2, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("shares", "told"),
+    [
+        (Shares(1.5), "--val 1.5: a fraction below 1, or a whole number of images"),
+        (Shares(1, 2.5), "--test 2.5: a fraction below 1, or a whole number of images"),
+        (Shares(500), "--val 500 and --test 0 take 500 of 4 images"),
+    ],
+)
+def test_shares_that_cannot_be_met_are_refused(tmp_path: Path, shares: Shares, told: str) -> None:
+    """The sentence has the option and its number as it was said."""
+    dataset = import_dataset(tmp_path / "root", Import("a", image_folder(tmp_path / "a", {"x": 4})))
+    with pytest.raises(DataError, match=re.escape(told)):
+        split(dataset, shares)

@@ -47,6 +47,7 @@ def test_distil_differs_from_the_student_in_its_teacher_only() -> None:
         ("network.source=run", "source `run` needs `pretrained`"),
         ("epochs", "'epochs' is not key=value"),
         ("seed.x=1", "seed holds a value"),
+        ("name=[", "'name=[': the value is not YAML"),
         ("teacher.temperature=2", "teacher: a teacher is either `run`, the folder of a run, or `served`"),
         ("teacher={run: x, served: {model: x, version: '1'}}", "teacher: a teacher is either `run`"),
         ("teacher.served.model=x", "teacher.served.version: Field required"),
@@ -79,3 +80,11 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path) -> None:
 def test_recipe_is_complete_only_with_a_learning_rate() -> None:
     """Nothing guesses a learning rate."""
     assert Recipe.model_fields["optimiser"].is_required()
+
+
+def test_a_recipe_that_is_no_text_is_named(tmp_path: Path) -> None:
+    """Whoever gives a picture for the recipe reads which file it was."""
+    picture = tmp_path / "picture.yaml"
+    picture.write_bytes(b"\x89PNG\xff")
+    with pytest.raises(RecipeError, match=r"picture\.yaml cannot be read"):
+        load_recipe(picture)
