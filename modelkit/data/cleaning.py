@@ -7,9 +7,9 @@ from pathlib import Path
 from modelkit.data.cache import NOTHING_KEPT, Cache
 from modelkit.data.deriving import derive
 from modelkit.data.duplicates import NEAR, near_pairs
-from modelkit.data.features import Features, extract
-from modelkit.data.findings import Finding, Kind, of_features, of_pairs, of_suspects
-from modelkit.data.label_errors import cross_validated, read_probabilities, suspects
+from modelkit.data.features import extract
+from modelkit.data.findings import Finding, Inspection, Kind, of_features, of_pairs, of_suspects
+from modelkit.data.label_errors import agreement, cross_validated, read_probabilities, suspects
 from modelkit.data.records import Record, Split, Track, untracked
 from modelkit.data.report import IMAGES_SHOWN, render, shown
 from modelkit.data.store import Dataset
@@ -27,9 +27,7 @@ class Look:
     seed: int = 0
 
 
-def inspect(
-    dataset: Dataset, look: Look, track: Track = untracked, cache: Cache = NOTHING_KEPT
-) -> tuple[Features, list[Finding]]:
+def inspect(dataset: Dataset, look: Look, track: Track = untracked, cache: Cache = NOTHING_KEPT) -> Inspection:
     """Finds what is wrong with a data set; the same look at the same version finds the same.
 
     With a cache, a look that was cut off goes on where it was, and the same look again computes next to nothing.
@@ -41,6 +39,7 @@ def inspect(
     findings = of_features(features)
     if look.near is not None:
         findings += of_pairs(features, near_pairs(features.thumbnails, look.near, track, cache))
+    believed = None
     if look.label_errors:
         ids = [row.id for row in features.rows]
         given = look.probabilities
@@ -50,15 +49,16 @@ def inspect(
             else cross_validated(features, look.seed, track, cache)
         )
         findings += of_suspects(suspects(beliefs, features.labels), dataset.labels)
-    return features, findings
+        believed = agreement(beliefs, features.labels)
+    return Inspection(features, findings, believed)
 
 
-def write_report(path: Path, dataset: Dataset, features: Features, findings: list[Finding]) -> None:
+def write_report(path: Path, dataset: Dataset, found: Inspection) -> None:
     """Writes the report, one HTML file that needs no other."""
-    wanted = {at for chosen in shown(findings).values() for each in chosen for at in each.images[:IMAGES_SHOWN]}
+    wanted = {at for chosen in shown(found.findings).values() for each in chosen for at in each.images[:IMAGES_SHOWN]}
     images = {at: record.image for at, record in enumerate(dataset.records()) if at in wanted}
     title = f"{dataset.manifest.name} {dataset.manifest.version}"
-    path.write_text(render(title, features, dataset.labels, findings, images), encoding="utf-8")
+    path.write_text(render(title, found, dataset.labels, images), encoding="utf-8")
 
 
 def drop(

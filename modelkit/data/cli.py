@@ -139,14 +139,16 @@ def clean_data(
             raise DataError(f"--drop {', '.join(sorted(words - set(Kind)))}: there are {', '.join(Kind)}")
         dataset = open_dataset(root, name, version)
         look = cleaning.Look(near or None, label_errors, probabilities, seed)
-        features, findings = cleaning.inspect(dataset, look, shown, beside(dataset, note))
+        found = cleaning.inspect(dataset, look, shown, beside(dataset, note))
         for kind in Kind:
-            typer.echo(f"{kind:<16}{sum(each.kind is kind for each in findings):>8,}")
+            typer.echo(f"{kind:<16}{sum(each.kind is kind for each in found.findings):>8,}")
+        if found.doubt():
+            typer.echo(found.doubt())
         path = report or dataset.folder.parent / f"clean-{dataset.manifest.version}.html"
-        cleaning.write_report(path, dataset, features, findings)
+        cleaning.write_report(path, dataset, found)
         typer.echo(f"report: {path}")
         if words:
-            cleaned = cleaning.drop(dataset, look, findings, {Kind(word) for word in words}, shown)
+            cleaned = cleaning.drop(dataset, look, found.findings, {Kind(word) for word in words}, shown)
             tell(cleaned.folder, cleaned.count())
 
 

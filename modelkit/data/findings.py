@@ -59,6 +59,23 @@ class Finding:
     note: str
 
 
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """Is what was found."""
+
+    features: Features
+    findings: list[Finding]
+    agreement: float | None = None
+    """Share of the labels that the model which judged them believes in; None where none did."""
+
+    def doubt(self) -> str:
+        """Says what the beliefs about labels are worth; empty where nothing is suspected."""
+        suspected = any(each.kind is Kind.LABEL_ERRORS for each in self.findings)
+        if not suspected or self.agreement is None:
+            return ""
+        return f"label errors are what a model believes that agrees with {self.agreement:.0%} of the labels"
+
+
 def of_features(features: Features) -> list[Finding]:
     """Finds what bytes, sizes and modes tell."""
     unreadable = [Finding(Kind.UNREADABLE, (at,), (at,), why) for at, why in sorted(features.problems.items())]

@@ -83,6 +83,13 @@ def _believed(pixels: Floats, given: Positions, train: Positions, held_out: Posi
     return {"probabilities": model.predict_proba(pixels[held_out]).astype(np.float32)}
 
 
+def agreement(beliefs: Beliefs, labels: npt.NDArray[np.int64]) -> float | None:
+    """Returns the share of images whose label is the one that a model believes in most; None where it judged none."""
+    if not len(beliefs.positions):
+        return None
+    return float((beliefs.probabilities.argmax(axis=1) == labels[beliefs.positions]).mean())
+
+
 def suspects(beliefs: Beliefs, labels: npt.NDArray[np.int64]) -> list[Suspect]:
     """Returns the images whose labels are probably wrong, the least believed first.
 

@@ -8,7 +8,7 @@ from io import BytesIO
 from PIL import Image
 
 from modelkit.data.features import Features
-from modelkit.data.findings import MEANINGS, Finding, Kind
+from modelkit.data.findings import MEANINGS, Finding, Inspection, Kind
 from modelkit.data.pictures import thumbnail
 
 SHOWN = 60
@@ -36,35 +36,33 @@ def shown(findings: Iterable[Finding]) -> dict[Kind, list[Finding]]:
     return chosen
 
 
-def render(
-    title: str, features: Features, labels: tuple[str, ...], findings: list[Finding], images: Mapping[int, bytes]
-) -> str:
+def render(title: str, found: Inspection, labels: tuple[str, ...], images: Mapping[int, bytes]) -> str:
     """Renders the report.
 
     Args:
         title: data set and version.
-        features: of all images.
+        found: in all images.
         labels: names.
-        findings: all of them.
         images: encoded bytes of the images that are shown, by position.
     """
-    counts = {kind: [each for each in findings if each.kind is kind] for kind in Kind}
+    features, doubt = found.features, found.doubt()
+    counts = {kind: [each for each in found.findings if each.kind is kind] for kind in Kind}
     table = "".join(
-        f'<tr><td><a href="#{kind}">{kind}</a><td class="n">{len(found):,}<td class="n">'
-        f"{len({at for each in found for at in each.drops}):,}<td>{MEANINGS[kind]}"
-        for kind, found in counts.items()
+        f'<tr><td><a href="#{kind}">{kind}</a><td class="n">{len(those):,}<td class="n">'
+        f"{len({at for each in those for at in each.drops}):,}<td>{MEANINGS[kind]}"
+        for kind, those in counts.items()
     )
     sections = "".join(
         f'<h2 id="{kind}">{kind} ({len(counts[kind]):,})</h2><div class="grid">'
         + "".join(_card(each, features, labels, images) for each in chosen)
         + "</div>"
-        for kind, chosen in shown(findings).items()
+        for kind, chosen in shown(found.findings).items()
         if chosen
     )
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
         f"<h1>{escape(title)}</h1><p>{len(features.rows):,} images. A red frame marks what <code>--drop</code> drops; "
-        f"the first {SHOWN} findings of each kind have pictures.</p>"
+        f"the first {SHOWN} findings of each kind have pictures.{f' {doubt.capitalize()}.' if doubt else ''}</p>"
         f"<table><tr><th>kind<th>findings<th>would drop<th>meaning{table}</table>{sections}</html>\n"
     )
 

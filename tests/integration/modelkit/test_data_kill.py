@@ -76,7 +76,7 @@ def looked(dataset: Dataset) -> tuple[list[Finding], Counter[str], int]:
             yield item
 
     cache = Counting(beside(dataset).folder)
-    _, findings = inspect(dataset, Look(), track, cache)
+    findings = inspect(dataset, Look(), track, cache).findings
     return findings, cache.computed, decoded["decode"]
 
 

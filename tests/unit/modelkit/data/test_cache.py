@@ -35,7 +35,7 @@ def test_damage_is_told_and_mended(tmp_path: Path) -> None:
     dataset = pets(tmp_path)
     told: list[str] = []
     cache = beside(dataset, told.append)
-    _, findings = inspect(dataset, LOOK, cache=cache)
+    findings = inspect(dataset, LOOK, cache=cache).findings
     files = kept(cache)
     assert 7 == len(files)
     contents = [file.read_bytes() for file in files]
@@ -43,7 +43,7 @@ def test_damage_is_told_and_mended(tmp_path: Path) -> None:
         for file, content in zip(files, contents, strict=True):
             file.write_bytes(spoilt(content))
         told.clear()
-        assert findings == inspect(dataset, LOOK, cache=cache)[1]
+        assert findings == inspect(dataset, LOOK, cache=cache).findings
         assert {f"{file} is damaged: it is made again" for file in files} == set(told)
         assert contents == [file.read_bytes() for file in files]
 
@@ -59,7 +59,7 @@ def test_another_question_has_another_answer(tmp_path: Path) -> None:
     other = derive(dataset, "label", {}, swapped)
     for each, look in ((dataset, Look(near=0.4)), (dataset, Look(near=0.5, seed=1)), (other, LOOK)):
         before = len(kept(beside(dataset)))
-        assert inspect(each, look)[1] == inspect(each, look, cache=beside(each))[1]
+        assert inspect(each, look).findings == inspect(each, look, cache=beside(each)).findings
         assert before < len(kept(beside(dataset)))
     assert 1 == len([file for file in kept(beside(dataset)) if file.name.startswith("features-")])
 
@@ -84,7 +84,7 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     told: list[str] = []
     cache = beside(dataset, told.append)
     (dataset.folder.parent / ".cache").write_text("in the way")
-    assert inspect(dataset, LOOK)[1] == inspect(dataset, LOOK, cache=cache)[1]
+    assert inspect(dataset, LOOK).findings == inspect(dataset, LOOK, cache=cache).findings
     assert told
     assert all("cannot be kept: File exists" in text for text in told)
 

@@ -49,7 +49,7 @@ def sources(dataset: Dataset, finding: Finding) -> list[str]:
 def test_each_flaw_is_found(tmp_path: Path) -> None:
     """Every kind of flaw is found once, at the right images."""
     dataset = flawed(tmp_path)
-    _, findings = inspect(dataset, LOOK)
+    findings = inspect(dataset, LOOK).findings
     found = {finding.kind: sources(dataset, finding) for finding in findings}
     assert {
         Kind.UNREADABLE: ["train/cat/cut.png"],
@@ -65,7 +65,7 @@ def test_each_flaw_is_found(tmp_path: Path) -> None:
 def test_only_what_was_chosen_is_dropped(tmp_path: Path) -> None:
     """A leak costs the training split its image, never the test split; what was not chosen stays."""
     dataset = flawed(tmp_path)
-    _, findings = inspect(dataset, LOOK)
+    findings = inspect(dataset, LOOK).findings
     cleaned = drop(dataset, LOOK, findings, [Kind.LEAKS, Kind.UNREADABLE])
     before, after = ({row.source for row in each.rows()} for each in (dataset, cleaned))
     assert {"train/cat/0002.png", "train/cat/cut.png"} == before - after
@@ -76,12 +76,12 @@ def test_only_what_was_chosen_is_dropped(tmp_path: Path) -> None:
 def test_the_report_needs_no_other_file(tmp_path: Path) -> None:
     """The report holds its pictures, and is the same each time."""
     dataset = flawed(tmp_path)
-    features, findings = inspect(dataset, LOOK)
+    found = inspect(dataset, LOOK)
     for name in ("one.html", "two.html"):
-        write_report(tmp_path / name, dataset, features, findings)
+        write_report(tmp_path / name, dataset, found)
     text = (tmp_path / "one.html").read_text(encoding="utf-8")
     assert text == (tmp_path / "two.html").read_text(encoding="utf-8")
-    assert all(f'id="{kind}"' in text for kind in {finding.kind for finding in findings})
+    assert all(f'id="{kind}"' in text for kind in {finding.kind for finding in found.findings})
     assert "data:image/png;base64," in text
     assert "http" not in text
 
@@ -105,7 +105,9 @@ def test_label_errors_are_found_by_the_cheap_model(tmp_path: Path) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(encoded(Image.fromarray(pixels.astype(np.uint8))))
     dataset = import_dataset(tmp_path / "root", Import("light", tmp_path / "in"))
-    _, findings = inspect(dataset, Look(near=None))
+    found = inspect(dataset, Look(near=None))
+    findings = found.findings
+    assert re.fullmatch(r"label errors are what a model believes that agrees with 9\d% of the labels", found.doubt())
     assert ["dark/05.png"] in [sources(dataset, each) for each in findings if each.kind is Kind.LABEL_ERRORS]
 
 
