@@ -101,6 +101,8 @@ def quantise_model(  # noqa: PLR0913, PLR0917 -- the options of two kinds of mod
     if changes or any(value is not None for value in of_runs.values()):
         options = "--name, --method, --calibration-pictures and --set"
         raise _failed(PublishError(f"{options} are of runs, which {name} is not"))
+    if "/" in name:
+        raise _failed(PublishError(f"{name} is no folder of a finished run"))
     if not version:
         raise _failed(PublishError(f"{name} is no folder of a finished run, and a published model needs --version"))
     signer = signer_or_fail(signing_key, trusted_keys)

@@ -138,11 +138,19 @@ def load(folder: Path) -> tuple[Architecture, Classifier]:
         text = (folder / ARCHITECTURE_FILE).read_text(encoding="utf-8")
         weights = load_file(folder / WEIGHTS_FILE)
     except OSError as error:
-        raise RecipeError(f"{folder} holds no finished run: {error}") from error
+        raise RecipeError(_unfinished(folder)) from error
     architecture = parse(Architecture, json.loads(text), str(folder / ARCHITECTURE_FILE))
     model = build(architecture)
     model.load_state_dict(weights)
     return architecture, model.eval()
+
+
+def _unfinished(folder: Path) -> str:
+    if not folder.is_dir():
+        return f"there is no run {folder}"
+    if (folder / ARCHITECTURE_FILE).exists():
+        return f"{folder} holds no {WEIGHTS_FILE}: runs in INT8 or fp16 have none, the run that they were made of has"
+    return f"{folder} holds no finished run: there is no {ARCHITECTURE_FILE}"
 
 
 def head(model: nn.Module) -> nn.Linear:

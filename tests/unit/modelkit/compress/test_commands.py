@@ -31,3 +31,9 @@ def test_a_run_takes_no_options_of_published_models(tmp_path: Path, words: tuple
     told = CliRunner().invoke(app, ["quantise", str(recipe), *words])
     assert 1 == told.exit_code
     assert "--version, --from, --calibration, --photographs and --max-slowdown are of published models" in told.output
+
+
+def test_a_path_without_a_run_is_no_published_model(tmp_path: Path) -> None:
+    """Whoever misspelt a run is not asked for a version."""
+    told = CliRunner().invoke(app, ["quantise", str(tmp_path / "nosuch")])
+    assert (1, True) == (told.exit_code, told.output.endswith("nosuch is no folder of a finished run\n"))
