@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from int8_weights import pairs_fit
+from PIL import Image
 from typer.testing import CliRunner
 
 from modelkit.cli import app
@@ -64,11 +65,14 @@ def test_the_command_publishes_and_tells(repository: Path) -> None:
     assert "photographs_same_top1: 8" in result.output
 
 
-def test_a_coarser_version_is_refused(repository: Path) -> None:
-    """With every convolution quantised the answers move too far, on any CPU, and nothing is published."""
-    coarse = Plan(PLAN.parent, PLAN.version, PLAN.calibration, PLAN.photographs, float_convolutions=0)
+def test_a_version_that_answers_otherwise_is_refused(repository: Path, tmp_path: Path) -> None:
+    """Ranges taken from a picture of the night are too narrow for daylight, on any CPU; nothing is published."""
+    night = tmp_path / "night"
+    night.mkdir()
+    Image.new("RGB", (300, 300)).save(night / "night.png")
+    narrow = Plan(PLAN.parent, PLAN.version, night, PLAN.photographs, float_convolutions=6)
     with pytest.raises(GateError, match=r"answers too differently .* mean KL divergence is 0\.0\d+ nats"):
-        publish_quantised(repository, NAME, coarse)
+        publish_quantised(repository, NAME, narrow)
     assert {"1"} == read_manifest(repository / NAME).versions.keys()
     assert not _artifact(repository).exists()
 
