@@ -53,7 +53,7 @@ def test_quantising_again_works(repository: Path) -> None:
     assert committed.lineage["calibration_sha256"] == done.manifest.versions["2"].lineage["calibration_sha256"]
     assert {"steadiness", "robustness", "latency"} == {check.gate for check in done.checks}
     assert done.tensorrt.by.startswith("TensorRT-RTX")
-    assert check_version(repository / NAME, done.manifest, "2") >= 3  # camera, clock and coffee, on any CPU
+    assert check_version(repository / NAME, done.manifest, "2") >= 3  # astronaut, camera and coffee, on any CPU
 
 
 def test_the_command_publishes_and_tells(repository: Path) -> None:
