@@ -5,10 +5,8 @@ cancel: on average they shift its outputs. How far is measured on pictures and t
 nothing when the network serves.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +14,10 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper
 
+from modelkit.graph import Constants, dequantised, read_constants
 from modelkit.variants import Pictures
 
 _Numbers = npt.NDArray[np.float64]
-_Constants = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +56,10 @@ def corrected(quantised: bytes, original: bytes, pictures: Pictures, *, tensor: 
     return result
 
 
-def _layers(graph: onnx.GraphProto, before: _Constants) -> list[_Layer]:
+def _layers(graph: onnx.GraphProto, before: Constants) -> list[_Layer]:
     """Returns the layers whose weights are others than before."""
-    constants = _constants(graph)
-    from_integers = {
-        node.output[0]: node for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in constants
-    }
+    constants = read_constants(graph)
+    from_integers = dequantised(graph, constants)
     layers = []
     for node in graph.node:
         if node.op_type not in ("Conv", "Gemm") or len(node.input) != 3 or node.input[2] not in constants:
@@ -76,16 +72,16 @@ def _layers(graph: onnx.GraphProto, before: _Constants) -> list[_Layer]:
     return [each for each in layers if not np.array_equal(each.weights, before[each.name])]
 
 
-def _values(weights: onnx.NodeProto, constants: _Constants) -> _Numbers:
+def _values(weights: onnx.NodeProto, constants: Constants) -> _Numbers:
     integers, scale = (constants[each].astype(np.float64) for each in weights.input[:2])
     shape = [1] * integers.ndim
     shape[next((each.i for each in weights.attribute if each.name == "axis"), 1)] = scale.size
     return np.asarray(integers * scale.reshape(shape))
 
 
-def _weights(graph: onnx.GraphProto) -> _Constants:
+def _weights(graph: onnx.GraphProto) -> Constants:
     """Returns the weights of the layers by the layers' names."""
-    constants = _constants(graph)
+    constants = read_constants(graph)
     nodes = (node for node in graph.node if node.op_type in ("Conv", "Gemm") and node.input[1] in constants)
     return {node.name: constants[node.input[1]] for node in nodes}
 
@@ -101,7 +97,7 @@ def _shifts(original: bytes, layers: list[_Layer], pictures: Pictures, tensor: s
 def _errors_alone(original: bytes, layers: list[_Layer]) -> bytes:
     """Returns the original with a twin beside each layer, whose weights are the errors; the twins' outputs come out."""
     model = onnx.load_from_string(original)
-    nodes, constants = {node.name: node for node in model.graph.node}, _constants(model.graph)
+    nodes, constants = {node.name: node for node in model.graph.node}, read_constants(model.graph)
     del model.graph.output[:]
     for layer in layers:
         node = nodes[layer.name]
@@ -119,7 +115,3 @@ def _errors_alone(original: bytes, layers: list[_Layer]) -> bytes:
 def _channel_means(answer: npt.NDArray[np.float32]) -> _Numbers:
     """Averages `[n, channels, ...]` over all but the channels."""
     return np.asarray(answer.mean(axis=(0, *range(2, answer.ndim)), dtype=np.float64))
-
-
-def _constants(graph: onnx.GraphProto) -> _Constants:
-    return {each.name: numpy_helper.to_array(each) for each in graph.initializer}

@@ -1,7 +1,8 @@
 """The commands below `triptych model`."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -23,6 +24,9 @@ from modelkit.train.cli import DATASETS, Changes, Datasets
 from modelkit.train.cli import add_commands as add_training
 from modelkit.variants import NoPhotographsError
 from servicekit.manifest import Manifest, ManifestError
+
+if TYPE_CHECKING:
+    from modelkit.signing.signer import Signer
 
 Repository = Annotated[Path, typer.Option(help="Folder of the model repository.")]
 REPOSITORY = Path("triton_models")
@@ -91,43 +95,51 @@ def quantise_model(  # noqa: PLR0913, PLR0917 -- the options of two kinds of mod
     triptych model quantise modelkit/recipes/fashion_mnist_small.yaml --set method=percentile
     """  # noqa: D301 -- Typer's mark for lines that stay as they are
     of_runs = {"name": as_name, "method": method, "calibration": calibration_pictures}
-    of_models = (version or None, parent, calibration, photographs, max_slowdown)
+    of_models = {
+        "parent": parent,
+        "calibration": calibration,
+        "photographs": photographs,
+        "max_slowdown": max_slowdown,
+    }
     if names_run(name):
-        if any(value is not None for value in of_models):
+        if version or _any_given(of_models):
             options = "--version, --from, --calibration, --photographs and --max-slowdown"
             raise _failed(PublishError(f"{options} are of published models, which {name} is not"))
         quantise_folder(Path(name), {**of_runs, "float_convolutions": float_convolutions}, changes, datasets)
         return
-    if changes or any(value is not None for value in of_runs.values()):
+    if changes or _any_given(of_runs):
         options = "--name, --method, --calibration-pictures and --set"
         raise _failed(PublishError(f"{options} are of runs, which {name} is not"))
     if "/" in name:
         raise _failed(PublishError(f"{name} is no folder of a finished run"))
     if not version:
         raise _failed(PublishError(f"{name} is no folder of a finished run, and a published model needs --version"))
-    signer = signer_or_fail(signing_key, trusted_keys)
+    given = {**of_models, "version": version, "float_convolutions": float_convolutions}
+    _quantise_published(repository, name, given, signer_or_fail(signing_key, trusted_keys))
+
+
+def _any_given(options: Mapping[str, object]) -> bool:
+    return any(value is not None for value in options.values())
+
+
+def _quantise_published(repository: Path, name: str, given: Mapping[str, Any], signer: "Signer | None") -> None:
+    """Publishes an INT8 version and tells what its gates measured; what is None in `given` is the plan's own."""
     try:
         from modelkit.export_run import ParityError  # noqa: PLC0415 -- serving has not the packages they need
         from modelkit.release.quantising import Plan, publish_quantised  # noqa: PLC0415
         from modelkit.release.tables import checks_table  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise _failed(ModelkitMissingError(error.name or "onnxruntime")) from error
-    plan = Plan(
-        "1" if parent is None else parent,
-        version,
-        calibration or CALIBRATION,
-        photographs or PHOTOGRAPHS,
-        6 if float_convolutions is None else float_convolutions,
-        1.0 if max_slowdown is None else max_slowdown,
-    )
+    usual = {"parent": "1", "calibration": CALIBRATION, "photographs": PHOTOGRAPHS, "float_convolutions": 6}
+    said = {key: value for key, value in given.items() if value is not None}
     try:
-        done = publish_quantised(repository, name, plan, signer)
+        done = publish_quantised(repository, name, Plan(**{**usual, **said}), signer)
     except (GateError, ParityError, NoPhotographsError, PublishError, ManifestError) as error:
         raise _failed(error) from error
     Console().print(checks_table(done.checks))
     typer.echo(done.tensorrt.sentence())
-    _tell(repository, done.manifest, version)
-    for figure, value in done.manifest.versions[version].accuracy.items():
+    _tell(repository, done.manifest, done.version)
+    for figure, value in done.manifest.versions[done.version].accuracy.items():
         typer.echo(f"  {figure}: {value}")
 
 

@@ -5,7 +5,7 @@ loses others can make up for. Weights are rounded one after the other, those wit
 time those that are left take over what was lost (Frantar and others, 2022: GPTQ).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import onnx
 import onnxruntime
 from onnx import helper, numpy_helper
 
+from modelkit.graph import dequantised, read_constants
 from modelkit.variants import Pictures
 
 WIDEST = 64
@@ -29,7 +30,6 @@ _TOGETHER = 32
 _SEED = 3
 
 _Numbers = npt.NDArray[np.float64]
-_Constants = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +112,8 @@ def _upper(moments: _Numbers) -> _Numbers:
 
 
 def _layers(graph: onnx.GraphProto, before: onnx.GraphProto) -> Iterator[_Layer]:
-    constants, old = _constants(graph), _constants(before)
-    integers = {
-        node.output[0]: node for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in constants
-    }
+    constants, old = read_constants(graph), read_constants(before)
+    integers = dequantised(graph, constants)
     nodes = {node.name: node for node in before.node}
     for node in graph.node:
         if node.input and node.op_type in ("Conv", "Gemm") and node.input[1] in integers and _understood(node):
@@ -189,7 +187,3 @@ def _inputs(layer: _Layer, seen: npt.NDArray[np.float32], rng: np.random.Generat
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
     return {each.name: helper.get_attribute_value(each) for each in node.attribute}
-
-
-def _constants(graph: onnx.GraphProto) -> _Constants:
-    return {each.name: numpy_helper.to_array(each) for each in graph.initializer}

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from modelkit import measure as measuring
 from modelkit.compress.parity import check_int8
 from modelkit.data.records import Record
@@ -25,6 +23,7 @@ from modelkit.release.gates import (
     PARENT,
     PROTOCOL,
     Check,
+    Limits,
     as_fast,
     as_robust,
     judge,
@@ -32,12 +31,11 @@ from modelkit.release.gates import (
 )
 from modelkit.release.golden import ask_golden, choose, render
 from modelkit.release.structure import check_structure
-from modelkit.release.trial import decode
+from modelkit.release.trial import decode, same_bits
 from modelkit.tensorrt.gate import Verdict, check_tensorrt
 from modelkit.variants import Pictures, photographs, small, unchanged
 from servicekit.manifest import Output, Recipe
 
-MAX_ROBUSTNESS_DROP = 0.05
 MAX_SLOWDOWN = 1.0
 """INT8 that is no faster than what it was made of serves nobody."""
 Figures = Mapping[str, float | int | str]
@@ -115,8 +113,8 @@ def _held(trial: Trial, plain: Pictures) -> tuple[list[Check], Figures]:
     )
     took = latencies_ms(models, trial.recipe, 1)
     checks = [
-        steady(_steadiness(trial.candidate, plain)),
-        as_robust(robust[PARENT].mean_top1 - robust[CANDIDATE].mean_top1, parent, MAX_ROBUSTNESS_DROP),
+        steady(same_bits(*(logits(trial.candidate, plain) for _ in range(2)))),
+        as_robust(robust[PARENT].mean_top1 - robust[CANDIDATE].mean_top1, parent, Limits().max_robustness_drop),
         as_fast(took[CANDIDATE], took[PARENT], parent, trial.max_slowdown),
     ]
     return checks, {
@@ -133,11 +131,6 @@ def _records(trial: Trial, plain: Pictures) -> list[Record]:
     classes = logits(trial.original, plain, precision="f32").argmax(axis=1)
     files = photographs(trial.folder)
     return [Record(path.name, path.read_bytes(), int(label), "") for path, label in zip(files, classes, strict=True)]
-
-
-def _steadiness(candidate: bytes, pictures: Pictures) -> float:
-    one, other = (logits(candidate, pictures).view(np.uint32) for _ in range(2))
-    return float(np.equal(one, other).all(axis=1).mean())
 
 
 def _golden(trial: Trial) -> bytes:

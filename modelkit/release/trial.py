@@ -38,11 +38,15 @@ class Tried:
 
     def steadiness(self, one: str, other: str) -> float:
         """Returns the share of pictures to which two models answer with the same logits, to the last bit."""
-        bits = (self.answers[name].view(np.uint32) for name in (one, other))
-        return float(np.equal(*bits).all(axis=1).mean())
+        return same_bits(self.answers[one], self.answers[other])
 
     def _first(self, name: str) -> npt.NDArray[np.int64]:
         return np.asarray(self.answers[name].argmax(axis=1))
+
+
+def same_bits(one: Logits, other: Logits) -> float:
+    """Returns the share of pictures with the same logits, to the last bit."""
+    return float(np.equal(one.view(np.uint32), other.view(np.uint32)).all(axis=1).mean())
 
 
 def try_models(dataset: Dataset, recipe: Recipe, models: Mapping[str, bytes]) -> Tried:
