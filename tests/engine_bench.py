@@ -11,6 +11,17 @@ from modelkit.publish import Card, publish
 from servicekit.manifest import Output, Recipe
 
 NAME = "shapes"
+OTHERS = {
+    "onnx_sha256": "2" * 64,
+    "runtime": "tensorrt-rtx",
+    "tensorrt": "11.5.0.1",
+    "gpu": "NVIDIA L40S",
+    "compute_capability": "9.0",
+    "max_batch_size": 64,
+    "opt_batch_size": 16,
+    "flags": "--builderOptimizationLevel=4",
+}
+"""Another value of each field that a plan depends on."""
 CARD = Card(
     name=NAME,
     title="Shapes",

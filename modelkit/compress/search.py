@@ -5,21 +5,16 @@ off, or is asked again with other bounds, makes only what is missing. The candid
 """
 
 import json
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from modelkit.compress.accuracy import accuracy, best_classes
 from modelkit.compress.ladder import Candidate, Choice, Wanted, choose
 from modelkit.compress.pareto import draw
 from modelkit.compress.quantise import dataset_of
 from modelkit.compress.rungs import Climb, Rung, Search, architecture_of
-from modelkit.engine import compiled
+from modelkit.evaluate.cost import latency_ms
 from modelkit.export_run import EXPORT_FILE, export_run
 from modelkit.publish import MODEL_FILE
 from modelkit.signing.files import sha256_of
@@ -34,8 +29,6 @@ from servicekit.manifest import Recipe as Input
 CANDIDATES_FILE = "candidates.json"
 CHOICE_FILE = "choice.json"
 PLOT_FILE = "pareto.png"
-_PASSES = 300
-_WARM = 30
 
 
 @dataclass(frozen=True)
@@ -88,22 +81,6 @@ def compress(
     return Found(folder, tuple(candidates), choice, climb.refused)
 
 
-def latency_ms(model: bytes, pictures: Split) -> float:
-    """Returns the median processor time of one picture on one thread of the engine that serves."""
-    answer = compiled(model, threads=1)
-    rows = [np.ascontiguousarray(pictures.pixels[index % len(pictures)][np.newaxis]) for index in range(_PASSES)]
-    for row in rows[:_WARM]:
-        answer(row)
-    return statistics.median(_timed(partial(answer, row)) for row in rows)
-
-
-def _timed(work: Callable[[], object]) -> float:
-    """Returns milliseconds of this process's own time: what other programs take of the machine does not count."""
-    begun = time.process_time()
-    work()
-    return 1000 * (time.process_time() - begun)
-
-
 def _pictures(search: Search, places: Places, read: Read) -> Pictures:
     """Returns the pictures of the data set that the network was trained with, which all candidates learn and answer."""
     given = architecture_of(search.run)
@@ -130,7 +107,7 @@ def _measured(rung: Rung, judging: Split) -> Candidate:
         made=rung.made,
         arithmetic=rung.arithmetic,
         top1=accuracy(best_classes(model, judging), judging.labels).top1,
-        latency_ms=round(latency_ms(model, judging), 4),
+        latency_ms=round(latency_ms(model, architecture_of(rung.run).input, 1), 4),
         kilobytes=round(len(model) / 1000, 1),
         macs=result["macs"],
         sha256=sha256_of(model),

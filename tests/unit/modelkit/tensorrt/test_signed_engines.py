@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_bench import CARD, NAME, Bench
+from engine_bench import CARD, NAME, OTHERS, Bench
 from fakes.signatures import signed, signer, write_trusted
 from fakes.tensorrt import FakeTensorRT
 from releases import release
@@ -80,15 +80,8 @@ def test_a_plan_is_signed(vault: Vault) -> None:
     assert f"shapes 1, tensorrt 11.4.0.106, NVIDIA L4 8.9, as built, {by}" in vault.verify().stdout
 
 
-OTHERS = {
-    "onnx_sha256": "2" * 64,
-    "runtime": "tensorrt-rtx",
-    "tensorrt": "11.5.0.1",
-    "gpu": "NVIDIA L40S",
-    "compute_capability": "9.0",
-    "max_batch_size": 64,
-    "opt_batch_size": 16,
-    "flags": "--noTF32",
+FIELDS = {
+    **OTHERS,
     "key": "0",
     "model": "others",
     "version": "2",
@@ -100,9 +93,9 @@ OTHERS = {
 
 def test_a_signature_covers_every_field(vault: Vault) -> None:
     """Whatever is changed after that is found, and there is no field that is not tried here."""
-    assert {*OTHERS} == {*EngineManifest.model_fields} - {"schema_version", "signature"}
+    assert {*FIELDS} == {*EngineManifest.model_fields} - {"schema_version", "signature"}
     store, whole = EngineStore(vault.bench.engines, vault.me), vault.manifest()
-    for field, value in OTHERS.items():
+    for field, value in FIELDS.items():
         vault.write(whole | {field: value})
         with pytest.raises(EngineError, match=r"is not trusted: `signature\.value` is not what the key"):
             store.find(whole["key"])

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from engine_bench import OTHERS
 
 from modelkit.tensorrt.manifest import EngineError, EngineManifest, Source, key_of
 from modelkit.tensorrt.store import EngineStore
@@ -19,16 +20,6 @@ SOURCE = Source(
 )
 PLAN = b"a plan"
 PLAN_SHA256 = "a27fa2bacd5796b82680016a6b8865a616a9e4f6b6a198d3776ddc07536e3158"
-OTHERS = {
-    "onnx_sha256": "2" * 64,
-    "runtime": "tensorrt-rtx",
-    "tensorrt": "11.5.0.1",
-    "gpu": "NVIDIA L40S",
-    "compute_capability": "9.0",
-    "max_batch_size": 64,
-    "opt_batch_size": 16,
-    "flags": "--builderOptimizationLevel=4",
-}
 
 
 @pytest.mark.parametrize("field", Source.model_fields)
